@@ -1,0 +1,241 @@
+"""Stages two and three: a Stable-Diffusion-shaped image model, and a motion adapter on top of it.
+
+Both predict v (Salimans and Ho, 2202.00512), which a small model learns better than eps at high
+noise, on the schedule of Stable Diffusion. They are saved as diffusers folders, so that
+`StableDiffusionPipeline` and `AnimateDiffPipeline` load them as they load the large ones.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    MotionAdapter,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+    UNetMotionModel,
+)
+from PIL import Image
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from miniature.latents import CLIPS, FIRST_CLIP, PICTURES, encode, picture
+from miniature.scenes import caption, sample_scene, training_caption, words
+from miniature.training import Recipe, train
+from sds.schedules import Schedule, add_noise, ddpm, target
+
+IMAGE_RECIPE = Recipe(steps=14_000, batch=64, rate=8e-4, save_every=1000)
+MOTION_RECIPE = Recipe(steps=2_400, batch=4, rate=6e-4, save_every=200)
+TOKENS = 16
+UNCONDITIONAL = 0.1
+WIDTH = 128
+
+
+def tokenizer(folder: Path) -> CLIPTokenizer:
+    """A CLIP tokenizer in which every word of the grammar is one token."""
+    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
+    bpe.normalizer = normalizers.Lowercase()
+    bpe.pre_tokenizer = pre_tokenizers.Whitespace()
+    bpe.decoder = decoders.BPEDecoder(suffix="</w>")
+    trainer = trainers.BpeTrainer(
+        vocab_size=10_000,
+        min_frequency=1,
+        special_tokens=["<|startoftext|>", "<|endoftext|>"],
+        initial_alphabet=list("abcdefghijklmnopqrstuvwxyz"),
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    bpe.train_from_iterator([" ".join(words())] * 2, trainer)
+    folder.mkdir(parents=True, exist_ok=True)
+    bpe.model.save(str(folder))
+    clip = CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=TOKENS
+    )
+    clip.save_pretrained(folder)
+    return clip
+
+
+def text_encoder(vocabulary: int, start: int, end: int) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=vocabulary,
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=TOKENS,
+            projection_dim=WIDTH,
+            bos_token_id=start,
+            eos_token_id=end,
+            pad_token_id=end,
+        )
+    )
+
+
+def unet(channels: int) -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=32,
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=(64, 96, 128),
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+
+
+def scheduler() -> DDIMScheduler:
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type="v_prediction",
+    )
+
+
+class Captioner(nn.Module):
+    """Text encoder and denoiser trained as one."""
+
+    def __init__(self, text: CLIPTextModel, denoiser: nn.Module) -> None:
+        super().__init__()
+        self.text, self.denoiser = text, denoiser
+
+
+def tokens(clip: CLIPTokenizer, captions: list[str]) -> Tensor:
+    """Token ids of captions: (N, TOKENS)."""
+    return clip(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+
+
+def _captions(numbers: list[int], generator: torch.Generator) -> list[str]:
+    """A fresh caption for each scene, some of them empty (classifier-free guidance)."""
+    seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+    rng = np.random.default_rng(seed)
+    said = [training_caption(sample_scene("train", k), rng) for k in numbers]
+    return ["" if rng.uniform() < UNCONDITIONAL else text for text in said]
+
+
+def v_loss(schedule: Schedule, model, x: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+    """Mean squared error of the predicted velocity; `model(x_t, t)` is the network."""
+    eps = torch.randn(x.shape, generator=generator, device=x.device)
+    x_t = add_noise(schedule, x, eps, t)
+    with torch.autocast(x.device.type, torch.bfloat16):
+        output = model(x_t, t)
+    return (output.float() - target(schedule, x, eps, t)).square().mean()
+
+
+def train_image(
+    work: Path, folder: Path, vae: AutoencoderKL, seed: int, device: str, steps: int | None
+) -> StableDiffusionPipeline:
+    """Train the image model and its text encoder, and save the whole pipeline to `folder`."""
+    torch.manual_seed(seed)
+    latents = encode(vae, work / "pictures.npy")
+    vae.register_to_config(scaling_factor=round(float(1 / latents[:4000].float().std()), 5))
+    clip = tokenizer(work / "tokenizer")
+    text = text_encoder(len(clip), clip.bos_token_id, clip.eos_token_id)
+    model = Captioner(text, unet(latents.shape[1])).to(device, memory_format=torch.channels_last)
+    recipe = IMAGE_RECIPE if steps is None else Recipe(steps, IMAGE_RECIPE.batch, IMAGE_RECIPE.rate)
+    schedule = ddpm(scheduler().alphas_cumprod, "v_prediction")
+
+    def loss(generator: torch.Generator) -> Tensor:
+        picks = torch.randint(PICTURES, (recipe.batch,), generator=generator, device=device)
+        x = latents[picks.cpu()].to(device).float() * vae.config.scaling_factor
+        t = torch.randint(1000, (recipe.batch,), generator=generator, device=device)
+        ids = tokens(clip, _captions(picks.tolist(), generator)).to(device)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            said = model.text(ids).last_hidden_state
+        x = x.contiguous(memory_format=torch.channels_last)
+        return v_loss(schedule, lambda x_t, t: model.denoiser(x_t, t, said).sample, x, t, generator)
+
+    def on_save(averaged: Captioner, step: int) -> None:
+        pipe = StableDiffusionPipeline(
+            vae=vae,
+            text_encoder=averaged.text,
+            tokenizer=clip,
+            unet=averaged.denoiser,
+            scheduler=scheduler(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipe.save_pretrained(work / "image")
+        pipe.set_progress_bar_config(disable=True)
+        prompts = [caption(sample_scene("tune", k), motion=False) for k in range(16)]
+        with torch.autocast(device, torch.bfloat16):
+            samples = pipe(
+                prompts, num_inference_steps=25, guidance_scale=4.0, height=128, width=128,
+                generator=torch.Generator(device).manual_seed(0),
+            ).images
+        _sheet(samples, 8).save(work / "image.png")
+
+    train("image", model, loss, recipe, work / "image.ckpt", seed + 1, on_save)
+    pipe = StableDiffusionPipeline.from_pretrained(work / "image", safety_checker=None)
+    ship(pipe, folder)
+    return pipe
+
+
+def train_motion(
+    work: Path, folder: Path, pipe: StableDiffusionPipeline, seed: int, device: str,
+    steps: int | None,
+) -> MotionAdapter:
+    """Train a motion adapter over the frozen image model, and save it to `folder`."""
+    torch.manual_seed(seed)
+    latents = encode(pipe.vae.to(device), work / "clips.npy")
+    adapter = MotionAdapter(
+        block_out_channels=pipe.unet.config.block_out_channels,
+        motion_layers_per_block=1,
+        motion_num_attention_heads=4,
+        motion_norm_num_groups=16,
+        motion_max_seq_length=32,
+    )
+    model = UNetMotionModel.from_unet2d(pipe.unet, adapter).to(device)
+    model.freeze_unet2d_params()
+    text = pipe.text_encoder.to(device).eval()
+    recipe = MOTION_RECIPE
+    if steps is not None:
+        recipe = Recipe(steps, MOTION_RECIPE.batch, MOTION_RECIPE.rate)
+    schedule = ddpm(pipe.scheduler.alphas_cumprod, "v_prediction")
+
+    def loss(generator: torch.Generator) -> Tensor:
+        picks = torch.randint(CLIPS, (recipe.batch,), generator=generator, device=device)
+        x = latents[picks.cpu()].to(device).float() * pipe.vae.config.scaling_factor
+        t = torch.randint(1000, (recipe.batch,), generator=generator, device=device)
+        numbers = [FIRST_CLIP + k for k in picks.tolist()]
+        ids = tokens(pipe.tokenizer, _captions(numbers, generator)).to(device)
+        with torch.no_grad():
+            said = text(ids).last_hidden_state
+        x = x.transpose(1, 2)
+        return v_loss(schedule, lambda x_t, t: model(x_t, t, said).sample, x, t, generator)
+
+    def on_save(averaged: UNetMotionModel, step: int) -> None:
+        averaged.save_motion_modules(work / "motion")
+
+    train("motion", model, loss, recipe, work / "motion.ckpt", seed + 2, on_save)
+    adapter = MotionAdapter.from_pretrained(work / "motion")
+    adapter.half().save_pretrained(folder, safe_serialization=True)
+    return adapter
+
+
+def ship(pipe: StableDiffusionPipeline, folder: Path) -> None:
+    """Save a pipeline in half precision, every weights file under 10 MB."""
+    for name in ("unet", "vae", "text_encoder"):
+        getattr(pipe, name).half()
+    pipe.save_pretrained(folder, safe_serialization=True, max_shard_size="9MB")
+    (folder / "words.txt").write_text("\n".join(words()) + "\n")
+
+
+def _sheet(pictures: list[Image.Image], columns: int) -> Image.Image:
+    size = pictures[0].width
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * size, rows * size))
+    for k, image in enumerate(pictures):
+        sheet.paste(image, (k % columns * size, k // columns * size))
+    return sheet

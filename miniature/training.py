@@ -1,0 +1,115 @@
+"""The training loop of the built-in models: warm-up, cosine, averaged weights, resume.
+
+A stage gives a module and a function from a step's generator to a loss. Every step draws from its
+own generator, made from (seed, step), so that a resumed run sees what an uninterrupted one would.
+This module knows nothing about what is trained.
+"""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+Loss = Callable[[torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how fast to train one stage."""
+
+    steps: int
+    """Optimiser steps."""
+    batch: int
+    """Samples a step."""
+    rate: float
+    """Peak learning rate of AdamW."""
+    warmup: int = 200
+    """Steps over which the rate rises from zero."""
+    average: float = 0.999
+    """Decay of the averaged weights, the ones that ship."""
+    save_every: int = 250
+    """Steps between checkpoints."""
+
+
+def rate_at(step: int, recipe: Recipe) -> float:
+    """Linear warm-up, then half a cosine down to 2 % of the peak."""
+    if step < recipe.warmup:
+        return recipe.rate * (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
+    return recipe.rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+
+def train(
+    name: str,
+    module: nn.Module,
+    loss: Loss,
+    recipe: Recipe,
+    checkpoint: Path,
+    seed: int,
+    on_save: Callable[[nn.Module, int], None],
+) -> nn.Module:
+    """Train the parameters of `module` that require gradients; returns its averaged copy.
+
+    Goes on from `checkpoint` where there is one. `on_save(averaged, step)` runs at every save.
+    """
+    averaged = copy.deepcopy(module).eval().requires_grad_(False)
+    wanted = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(wanted, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    start = _resume(checkpoint, module, averaged, optimizer)
+    device = wanted[0].device
+    bar = tqdm(range(start, recipe.steps), name, initial=start, total=recipe.steps, mininterval=5)
+    smooth = None
+    for step in bar:
+        generator = torch.Generator(device).manual_seed(seed * 1_000_003 + step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(step, recipe)
+        value = loss(generator)
+        value.backward()
+        nn.utils.clip_grad_norm_(wanted, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        _average(averaged, module, min(recipe.average, (step + 1) / (step + 10)))
+        if step % 20 == 0:
+            now = float(value.detach())
+            smooth = now if smooth is None else 0.9 * smooth + 0.1 * now
+            bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
+        if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
+            _save(checkpoint, module, averaged, optimizer, step + 1)
+            on_save(averaged, step + 1)
+    return averaged
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, module: nn.Module, decay: float) -> None:
+    for mean, now in zip(averaged.parameters(), module.parameters(), strict=True):
+        mean.lerp_(now, 1 - decay)
+    for mean, now in zip(averaged.buffers(), module.buffers(), strict=True):
+        mean.copy_(now)
+
+
+def _save(path: Path, module: nn.Module, averaged: nn.Module, optimizer, step: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        "module": module.state_dict(),
+        "averaged": averaged.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+    }
+    temporary = path.with_suffix(".partial")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def _resume(path: Path, module: nn.Module, averaged: nn.Module, optimizer) -> int:
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    module.load_state_dict(state["module"])
+    averaged.load_state_dict(state["averaged"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["step"]

@@ -1,0 +1,10 @@
+"""The one error a user is meant to read.
+
+`InputError` carries one sentence that says what is wrong with what the user gave, and what to do
+about it. The command line prints it and exits with code 2, the page shows it as a message.
+Anything else that is raised is a defect of the program.
+"""
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used. The text says why and names the remedy."""

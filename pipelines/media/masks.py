@@ -1,0 +1,70 @@
+"""A user's mask: a picture for the whole clip, or a clip with one mask a frame.
+
+White is the region to edit, black is kept, grey is in between; where a picture is transparent it
+is kept. Knows nothing about growing, feathering or moving masks.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipelines.errors import InputError
+from pipelines.media.clip import Clip
+from pipelines.media.read import decode
+from pipelines.media.stills import load_rgba
+
+_STILLS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+_LUMA = torch.tensor([0.2126, 0.7152, 0.0722])  # BT.709
+# Lossy codecs return black as 1 or 2 of 255. A mask must be exactly 0 where nothing may change.
+_BLACK, _WHITE = 8 / 255, 247 / 255
+
+
+def read_mask(path: Path | str, clip: Clip) -> Tensor:
+    """Read the mask of a clip.
+
+    Args:
+        path: an image (png, jpg, webp, bmp, tif), or a clip of as many frames as `clip`.
+        clip: the clip it belongs to; the mask must have its size.
+
+    Returns:
+        float32 in [0, 1], 1 = edit: (H, W) from an image, (F, H, W) from a clip. Values within
+        8/255 of either end are moved to it.
+
+    Raises:
+        InputError: no such file, unreadable, other size, other frame count, or nothing in it.
+    """
+    name = Path(path).name
+    if Path(path).suffix.lower() in _STILLS:
+        rgba = load_rgba(path)
+        mask = _level(rgba[..., :3]) * (rgba[..., 3].float() / 255)
+    else:
+        # Read past the clip's length, so that the message can name the mask's own.
+        frames = decode(path, max_frames=10 * len(clip), max_pixels=2**29).frames
+        mask = torch.stack([_level(frame) for frame in frames])
+    _check(name, mask, clip)
+    return mask.where(mask >= _BLACK, 0.0).where(mask <= _WHITE, 1.0)
+
+
+def _level(frame: Tensor) -> Tensor:
+    """uint8 (H, W, 3) -> luminance, float32 (H, W) in [0, 1]."""
+    return frame.float() @ _LUMA / 255
+
+
+def _check(name: str, mask: Tensor, clip: Clip) -> None:
+    (height, width), (clip_height, clip_width) = mask.shape[-2:], clip.size
+    if (height, width) != (clip_height, clip_width):
+        raise InputError(
+            f"The mask {name} is {width}x{height} pixels and the clip is "
+            f"{clip_width}x{clip_height}. Give a mask of the clip's size."
+        )
+    if mask.ndim == 3 and len(mask) != len(clip):
+        raise InputError(
+            f"The mask {name} has {len(mask)} frames and the clip has {len(clip)}. "
+            "Give one mask for each frame, or a single image."
+        )
+    if mask.max() < _BLACK:
+        raise InputError(
+            f"The mask {name} is empty. Paint the region to edit white, "
+            "or leave the mask out to edit the whole clip."
+        )

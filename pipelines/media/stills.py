@@ -1,0 +1,126 @@
+"""Pictures and previews: layouts, resizing, PNG, animated GIF and WebP, contact sheets.
+
+Knows nothing about video files.
+"""
+
+import math
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pipelines.errors import InputError
+from pipelines.media.files import replacing
+
+
+def to_float(frames: Tensor) -> Tensor:
+    """uint8 (..., H, W, 3) in 0..255 -> float32 (..., 3, H, W) in [0, 1]."""
+    return frames.movedim(-1, -3).float() / 255
+
+
+def to_uint8(frames: Tensor) -> Tensor:
+    """float (..., 3, H, W) in [0, 1] -> uint8 (..., H, W, 3), rounded; values outside clip."""
+    return (frames.movedim(-3, -1).float() * 255).round().clamp(0, 255).to(torch.uint8).contiguous()
+
+
+def resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize with an antialiased bicubic filter, up or down; the same size is returned as it is.
+
+    Args:
+        frames: float (F, C, H, W) in [0, 1].
+        size: (height, width) wanted.
+
+    Returns:
+        float (F, C, height, width) in [0, 1]; the filter's overshoot at edges is clipped.
+    """
+    if tuple(frames.shape[-2:]) == tuple(size):
+        return frames
+    resized = functional.interpolate(
+        frames, size=tuple(size), mode="bicubic", align_corners=False, antialias=True
+    )
+    return resized.clamp(0, 1)
+
+
+def read_image(path: Path | str) -> Tensor:
+    """A still as uint8 (H, W, 3), RGB 0..255, turned upright, transparent parts over white.
+
+    Raises:
+        InputError: no such file, or not an image.
+    """
+    rgba = load_rgba(path)
+    color, alpha = rgba[..., :3].float(), rgba[..., 3:].float() / 255
+    return (color * alpha + 255 * (1 - alpha)).round().to(torch.uint8)
+
+
+def load_rgba(path: Path | str) -> Tensor:
+    """A still as uint8 (H, W, 4), straight alpha; errors as `read_image`."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no file {path}. Check its name.")
+    try:
+        picture = iio.imread(path, index=0, plugin="pillow", mode="RGBA", rotate=True)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(
+            f"{path.name} is not an image that can be read. Save it again as PNG or JPEG."
+        ) from error
+    return torch.from_numpy(np.array(picture))
+
+
+def save_png(path: Path | str, picture: Tensor) -> None:
+    """Write a PNG, without loss: uint8 (H, W, 3) colour, or (H, W) grey.
+
+    Raises:
+        InputError: another suffix than .png.
+    """
+    if Path(path).suffix.lower() != ".png":
+        raise InputError(f"Stills are written as PNG: give {Path(path).with_suffix('.png').name}.")
+    with replacing(path) as part:
+        iio.imwrite(part, picture.numpy(force=True), plugin="pillow")
+
+
+def write_preview(path: Path | str, frames: Tensor, rate: float) -> None:
+    """Write an endlessly looping animation for a page that cannot show video.
+
+    Args:
+        path: ending in .webp (smaller, all colours) or .gif (256 colours, plays anywhere).
+        frames: uint8 (F, H, W, 3), RGB 0..255.
+        rate: frames per second. GIF counts in 1/100 s, and viewers slow down above 50.
+
+    Raises:
+        InputError: another suffix.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".gif", ".webp"):
+        raise InputError(f"Previews are .gif or .webp: give {path.with_suffix('.webp').name}.")
+    pictures, milliseconds = frames.numpy(force=True), 1000 / rate
+    with replacing(path) as part:
+        if path.suffix.lower() == ".gif":
+            iio.imwrite(part, pictures, plugin="pillow", duration=milliseconds, loop=0)
+        else:
+            iio.imwrite(
+                part, pictures, plugin="pillow", duration=round(milliseconds), loop=0, quality=85
+            )
+
+
+def contact_sheet(frames: Tensor, columns: int, gap: int = 4) -> Tensor:
+    """Frames side by side in rows, on white.
+
+    Args:
+        frames: uint8 (F, H, W, 3).
+        columns: frames in a row, at least 1.
+        gap: white pixels between frames.
+
+    Returns:
+        uint8 (rows * (H + gap) - gap, columns * (W + gap) - gap, 3), rows = ceil(F / columns).
+    """
+    count, height, width, _ = frames.shape
+    rows = math.ceil(count / columns)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    sheet = torch.full(shape, 255, dtype=torch.uint8)
+    for index, frame in enumerate(frames):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = frame
+    return sheet

@@ -1,0 +1,181 @@
+"""One step of ASSD (2406.04888): from latents, a timestep and noise to the gradient of the edit.
+
+    x_t, x_src_t share t and eps; both go to the video teacher, and frame by frame to the image one.
+    g      = eps_edit - eps_ref                         video teacher, attention fused
+    g_assd = m (eps_edit - SS(eps_ref)) + (1 - m) g     m: where g changes abruptly in time
+    total  = w(t) (g_assd + joint * g_image) + anchor (x - x_src)
+
+The paper's numbers are not public; the defaults here were chosen by measurement on the small world
+(BENCHMARKS.md). With every part off this is DDS on the video teacher. This module knows nothing
+about how teachers are loaded, nor about optimisers and files.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sds import losses, temporal
+from sds.attention import fused
+from sds.guidance import Branch, guided
+from sds.optical_flow import Flows
+from sds.priors import Prior
+from sds.schedules import add_noise, at
+
+
+@dataclass(frozen=True)
+class Method:
+    """Which parts of ASSD are on, and how strongly."""
+
+    guidance_source: float = 3.0
+    """Guidance scale of the reference branch; 1 is none (Imagen's convention)."""
+    guidance_target: float = 7.5
+    """Guidance scale of the edit branch."""
+    smoothing: Literal["off", "residual", "shared"] = "residual"
+    """Sliding smoothing of the reference: of what the teacher adds to the noise, or, as in the
+    paper's figure, of the whole prediction, with one noise shared by all frames."""
+    smooth_along_flow: bool = False
+    """Whether the sliding window follows the clip's optical flow instead of the pixel."""
+    mask_k: float = 1.0
+    """The adaptive mask takes what varies more than its mean + k standard deviations."""
+    joint: float = 0.5
+    """Weight of the image teacher's gradient; 0 switches joint guidance off."""
+    fusion: float = 0.8
+    """Weight of the edit's own attention against the reference's; 1 switches fusion off."""
+    anchor: float = 0.0
+    """Weight of the pull back to the source (content preservation); 0 switches it off."""
+
+
+DDS = Method(smoothing="off", joint=0.0, fusion=1.0, anchor=0.0)
+"""Plain DDS (2304.07090) on the video teacher: every part of ASSD off."""
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """The frozen models that judge an edit. They share one latent space."""
+
+    video: Prior
+    image: Prior | None
+    """None where the method does without joint guidance."""
+    window: int
+    """Frames the video teacher sees at once; longer clips are cut into overlapping windows."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Embeddings, (1, L, D) each."""
+
+    source: Tensor
+    target: Tensor
+    empty: Tensor
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one question to the teachers gave."""
+
+    gradient: Tensor
+    """(1, C, F, h, w) fp32; descend along it."""
+    adaptive_mask: Tensor | None
+    """(1, 1, F, h, w) in [0, 1], or None where smoothing is off."""
+
+
+def assd_gradient(
+    teachers: Teachers,
+    prompts: Prompts,
+    method: Method,
+    x: Tensor,
+    x_src: Tensor,
+    t: int,
+    generator: torch.Generator,
+    flows: Flows | None = None,
+) -> Score:
+    """The whole gradient of one step. x, x_src (1, C, F, h, w) fp32; flows on the latent grid.
+
+    Raises ValueError when joint guidance has no image teacher, or flow smoothing no flows.
+    """
+    if method.joint and teachers.image is None:
+        raise ValueError("joint guidance needs an image teacher; give one or set joint to 0")
+    if method.smooth_along_flow and flows is None:
+        raise ValueError("smoothing along the flow needs the clip's flows; estimate them first")
+    times = torch.tensor([t], device=x.device)
+    eps = _noise(x, method, generator)
+    video, mask = _video(teachers, prompts, method, x, x_src, times, eps, flows)
+    total = video
+    if method.joint:
+        total = total + method.joint * _image(teachers.image, prompts, method, x, x_src, times, eps)
+    gradient = at(teachers.video.schedule.sigma, times, x.ndim) * total
+    if method.anchor:
+        gradient = gradient + method.anchor * losses.preserve(x, x_src)
+    return Score(gradient, mask)
+
+
+def _noise(x: Tensor, method: Method, generator: torch.Generator) -> Tensor:
+    shape = list(x.shape)
+    if method.smoothing == "shared":
+        shape[2] = 1
+    noise = torch.randn(shape, generator=generator, device=generator.device)
+    return noise.to(x.device).expand_as(x)
+
+
+def _pair(
+    prior: Prior, prompts: Prompts, method: Method, x: Tensor, x_src: Tensor, t: Tensor, eps: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Guided (eps_ref, eps_edit) from one call of a teacher."""
+    branches = [
+        Branch(
+            add_noise(prior.schedule, x_src, eps, t),
+            prompts.source,
+            prompts.empty,
+            method.guidance_source,
+        ),
+        Branch(
+            add_noise(prior.schedule, x, eps, t),
+            prompts.target,
+            prompts.empty,
+            method.guidance_target,
+        ),
+    ]
+    reference, edit = guided(prior, branches, t)
+    return reference, edit
+
+
+def _video(
+    teachers: Teachers,
+    prompts: Prompts,
+    method: Method,
+    x: Tensor,
+    x_src: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    flows: Flows | None,
+) -> tuple[Tensor, Tensor | None]:
+    """The video teacher's gradient of the whole clip, and the adaptive mask."""
+    frames = x.shape[2]
+    slices = temporal.windows(frames, teachers.window, teachers.window // 4)
+    references, edits = [], []
+    with fused(teachers.video.unet, method.fusion):
+        for window in slices:
+            part = [v[:, :, window] for v in (x, x_src)]
+            reference, edit = _pair(teachers.video, prompts, method, *part, t, eps[:, :, window])
+            references.append(reference)
+            edits.append(edit)
+    reference = temporal.blend(references, slices, frames)
+    edit = temporal.blend(edits, slices, frames)
+    g = losses.dds(edit, reference)
+    if method.smoothing == "off":
+        return g, None
+    along = flows if method.smooth_along_flow else None
+    known = eps if method.smoothing == "residual" else None
+    smoothed = temporal.smooth_reference(reference, known, flows=along)
+    mask, _ = temporal.adaptive_mask(g, method.mask_k)
+    return losses.assd(edit, reference, smoothed, mask), mask
+
+
+def _image(
+    image: Prior, prompts: Prompts, method: Method, x: Tensor, x_src: Tensor, t: Tensor, eps: Tensor
+) -> Tensor:
+    """The image teacher's DDS gradient, frame by frame."""
+    reference, edit = _pair(image, prompts, method, x, x_src, t, eps)
+    return losses.dds(edit, reference)

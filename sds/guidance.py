@@ -1,0 +1,81 @@
+"""How predictions combine: classifier-free guidance (2207.12598), in Imagen's convention.
+
+    eps = eps_uncond + s (eps_cond - eps_uncond),   s = 1 means no guidance
+
+threestudio and the released 3D Paintbrush write `eps_cond + s (eps_cond - eps_uncond)`, so their
+20 is our 21. Branches that must be compared (reference and edit) go to the teacher in one batch.
+This module knows nothing about schedules or losses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sds.priors import Prior
+
+
+def cfg(uncond: Tensor, cond: Tensor, scale: float) -> Tensor:
+    """Guided noise. uncond, cond (N, ...) -> (N, ...). At scale 1 it is cond to the last bit."""
+    return cond if scale == 1 else uncond + scale * (cond - uncond)
+
+
+def from_threestudio(scale: float) -> float:
+    """A guidance scale written in threestudio's convention, in ours: 20 -> 21."""
+    return scale + 1
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One guided question to a teacher."""
+
+    x_t: Tensor
+    """Noised sample, (B, C, F, H, W); images (B, C, H, W) serve an image-only teacher."""
+    cond: Tensor
+    """Embedding of the prompt, (B, L, D) or (1, L, D)."""
+    uncond: Tensor
+    """Embedding of the empty or negative prompt, (B, L, D) or (1, L, D)."""
+    scale: float = 7.5
+    """Guidance scale, Imagen's convention."""
+
+
+def guided(prior: Prior, branches: Sequence[Branch], t: Tensor) -> list[Tensor]:
+    """Guided eps of every branch, from one call of the teacher.
+
+    branches: all of the same shape; t (B,) long. Returns one (B, C, F, H, W) fp32 per branch.
+
+    Rows of the batch: [branch 0 uncond, branch 0 cond, branch 1 uncond, ...]; the uncond rows are
+    left out when every scale is 1. So with branches (reference, edit) the reference is always the
+    first half of the batch, which is what `sds.attention.fused` relies on.
+
+    A branch that asks exactly what the first one asks gets the first one's answer, bit for bit.
+    """
+    shapes = {tuple(branch.x_t.shape) for branch in branches}
+    if len(shapes) != 1:
+        raise ValueError(f"branches need one common shape of x_t, got {sorted(shapes)}")
+    with_uncond = any(branch.scale != 1 for branch in branches)
+    x_t, cond = [], []
+    for branch in branches:
+        for embedding in (branch.uncond, branch.cond) if with_uncond else (branch.cond,):
+            x_t.append(branch.x_t)
+            cond.append(embedding.expand(len(branch.x_t), -1, -1))
+    eps = prior.eps(torch.cat(x_t), t.repeat(len(x_t)), torch.cat(cond)).chunk(len(x_t))
+    pairs = zip(eps[::2], eps[1::2], strict=True) if with_uncond else zip(eps, eps, strict=True)
+    out = [cfg(*pair, branch.scale) for pair, branch in zip(pairs, branches, strict=True)]
+    return out[:1] + [
+        torch.where(_same(branches[0], branch), out[0], eps)
+        for branch, eps in zip(branches[1:], out[1:], strict=True)
+    ]
+
+
+def _same(a: Branch, b: Branch) -> Tensor:
+    """Which rows of two branches ask the same, (B, 1, ...) bool, found without a device sync.
+
+    Matrix kernels may round a row by its place in the batch, so equal questions come back 1e-7
+    apart. That is enough to wake the adaptive mask of ASSD, whose smoothed part is not small.
+    """
+    same = (a.x_t == b.x_t).flatten(1).all(1) & (a.scale == b.scale)
+    for ours, theirs in ((a.cond, b.cond), (a.uncond, b.uncond)):
+        same = same & (ours == theirs).flatten(1).all(1)
+    return same.view(-1, *[1] * (a.x_t.ndim - 1))

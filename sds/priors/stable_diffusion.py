@@ -1,0 +1,238 @@
+"""Stable-Diffusion-shaped teachers: image (UNet2D), video (AnimateDiff), text and latents.
+
+An image teacher looks at every frame on its own: frames are folded into the batch. Both share one
+latent space, so one `LatentCodec` serves both. Networks may run in bf16; latents, timesteps and
+predictions stay fp32 and integer. This module knows nothing about losses or guidance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from diffusers import (
+    AnimateDiffPipeline,
+    AutoencoderKL,
+    MotionAdapter,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+    UNetMotionModel,
+)
+from torch import Tensor, nn
+
+from sds.schedules import Schedule, ddpm, eps_from_output, flow, model_time
+
+Pipeline = StableDiffusionPipeline | AnimateDiffPipeline
+
+
+@dataclass(frozen=True)
+class ImagePrior:
+    """A text-to-image teacher for the frames of a clip; see `image_prior`."""
+
+    unet: UNet2DConditionModel
+    schedule: Schedule
+    frames_per_call: int
+    """Frames of each row that go through the network together; lower it to save memory."""
+
+    @torch.no_grad()
+    def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
+        """x_t (N, C, F, H, W), t (N,) long, cond (N, L, D) -> eps (N, C, F, H, W) fp32."""
+        parts = [self._frames(part, t, cond) for part in x_t.split(self.frames_per_call, dim=2)]
+        return torch.cat(parts, dim=2)
+
+    def _frames(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
+        n, _, f = x_t.shape[:3]
+        # Rows outside, frames inside: the first half of the rows stays the first half of the batch.
+        folded = x_t.transpose(1, 2).flatten(0, 1)
+        t = t.repeat_interleave(f)
+        output = self.unet(
+            folded.to(self.unet.dtype),
+            model_time(self.schedule, t),
+            encoder_hidden_states=cond.to(self.unet.dtype).repeat_interleave(f, dim=0),
+            return_dict=False,
+        )[0].float()
+        eps = eps_from_output(self.schedule, output, folded.float(), t)
+        return eps.unflatten(0, (n, f)).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class VideoPrior:
+    """A text-to-video teacher, AnimateDiff's; see `video_prior`."""
+
+    unet: UNetMotionModel
+    schedule: Schedule
+
+    @property
+    def max_frames(self) -> int:
+        """The longest clip the motion modules have positions for."""
+        return self.unet.config.motion_max_seq_length
+
+    @torch.no_grad()
+    def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
+        """x_t (N, C, F, H, W), t (N,) long, cond (N, L, D) -> eps (N, C, F, H, W) fp32.
+
+        Raises ValueError for more frames than the motion modules know.
+        """
+        frames = x_t.shape[2]
+        if frames > self.max_frames:
+            raise ValueError(
+                f"{frames} frames are more than the {self.max_frames} this video teacher knows; "
+                "cut the clip with temporal.windows and join the gradients with temporal.blend"
+            )
+        output = self.unet(
+            x_t.to(self.unet.dtype),
+            model_time(self.schedule, t),
+            encoder_hidden_states=cond.to(self.unet.dtype).repeat_interleave(frames, dim=0),
+            return_dict=False,
+        )[0].float()
+        return eps_from_output(self.schedule, output, x_t.float(), t)
+
+
+@dataclass(frozen=True)
+class LatentCodec:
+    """Frames to latents and back, in chunks; see `latent_codec`."""
+
+    vae: AutoencoderKL
+    chunk: int
+    """Frames that go through the network together."""
+
+    @property
+    def factor(self) -> int:
+        """Pixels per latent cell, along each side."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """frames (F, 3, H, W) in [0, 1] -> latents (1, C, F, h, w) fp32, the posterior's mean.
+
+        Raises ValueError when H or W is not a multiple of `factor`.
+        """
+        if frames.shape[-1] % self.factor or frames.shape[-2] % self.factor:
+            raise ValueError(
+                f"frames of {frames.shape[-1]}x{frames.shape[-2]} do not fit the latent grid; "
+                f"resize or pad them to a multiple of {self.factor}"
+            )
+        parts = [
+            self.vae.encode(part.to(self.vae.device, self.vae.dtype) * 2 - 1).latent_dist.mean
+            for part in frames.split(self.chunk)
+        ]
+        latents = (torch.cat(parts).float() - self._shift) * self.vae.config.scaling_factor
+        return latents.transpose(0, 1).unsqueeze(0)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """latents (1, C, F, h, w) -> frames (F, 3, H, W) fp32, clamped to [0, 1]."""
+        z = latents.squeeze(0).transpose(0, 1) / self.vae.config.scaling_factor + self._shift
+        parts = [
+            self.vae.decode(part.to(self.vae.device, self.vae.dtype)).sample.float()
+            for part in z.split(self.chunk)
+        ]
+        return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
+
+    @property
+    def _shift(self) -> float:
+        return self.vae.config.shift_factor or 0.0
+
+
+def image_prior(
+    pipe: StableDiffusionPipeline,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    frames_per_call: int = 16,
+) -> ImagePrior:
+    """The pipeline's UNet as a teacher. Moves and freezes `pipe.unet` itself."""
+    unet = _frozen(_plain(pipe.unet), device, dtype)
+    return ImagePrior(unet, read_schedule(pipe).to(device), frames_per_call)
+
+
+def video_prior(
+    pipe: AnimateDiffPipeline,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> VideoPrior:
+    """The pipeline's motion UNet as a teacher. Moves and freezes `pipe.unet` itself."""
+    unet = _frozen(_plain(pipe.unet), device, dtype)
+    return VideoPrior(unet, read_schedule(pipe).to(device))
+
+
+def latent_codec(
+    pipe: Pipeline,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    chunk: int = 8,
+) -> LatentCodec:
+    """The pipeline's VAE. Moves and freezes `pipe.vae` itself; fp32 is the safe dtype."""
+    return LatentCodec(_frozen(pipe.vae, device, dtype), chunk)
+
+
+@torch.no_grad()
+def embed(pipe: Pipeline, prompts: Sequence[str], device: torch.device | str = "cpu") -> Tensor:
+    """Prompts -> (N, L, D) fp32 on `device`. Moves the pipeline's text encoder there.
+
+    Raises ValueError for a prompt that is longer than the encoder can read.
+    """
+    limit = min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings)
+    for prompt in prompts:
+        length = len(pipe.tokenizer(prompt).input_ids)
+        if length > limit:
+            raise ValueError(
+                f"the prompt {prompt!r} has {length} tokens and the text encoder reads {limit}; "
+                "shorten it"
+            )
+    pipe.text_encoder.to(device).eval().requires_grad_(False)
+    return pipe.encode_prompt(list(prompts), device, 1, False)[0].float()
+
+
+def load_image(source: str, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
+    """A Stable Diffusion pipeline from a folder or a hub id, without its safety checker."""
+    return StableDiffusionPipeline.from_pretrained(
+        source, dtype=dtype, safety_checker=None, requires_safety_checker=False
+    )
+
+
+def load_video(
+    source: str, motion_adapter: str | None = None, dtype: torch.dtype = torch.float32
+) -> AnimateDiffPipeline:
+    """An AnimateDiff pipeline from a folder or a hub id.
+
+    motion_adapter: folder or id of the motion modules, when `source` is a text-to-image model.
+    """
+    if motion_adapter is None:
+        return AnimateDiffPipeline.from_pretrained(source, dtype=dtype)
+    adapter = MotionAdapter.from_pretrained(motion_adapter, dtype=dtype)
+    return AnimateDiffPipeline.from_pretrained(source, motion_adapter=adapter, dtype=dtype)
+
+
+def read_schedule(pipe: Pipeline) -> Schedule:
+    """The schedule the pipeline's model was trained on, from its scheduler's configuration.
+
+    Raises ValueError for a scheduler that has neither alphas_cumprod nor a flow's settings.
+    """
+    scheduler = pipe.scheduler
+    prediction = scheduler.config.get("prediction_type", "flow_prediction")
+    if prediction == "flow_prediction":
+        shift = scheduler.config.get("shift", scheduler.config.get("flow_shift", 1.0))
+        return flow(scheduler.config.num_train_timesteps, shift)
+    if not hasattr(scheduler, "alphas_cumprod"):
+        raise ValueError(
+            f"{type(scheduler).__name__} keeps no alphas_cumprod; "
+            "set pipe.scheduler to a DDIMScheduler made from its config"
+        )
+    return ddpm(scheduler.alphas_cumprod, prediction)
+
+
+def _plain(unet: nn.Module) -> nn.Module:
+    config = unet.config
+    if config.in_channels != config.out_channels:
+        raise ValueError(
+            f"this UNet takes {config.in_channels} channels and gives {config.out_channels}; "
+            "use a plain text-to-image or text-to-video model, not an inpainting one"
+        )
+    return unet
+
+
+def _frozen(module: nn.Module, device: torch.device | str, dtype: torch.dtype) -> nn.Module:
+    # Convolutions on channels_last are faster on CPU and GPU alike, and change nothing else.
+    module.to(device, memory_format=torch.channels_last)
+    if module.dtype != dtype:
+        module.to(dtype)
+    return module.eval().requires_grad_(False)

@@ -1,0 +1,149 @@
+"""Along time: the sliding window of ASSD, its adaptive mask, and windows over long clips.
+
+    literal    SS(e)_i = mean_{j in window(i)} e_j
+    residual   SS(e)_i = eps_i + mean_{j in window(i)} (e_j - eps_j)
+
+ASSD (2406.04888) smooths the reference prediction e over 3 frames, stride 1. When the frames have
+independent noise the literal form mixes their noises and so injects noise of std sqrt(2/3) = 0.82
+into the gradient; the residual form smooths only what the teacher adds to the noise. Version 3 of
+the paper smooths the gradient along optical flow: that is `window_mean(g, 3, flows)`.
+
+Video tensors are (B, C, F, H, W). This module knows nothing about teachers or prompts.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sds.optical_flow import Flows, inside, warp
+
+
+def window_mean(x: Tensor, size: int = 3, flows: Flows | None = None) -> Tensor:
+    """Centred mean over `size` frames; at the ends, over the frames that exist.
+
+    x (B, C, F, H, W) -> same. With flows (on the grid H, W) each neighbour is first brought to
+    frame i along the motion, and counts only where the motion stays inside the picture.
+    Raises ValueError for an even size.
+    """
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"a centred window needs an odd size, got {size}")
+    total, count = x, x.new_ones(1, 1, *x.shape[2:])
+    for step in (-1, 1):
+        near, valid = x, x.new_ones(1, 1, *x.shape[2:])
+        for _ in range(size // 2):
+            near, valid = _neighbour(near, step, flows), _neighbour(valid, step, flows)
+            if flows is not None:
+                valid = valid * _inside(x, step, flows)
+            total, count = total + valid * near, count + valid
+    return total / count
+
+
+def smooth_reference(
+    eps_ref: Tensor, eps: Tensor | None, size: int = 3, flows: Flows | None = None
+) -> Tensor:
+    """SS(eps_ref) for `losses.assd`. eps_ref and eps (B, C, F, H, W) -> same.
+
+    eps: the noise that was added, for the residual form; None gives the paper's literal form, for
+    frames that share one noise.
+    """
+    if eps is None:
+        return window_mean(eps_ref, size, flows)
+    return eps + window_mean(eps_ref - eps, size, flows)
+
+
+def variation(g: Tensor) -> Tensor:
+    """How abruptly g changes in time: mean |g_i - g_j| over channels and the frames j = i +- 1.
+
+    g (B, C, F, H, W) -> (B, 1, F, H, W) >= 0; zero for a single frame.
+    """
+    frames = g.shape[2]
+    if frames == 1:
+        return torch.zeros_like(g[:, :1])
+    step = g.diff(dim=2).abs().mean(1, keepdim=True)
+    total = torch.zeros_like(g[:, :1])
+    total[:, :, :-1] += step
+    total[:, :, 1:] += step
+    neighbours = total.new_full((frames,), 2.0)
+    neighbours[[0, -1]] = 1.0
+    return total / neighbours.view(-1, 1, 1)
+
+
+def adaptive_mask(
+    g: Tensor, k: float = 1.0, state: Tensor | None = None, momentum: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The adaptive mask of ASSD: 1 where g's temporal variation exceeds its mean + k std.
+
+    The threshold is set anew every step and clip, because gradients grow over a run. It comes with
+    a memory: state <- momentum state + (1 - momentum) mask, passed in and handed back.
+    g (B, C, F, H, W) -> mask in [0, 1] and state, both (B, 1, F, H, W). The mask is exactly 0
+    where g does not vary at all, whatever the state.
+    """
+    v = variation(g)
+    clip = (1, 2, 3, 4)
+    threshold = v.mean(clip, keepdim=True) + k * v.std(clip, correction=0, keepdim=True)
+    mask = (v > threshold).to(g.dtype)
+    state = mask if state is None else momentum * state + (1 - momentum) * mask
+    return torch.where(v > 0, state, torch.zeros_like(state)), state
+
+
+def windows(n_frames: int, length: int, overlap: int) -> list[slice]:
+    """Windows that cover all frames, neighbours sharing at least `overlap` frames, spread evenly.
+
+    Each is exactly `length` long, unless the clip is shorter: then it is one window.
+    """
+    if not 0 <= overlap < length:
+        raise ValueError(f"overlap {overlap} must be at least 0 and less than the length {length}")
+    if n_frames <= length:
+        return [slice(0, n_frames)]
+    span = n_frames - length
+    count = -(-span // (length - overlap)) + 1
+    starts = [i * span // (count - 1) for i in range(count)]
+    return [slice(start, start + length) for start in starts]
+
+
+def blend_weights(slices: Sequence[slice], n_frames: int) -> Tensor:
+    """Weights that fall towards each window's edges and sum to 1 per frame.
+
+    -> (len(slices), n_frames) fp32, zero outside a window. Raises ValueError for a frame that no
+    window covers.
+    """
+    weights = torch.zeros(len(slices), n_frames)
+    for row, window in zip(weights, slices, strict=True):
+        length = window.stop - window.start
+        rising = torch.arange(1, length + 1)
+        row[window] = torch.minimum(rising, rising.flip(0)).float()
+    total = weights.sum(0)
+    if (total == 0).any():
+        raise ValueError("some frames are in no window; make the slices with windows()")
+    return weights / total
+
+
+def blend(parts: Sequence[Tensor], slices: Sequence[slice], n_frames: int) -> Tensor:
+    """Per-window tensors (B, C, f, H, W) -> one (B, C, n_frames, H, W), weighted as above."""
+    weights = blend_weights(slices, n_frames).to(parts[0].device)
+    b, c, _, h, w = parts[0].shape
+    out = parts[0].new_zeros(b, c, n_frames, h, w)
+    for part, window, weight in zip(parts, slices, weights, strict=True):
+        out[:, :, window] += part * weight[window].view(-1, 1, 1)
+    return out
+
+
+def _neighbour(x: Tensor, step: int, flows: Flows | None) -> Tensor:
+    """Frame i + step brought to frame i, zeros where there is none. (B, C, F, H, W) -> same."""
+    moved = x[:, :, 1:] if step > 0 else x[:, :, :-1]
+    if flows is not None and moved.shape[2]:
+        b, c, f, h, w = moved.shape
+        flow = flows.to_next if step > 0 else flows.to_previous
+        rows = moved.transpose(1, 2).reshape(b * f, c, h, w)
+        moved = warp(rows, flow.repeat(b, 1, 1, 1)).view(b, f, c, h, w).transpose(1, 2)
+    edge = torch.zeros_like(x[:, :, :1])
+    return torch.cat([moved, edge] if step > 0 else [edge, moved], dim=2)
+
+
+def _inside(x: Tensor, step: int, flows: Flows) -> Tensor:
+    """Where the flow towards frame i + step stays in the picture. -> (1, 1, F, H, W)."""
+    flow = flows.to_next if step > 0 else flows.to_previous
+    valid = inside(flow).to(x.dtype).transpose(0, 1).unsqueeze(0)
+    edge = valid.new_zeros(1, 1, 1, *valid.shape[3:])
+    return torch.cat([valid, edge] if step > 0 else [edge, valid], dim=2)

@@ -1,0 +1,162 @@
+"""The adapters against direct calls of the networks, and silence of ASSD when nothing is asked."""
+
+import pytest
+import torch
+from diffusers import AnimateDiffPipeline, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+
+from sds import losses, temporal
+from sds.attention import fused
+from sds.guidance import Branch, guided
+from sds.priors import Prior
+from sds.priors import stable_diffusion as sd
+from sds.schedules import add_noise, eps_from_output
+
+T = torch.tensor([745, 20])
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_image_prior_is_the_network_on_every_frame(image_pipe):
+    prior = sd.image_prior(image_pipe, frames_per_call=3)
+    assert isinstance(prior, Prior) and prior.schedule.prediction == "v_prediction"
+    x_t, cond = randn(2, 4, 5, 8, 8), randn(2, 8, 16, seed=1)
+    got = prior.eps(x_t, T, cond)
+    for n in range(2):
+        for f in range(5):
+            frame, t = x_t[n : n + 1, :, f], T[n : n + 1]
+            with torch.no_grad():
+                out = image_pipe.unet(frame, t, cond[n : n + 1]).sample
+            want = eps_from_output(prior.schedule, out, frame, t)
+            torch.testing.assert_close(got[n : n + 1, :, f], want, atol=1e-5, rtol=1e-4)
+
+
+def test_video_prior_is_the_motion_network(video_pipe):
+    prior = sd.video_prior(video_pipe)
+    assert isinstance(prior, Prior)
+    x_t, cond = randn(2, 4, 5, 8, 8), randn(2, 8, 16, seed=1)
+    got = prior.eps(x_t, T, cond)
+    for n in range(2):
+        row, t = x_t[n : n + 1], T[n : n + 1]
+        with torch.no_grad():
+            out = video_pipe.unet(row, t, cond[n : n + 1].repeat(5, 1, 1)).sample
+        want = eps_from_output(prior.schedule, out, row, t)
+        torch.testing.assert_close(got[n : n + 1], want, atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"9 frames .* 8 .*temporal\.windows"):
+        prior.eps(randn(1, 4, 9, 8, 8), T[:1], cond[:1])
+
+
+def test_bf16_networks_give_fp32_answers_and_exact_timesteps(parts, motion_adapter):
+    unet = UNet2DConditionModel.from_config(parts["unet"].config)
+    unet.load_state_dict(parts["unet"].state_dict())
+    pipe = AnimateDiffPipeline(**(parts | {"unet": unet}), motion_adapter=motion_adapter)
+    x_t, cond = randn(1, 4, 3, 8, 8), randn(1, 8, 16, seed=1)
+    full = sd.video_prior(pipe).eps(x_t, T[:1], cond)
+    seen = []
+    prior = sd.video_prior(pipe, dtype=torch.bfloat16)
+    hook = prior.unet.time_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    half = prior.eps(x_t, T[:1], cond)
+    hook.remove()
+    assert prior.unet.dtype == torch.bfloat16 and half.dtype == torch.float32
+    assert seen[0].dtype == torch.long and seen[0].tolist() == [745]
+    assert 0 < (half - full).abs().max() < 0.1 * full.abs().max()
+    assert not prior.eps(x_t, T[:1], cond.requires_grad_()).requires_grad
+
+
+def test_a_flow_scheduler_is_read_as_a_flow(image_pipe):
+    class Pipe:
+        scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+
+    schedule = sd.read_schedule(Pipe())
+    assert schedule.prediction == "flow_prediction" and len(schedule) == 1000
+    assert schedule.sigma[500] == pytest.approx(0.75)
+    bar = image_pipe.scheduler.alphas_cumprod
+    torch.testing.assert_close(sd.read_schedule(image_pipe).alpha.square(), bar)
+
+
+def test_inpainting_networks_are_refused(image_pipe):
+    class Pipe:
+        scheduler = image_pipe.scheduler
+        unet = UNet2DConditionModel(
+            in_channels=9,
+            block_out_channels=(8,),
+            down_block_types=("DownBlock2D",),
+            up_block_types=("UpBlock2D",),
+            norm_num_groups=4,
+        )
+
+    with pytest.raises(ValueError, match="not an inpainting one"):
+        sd.image_prior(Pipe())
+
+
+def test_embed_agrees_with_the_text_encoder(image_pipe, video_pipe):
+    got = sd.embed(image_pipe, ["a cat", ""])
+    assert got.shape == (2, 8, 16) and got.dtype == torch.float32
+    ids = image_pipe.tokenizer(["a cat", ""], padding="max_length", return_tensors="pt").input_ids
+    with torch.no_grad():
+        assert torch.equal(got, image_pipe.text_encoder(ids)[0])
+    assert torch.equal(got, sd.embed(video_pipe, ["a cat", ""]))
+    assert not torch.equal(got[0], got[1])
+    with pytest.raises(ValueError, match="shorten"):
+        sd.embed(image_pipe, ["a", "a cat on a mat"])
+
+
+def test_codec_scales_shifts_and_chunks(image_pipe):
+    frames = torch.rand(5, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    codec = sd.latent_codec(image_pipe, chunk=2)
+    latents = codec.encode(frames)
+    assert codec.factor == 2 and latents.shape == (1, 4, 5, 4, 6)
+    vae = image_pipe.vae
+    with torch.no_grad():
+        mean = vae.encode(frames[3:4] * 2 - 1).latent_dist.mean
+        want = vae.decode(mean).sample / 2 + 0.5
+    torch.testing.assert_close(latents[0, :, 3], (mean[0] - 0.1) * 0.5, atol=1e-5, rtol=1e-4)
+    decoded = codec.decode(latents)
+    assert decoded.shape == frames.shape and decoded.min() >= 0 and decoded.max() <= 1
+    torch.testing.assert_close(decoded[3:4], want.clamp(0, 1), atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="multiple of 2"):
+        codec.encode(frames[..., :7])
+
+
+def test_saved_pipelines_load_again(image_pipe, video_pipe, motion_adapter, tmp_path):
+    x_t, cond = randn(1, 4, 3, 8, 8), randn(1, 8, 16, seed=1)
+    image_pipe.save_pretrained(tmp_path / "image")
+    loaded = sd.image_prior(sd.load_image(str(tmp_path / "image")))
+    want = sd.image_prior(image_pipe).eps(x_t, T[:1], cond)
+    assert torch.equal(loaded.eps(x_t, T[:1], cond), want)
+    motion_adapter.save_pretrained(tmp_path / "motion")
+    pipe = sd.load_video(str(tmp_path / "image"), str(tmp_path / "motion"))
+    want = sd.video_prior(video_pipe).eps(x_t, T[:1], cond)
+    assert torch.equal(sd.video_prior(pipe).eps(x_t, T[:1], cond), want)
+    video_pipe.save_pretrained(tmp_path / "video")
+    pipe = sd.load_video(str(tmp_path / "video"))
+    assert torch.equal(sd.video_prior(pipe).eps(x_t, T[:1], cond), want)
+
+
+def assd_gradient(image, video, x, x_src, cond_edit, cond_ref, uncond, fusion):
+    """One whole step with joint guidance, as a pipeline takes it."""
+    t, eps = torch.tensor([600]), randn(*x.shape, seed=9)
+    parts = []
+    for prior in (video, image):
+        reference = Branch(add_noise(prior.schedule, x_src, eps, t), cond_ref, uncond, 7.5)
+        edit = Branch(add_noise(prior.schedule, x, eps, t), cond_edit, uncond, 7.5)
+        with fused(prior.unet, fusion):
+            parts.append(guided(prior, [reference, edit], t))
+    (ref, edit), (image_ref, image_edit) = parts
+    mask, _ = temporal.adaptive_mask(edit - ref, k=0)
+    smooth = temporal.smooth_reference(ref, eps)
+    return losses.assd(edit, ref, smooth, mask) + 0.5 * losses.dds(image_edit, image_ref)
+
+
+@pytest.mark.parametrize("fusion", [1.0, 0.6])
+def test_assd_is_exactly_silent_when_nothing_is_asked(image_pipe, video_pipe, fusion):
+    image, video = sd.image_prior(image_pipe), sd.video_prior(video_pipe)
+    cat, dog, empty = sd.embed(image_pipe, ["a cat", "a dog", ""]).split(1)
+    x = randn(1, 4, 5, 8, 8)
+    assert assd_gradient(image, video, x, x.clone(), cat, cat, empty, fusion).eq(0).all()
+    asked = assd_gradient(image, video, x, x, dog, cat, empty, fusion)
+    assert asked.abs().max() > 1e-3
+    mask = torch.zeros(1, 1, 5, 8, 8)
+    mask[..., 3:5, 3:5] = 1
+    assert (mask * asked)[(mask == 0).expand_as(asked)].eq(0).all()

@@ -1,0 +1,137 @@
+"""The window, its two forms, the adaptive mask, and windows over long clips."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from sds.optical_flow import Flows
+from sds.temporal import (
+    adaptive_mask,
+    blend,
+    blend_weights,
+    smooth_reference,
+    variation,
+    window_mean,
+    windows,
+)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_window_mean_averages_the_frames_that_exist():
+    x = torch.tensor([1.0, 2, 6, 4]).view(1, 1, 4, 1, 1)
+    assert window_mean(x).flatten().tolist() == pytest.approx([1.5, 3, 4, 5])
+    assert window_mean(x, 5).flatten().tolist() == pytest.approx([3, 3.25, 3.25, 4])
+    assert torch.equal(window_mean(x, 1), x)
+    assert torch.equal(window_mean(x[:, :, :1]), x[:, :, :1])
+    with pytest.raises(ValueError, match="odd"):
+        window_mean(x, 2)
+
+
+def test_the_literal_window_injects_noise_that_the_residual_form_avoids():
+    eps = randn(1, 4, 12, 48, 48)
+    inner = slice(1, -1)
+    # A perfect teacher in both branches: nothing to edit, so any gradient is injected noise.
+    literal = eps - smooth_reference(eps, None)
+    assert literal[:, :, inner].std().item() == pytest.approx(math.sqrt(2 / 3), abs=0.005)
+    assert literal[:, :, inner].std().item() == pytest.approx(0.82, abs=0.01)
+    assert literal[:, :, [0, -1]].std().item() == pytest.approx(math.sqrt(1 / 2), abs=0.01)
+    residual = eps - smooth_reference(eps, eps)
+    assert residual.eq(0).all()
+
+
+def test_both_forms_agree_when_frames_share_their_noise():
+    eps = randn(1, 4, 1, 6, 6).expand(-1, -1, 5, -1, -1)
+    eps_ref = eps + randn(1, 4, 5, 6, 6, seed=1)
+    got = smooth_reference(eps_ref, eps)
+    torch.testing.assert_close(got, smooth_reference(eps_ref, None), atol=1e-6, rtol=1e-5)
+
+
+def shifted_clip(frames=5, h=6, w=12):
+    """A picture that moves one pixel to the right per frame, and its true flows."""
+    wide = randn(2, 3, h, w + frames)
+    x = torch.stack([wide[..., frames - i : frames - i + w] for i in range(frames)], dim=2)
+    right = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(frames - 1, 2, h, w)
+    return x, Flows(right, -right)
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_along_the_true_motion_the_window_changes_nothing(size):
+    x, flows = shifted_clip()
+    torch.testing.assert_close(window_mean(x, size, flows), x)
+    assert (window_mean(x, size) - x).abs().max() > 0.5
+
+
+def test_zero_flow_is_the_plain_window():
+    x = randn(2, 3, 5, 6, 6)
+    still = Flows(torch.zeros(4, 2, 6, 6), torch.zeros(4, 2, 6, 6))
+    assert torch.equal(window_mean(x, 3, still), window_mean(x, 3))
+
+
+def test_variation_is_two_sided_and_one_sided_at_the_ends():
+    g = torch.tensor([0.0, 1, 1, 4]).view(1, 1, 4, 1, 1)
+    assert variation(g).flatten().tolist() == [1, 0.5, 1.5, 3]
+    two_channels = torch.cat([g, -3 * g], dim=1)
+    assert variation(two_channels).flatten().tolist() == [2, 1, 3, 6]
+    assert variation(g[:, :, :1]).eq(0).all()
+
+
+def test_the_mask_finds_the_abrupt_place_at_any_scale():
+    g = 0.01 * randn(1, 4, 8, 6, 6)
+    g[:, :, 4, 2:4, 2:4] += 5
+    mask, _ = adaptive_mask(g, k=2)
+    assert mask.shape == (1, 1, 8, 6, 6)
+    assert mask[0, 0, 4, 2:4, 2:4].eq(1).all() and mask[0, 0, :3].eq(0).all()
+    tiny, _ = adaptive_mask(1e-7 * g, k=2)
+    assert torch.equal(tiny, mask)
+
+
+def test_no_variation_means_no_mask_whatever_the_state_and_k():
+    state = torch.ones(1, 1, 4, 3, 3)
+    for g in (torch.zeros(1, 2, 4, 3, 3), torch.ones(1, 2, 4, 3, 3)):
+        mask, after = adaptive_mask(g, k=-3, state=state, momentum=0.9)
+        assert mask.eq(0).all()
+        torch.testing.assert_close(after, 0.9 * state)
+
+
+def test_the_masks_memory_is_passed_in_and_out():
+    g = randn(1, 2, 5, 6, 6)
+    now, _ = adaptive_mask(g)
+    old = torch.full_like(now, 0.5)
+    mask, state = adaptive_mask(g, state=old, momentum=0.8)
+    torch.testing.assert_close(state, 0.4 + 0.2 * now)
+    assert torch.equal(mask, state)  # g varies everywhere here
+    assert old.eq(0.5).all()
+
+
+@pytest.mark.parametrize("n, length, overlap", [(5, 16, 4), (16, 16, 4), (17, 16, 4), (81, 16, 6)])
+def test_windows_cover_everything_at_full_length(n, length, overlap):
+    got = windows(n, length, overlap)
+    assert got[0].start == 0 and got[-1].stop == n
+    assert all(w.stop - w.start == min(n, length) for w in got)
+    pairs = itertools.pairwise(got)
+    assert all(a.stop - b.start >= overlap and b.start > a.start for a, b in pairs)
+    weights = blend_weights(got, n)
+    torch.testing.assert_close(weights.sum(0), torch.ones(n))
+    assert (weights >= 0).all()
+
+
+def test_blend_weights_fall_to_the_edge():
+    first, second = blend_weights(windows(10, 6, 2), 10)
+    assert first[:4].eq(1).all() and first[6:].eq(0).all()
+    assert first.tolist()[4:6] == pytest.approx([2 / 3, 1 / 3])
+    torch.testing.assert_close(second, first.flip(0))
+    with pytest.raises(ValueError, match="no window"):
+        blend_weights([slice(0, 3)], 4)
+    with pytest.raises(ValueError, match="overlap"):
+        windows(10, 4, 4)
+
+
+def test_blend_puts_a_cut_clip_together_again():
+    x = randn(2, 3, 11, 4, 4)
+    slices = windows(11, 5, 2)
+    torch.testing.assert_close(blend([x[:, :, s] for s in slices], slices, 11), x)
