@@ -229,7 +229,7 @@ def ship(pipe: StableDiffusionPipeline, folder: Path) -> None:
     for name in ("unet", "vae", "text_encoder"):
         getattr(pipe, name).half()
     pipe.save_pretrained(folder, safe_serialization=True, max_shard_size="9MB")
-    (folder / "words.txt").write_text("\n".join(words()) + "\n")
+    (folder.parent / "words.txt").write_text("\n".join(words()) + "\n")
 
 
 def _sheet(pictures: list[Image.Image], columns: int) -> Image.Image:

@@ -8,3 +8,7 @@ Anything else that is raised is a defect of the program.
 
 class InputError(ValueError):
     """What the user gave cannot be used. The text says why and names the remedy."""
+
+
+class RunFailed(RuntimeError):
+    """A run could not go on. The text says why, what was kept, and what to change."""

@@ -1,0 +1,124 @@
+"""The teachers a user can choose, and how one is loaded.
+
+A teacher is named here and nowhere else. This module knows nothing about edits.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from pipelines.errors import InputError
+from sds.assd import Prompts, Teachers
+from sds.priors import stable_diffusion as sd
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+
+@dataclass(frozen=True)
+class VideoTeacher:
+    """A text-to-video model and a text-to-image model that share one latent space."""
+
+    name: str
+    image: str
+    """Folder or hub id of a Stable-Diffusion-shaped model."""
+    motion: str
+    """Folder or hub id of its motion adapter."""
+    side: int
+    """Works at about side x side pixels."""
+    frames: int
+    """Frames it sees at once."""
+    licence: str
+    about: str
+    """One sentence for the user."""
+    words: tuple[str, ...] | None
+    """The only words it knows; None means it reads plain English."""
+
+
+def _words(path: Path) -> tuple[str, ...]:
+    return tuple(path.read_text().split())
+
+
+def video_teachers() -> dict[str, VideoTeacher]:
+    """Every video teacher by name, the default first."""
+    miniature = VideoTeacher(
+        name="miniature",
+        image=str(ASSETS / "miniature" / "image"),
+        motion=str(ASSETS / "miniature" / "motion"),
+        side=128,
+        frames=16,
+        licence="Apache-2.0",
+        about="Built in, runs on any machine. Knows only its own small world of drawn scenes.",
+        words=_words(ASSETS / "miniature" / "words.txt"),
+    )
+    return {teacher.name: teacher for teacher in (miniature,)}
+
+
+def video_teacher(name: str) -> VideoTeacher:
+    """The teacher called `name`. Raises InputError with the names there are."""
+    teachers = video_teachers()
+    if name not in teachers:
+        raise InputError(
+            f"There is no video teacher called {name!r}. Choose one of: {', '.join(teachers)}."
+        )
+    return teachers[name]
+
+
+def check_prompt(teacher: VideoTeacher, prompt: str, which: str) -> None:
+    """Raises InputError when `prompt` is empty or says what the teacher cannot know."""
+    said = "".join(c if c.isalnum() else " " for c in prompt.lower()).split()
+    if not said:
+        raise InputError(f"The {which} prompt is empty. Say what the clip shows, in a few words.")
+    if teacher.words is None:
+        return
+    unknown = sorted(set(said) - set(teacher.words))
+    if unknown:
+        raise InputError(
+            f"The teacher {teacher.name!r} does not know {_listed(unknown)} in the {which} prompt. "
+            f"It knows these words only: {', '.join(teacher.words)}."
+        )
+
+
+def _listed(words: list[str]) -> str:
+    quoted = [f'"{word}"' for word in words]
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1]
+
+
+@dataclass(frozen=True)
+class LoadedVideoTeacher:
+    """A teacher in memory, ready to be asked."""
+
+    teachers: Teachers
+    codec: sd.LatentCodec
+    pipe: sd.Pipeline
+    device: torch.device
+
+    def prompts(self, source: str, target: str) -> Prompts:
+        """Embeddings of the two prompts and of the empty one."""
+        texts = ["".join(c if c.isalnum() else " " for c in p.lower()) for p in (source, target)]
+        embedded = sd.embed(self.pipe, [*texts, ""], self.device)
+        return Prompts(*embedded.split(1))
+
+
+@cache
+def load_video_teacher(name: str) -> LoadedVideoTeacher:
+    """Load a teacher once per process. Raises InputError for a name that is not in the catalog."""
+    chosen = video_teacher(name)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = compute_dtype(device)
+    image = sd.load_image(chosen.image)
+    video = sd.load_video(chosen.image, chosen.motion)
+    teachers = Teachers(
+        video=sd.video_prior(video, device, dtype),
+        image=sd.image_prior(image, device, dtype, frames_per_call=chosen.frames),
+        window=chosen.frames,
+    )
+    return LoadedVideoTeacher(teachers, sd.latent_codec(image, device, dtype), image, device)
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """bf16 where the hardware multiplies it, fp32 elsewhere (on a plain CPU bf16 is slower)."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32

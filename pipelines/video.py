@@ -1,0 +1,301 @@
+"""Edit a clip by saying what it shows and what it should show: ASSD on any clip.
+
+    python -m pipelines.video CLIP --source "..." --target "..." --out RUN_DIR
+
+The clip is worked on at the teacher's size and comes back at its own. What is written is
+`source + decode(x) - decode(x_src)`: the change, so that what the autoencoder loses is not lost
+and a frame nothing was asked of comes back exactly. Inside a mask only, where there is one.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+from torch import Tensor
+
+from pipelines import command, runs
+from pipelines.catalog import (
+    LoadedVideoTeacher,
+    VideoTeacher,
+    check_prompt,
+    load_video_teacher,
+    video_teacher,
+)
+from pipelines.errors import InputError, RunFailed
+from pipelines.events import Done, Event, Note, Preview, Step
+from pipelines.flow import optical_flow
+from pipelines.media import Clip, read_clip, read_mask, resize, to_float, to_uint8, write_clip
+from sds import masks, optical_flow as flows_of, timesteps
+from sds.assd import Method, Prompts, assd_gradient
+from sds.losses import rms
+from sds.optical_flow import Flows
+from sds.optimize import NonFinite, optimize, step_generator
+
+Preset = Literal["quick", "standard", "fine"]
+STEPS: dict[Preset, int] = {"quick": 14, "standard": 50, "fine": 150}
+LOW, HIGH = 50, 950
+"""Timesteps a run visits, from high to low."""
+RATE = 8.0
+"""Sum of all steps' learning rates at strength 1."""
+PREVIEW_EVERY = 1.5
+"""Seconds between previews."""
+PREVIEW_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class EditVideo:
+    """Edit a clip by saying what it shows and what it should show."""
+
+    clip: tyro.conf.Positional[Path]
+    """The clip to edit: mp4, webm, mov, gif, avi or mkv."""
+    source: str
+    """What the clip shows."""
+    target: str
+    """What it should show."""
+    out: Path
+    """Folder for result.mp4, settings.json and metrics.json."""
+    teacher: str = "miniature"
+    """Which diffusion models judge the edit."""
+    preset: Preset = "standard"
+    """How many steps are taken, unless --steps says it."""
+    steps: int | None = None
+    """Steps of the optimisation."""
+    seed: int = 0
+    """Seed of all noise; the same seed repeats the run."""
+    strength: float = 1.0
+    """How far each step goes; 1 is the measured default."""
+    mask: Path | None = None
+    """Where the edit may happen: a picture drawn on one frame, or a clip of masks."""
+    mask_frame: int = 0
+    """The frame a mask picture was drawn on, counted from 0; it is carried along the motion."""
+    mask_grow: float = 2.0
+    """Pixels the mask is grown by before it is feathered."""
+    mask_feather: float = 2.0
+    """Width of the mask's soft edge, in pixels."""
+    method: Annotated[Method, tyro.conf.arg(prefix_name=False)] = field(default_factory=Method)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps the run will take."""
+        return STEPS[self.preset] if self.steps is None else self.steps
+
+
+@dataclass(frozen=True, eq=False)
+class Workpiece:
+    """An edit's inputs, brought to the teacher."""
+
+    clip: Clip
+    mask: Tensor | None
+    """(F, 1, H, W) in [0, 1] at the clip's size, grown and feathered."""
+    frames: Tensor
+    """(F, 3, h, w) in [0, 1] at the working size."""
+    x_src: Tensor
+    """(1, C, F, h/f, w/f) fp32 latents of the clip."""
+    gate: Tensor | None
+    """(1, 1, F, h/f, w/f): the mask on the latent grid."""
+    flows: Flows | None
+    """Optical flow on the latent grid, where the method wants it."""
+    prompts: Prompts
+
+
+def edit_video(job: EditVideo) -> Iterator[Event]:
+    """Run an edit; yields notes, steps and previews, and `Done` when its files are written.
+
+    A file called `stop` in the run's folder ends it after the current step, as a full result.
+    Raises InputError for input that cannot be used, before anything is written, and RunFailed when
+    the latents stop being finite; the last good state is then written first.
+    """
+    teacher = _check(job)
+    clip = read_clip(job.clip)
+    mask = None if job.mask is None else _mask(job, clip)
+    runs.open_folder(job.out)
+    loaded = load_video_teacher(teacher.name)
+    piece = _prepare(job, clip, mask, teacher, loaded)
+    size = piece.frames.shape[-2:]
+    yield Note(f"{len(clip)} frames of {clip.size[1]}x{clip.size[0]}, worked at {size[1]}x{size[0]}")
+    x = piece.x_src.clone()
+    failure, began, done = None, time.monotonic(), 0
+    try:
+        for event in _optimise(job, loaded, piece, x):
+            done = event.index + 1
+            yield event
+    except NonFinite as error:
+        failure = error
+    seconds = time.monotonic() - began
+    frames, notes = _finish(job, loaded, piece, x)
+    yield from (Note(text) for text in notes)
+    settings = describe(job)
+    metrics = _metrics(piece, frames, done, seconds)
+    runs.write_json(job.out / "settings.json", settings)
+    runs.write_json(job.out / "metrics.json", metrics)
+    if failure is not None:
+        raise RunFailed(f"{failure} The last good state is in {job.out}.") from failure
+    yield Done(job.out / "result.mp4", settings, metrics)
+
+
+def describe(job: EditVideo) -> dict[str, Any]:
+    """Everything needed to repeat a run, as JSON."""
+    settings = asdict(replace(job, steps=job.total_steps))
+    paths = {key: str(value) for key, value in settings.items() if isinstance(value, Path)}
+    return {"job": "video", **settings, **paths, "versions": runs.versions()}
+
+
+def _check(job: EditVideo) -> VideoTeacher:
+    teacher = video_teacher(job.teacher)
+    check_prompt(teacher, job.source, "source")
+    check_prompt(teacher, job.target, "target")
+    if job.total_steps < 1:
+        raise InputError(f"--steps {job.steps} makes no edit. Give at least 1.")
+    if not 0 < job.strength < float("inf"):
+        raise InputError(f"--strength {job.strength} must be above 0; 1 is the default.")
+    return teacher
+
+
+def working_size(size: tuple[int, int], side: int, multiple: int = 16) -> tuple[int, int]:
+    """(h, w) of about side x side pixels, in the aspect ratio of `size`, in whole multiples."""
+    scale = side / (size[0] * size[1]) ** 0.5
+    h, w = (max(round(s * scale / multiple), 1) * multiple for s in size)
+    return h, w
+
+
+def _mask(job: EditVideo, clip: Clip) -> Tensor:
+    """The user's mask on every frame, grown and feathered: (F, 1, H, W)."""
+    mask = read_mask(job.mask, clip)
+    if mask.ndim == 2:
+        if not 0 <= job.mask_frame < len(clip):
+            raise InputError(
+                f"--mask-frame {job.mask_frame} is not in the clip: give 0 to {len(clip) - 1}."
+            )
+        mask = masks.carry(mask[None, None], job.mask_frame, _flows(to_float(clip.frames)))
+    else:
+        mask = mask[:, None]
+    return masks.feather(masks.grow(mask, job.mask_grow), job.mask_feather)
+
+
+def _flows(frames: Tensor) -> Flows:
+    return Flows(*optical_flow(frames))
+
+
+def _prepare(
+    job: EditVideo,
+    clip: Clip,
+    mask: Tensor | None,
+    teacher: VideoTeacher,
+    loaded: LoadedVideoTeacher,
+) -> Workpiece:
+    size = working_size(clip.size, teacher.side)
+    # A few frames at a time: a long clip at full size does not fit in memory as floats.
+    small = torch.cat([resize(to_float(part), size) for part in clip.frames.split(8)])
+    x_src = loaded.codec.encode(small.to(loaded.device))
+    grid = x_src.shape[-2:]
+    flows = None
+    if job.method.smooth_along_flow:
+        flows = flows_of.resize(_flows(small), grid)
+    return Workpiece(
+        clip=clip,
+        mask=mask,
+        frames=small,
+        x_src=x_src,
+        gate=None if mask is None else masks.to_latent(mask, grid).to(x_src.device),
+        flows=flows,
+        prompts=loaded.prompts(job.source, job.target),
+    )
+
+
+def _optimise(
+    job: EditVideo, loaded: LoadedVideoTeacher, piece: Workpiece, x: Tensor
+) -> Iterator[Step | Preview]:
+    """Move `x` in place, one step per teacher call."""
+    steps = job.total_steps
+    visits = timesteps.descending(steps, LOW, HIGH).tolist()
+
+    def gradient(index: int) -> Tensor:
+        score = assd_gradient(
+            loaded.teachers,
+            piece.prompts,
+            job.method,
+            x,
+            piece.x_src,
+            visits[index],
+            step_generator(job.seed, index),
+            piece.flows,
+        )
+        x.grad = score.gradient if piece.gate is None else piece.gate * score.gradient
+        return rms(x - piece.x_src)
+
+    optimizer = torch.optim.SGD([x], lr=job.strength * RATE / steps)
+    shown = _spread(len(piece.clip), PREVIEW_FRAMES)
+    before = loaded.codec.decode(piece.x_src[:, :, shown])
+    began = last = time.monotonic()
+    for step in optimize(gradient, [x], optimizer, steps):
+        now = time.monotonic()
+        yield Step(step.index, steps, now - began, float(step.value))
+        if step.index == 0 or step.index + 1 == steps or now - last > PREVIEW_EVERY:
+            change = loaded.codec.decode(x[:, :, shown]) - before
+            yield Preview(step.index, to_uint8((piece.frames[shown] + change.cpu()).clamp(0, 1)))
+            last = time.monotonic()
+        if runs.stop_asked(job.out):
+            return
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """`wanted` frame numbers spread evenly over a clip, fewer if it is shorter."""
+    wanted = min(count, wanted)
+    return [round((k + 0.5) * count / wanted - 0.5) for k in range(wanted)]
+
+
+def _finish(
+    job: EditVideo, loaded: LoadedVideoTeacher, piece: Workpiece, x: Tensor
+) -> tuple[Tensor, list[str]]:
+    """Write the result; returns its frames, uint8 (F, H, W, 3), and notes for the user."""
+    frames = apply_change(piece, loaded.codec.decode(x) - loaded.codec.decode(piece.x_src))
+    notes = write_clip(job.out / "result.mp4", frames, piece.clip, describe(job))
+    return frames, notes
+
+
+def apply_change(piece: Workpiece, change: Tensor) -> Tensor:
+    """Source plus change, (F, 3, h, w) at the working size, inside the mask: uint8 (F, H, W, 3)."""
+    size, parts = piece.clip.size, []
+    for start in range(0, len(piece.clip), 4):
+        few = slice(start, start + 4)
+        source = to_float(piece.clip.frames[few])
+        wider = torch.nn.functional.interpolate(
+            change[few].cpu(), size, mode="bicubic", align_corners=False
+        )
+        edited = (source + wider).clamp(0, 1)
+        if piece.mask is not None:
+            edited = masks.composite(edited, source, piece.mask[few])
+        parts.append(to_uint8(edited))
+    return torch.cat(parts)
+
+
+def _metrics(piece: Workpiece, frames: Tensor, steps: int, seconds: float) -> dict[str, Any]:
+    outside = None if piece.mask is None else (piece.mask == 0).squeeze(1)
+    return {
+        "seconds": round(seconds, 3),
+        "seconds_per_step": round(seconds / max(steps, 1), 4),
+        "steps": steps,
+        "peak_memory_mb": round(runs.peak_memory_mb(), 1),
+        "psnr_outside_mask": _psnr(frames, piece.clip.frames, outside),
+    }
+
+
+def _psnr(a: Tensor, b: Tensor, where: Tensor | None) -> float | None:
+    """PSNR in dB of uint8 (F, H, W, 3) over the pixels `where` (F, H, W); None if they agree."""
+    error = (a.float() - b.float()).square()
+    error = error.mean() if where is None else error[where].mean()
+    return None if error == 0 else round(float(20 * torch.log10(255 / error.sqrt())), 3)
+
+
+def main() -> None:
+    job = tyro.cli(EditVideo, description=__doc__)
+    sys.exit(command.run(edit_video(job)))
+
+
+if __name__ == "__main__":
+    main()
