@@ -22,13 +22,13 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from miniature.latents import CLIPS, FIRST_CLIP, PICTURES, encode, picture
+from miniature.latents import CLIPS, FIRST_CLIP, PICTURES, encode
 from miniature.scenes import caption, sample_scene, training_caption, words
 from miniature.training import Recipe, train
 from sds.schedules import Schedule, add_noise, ddpm, target
 
-IMAGE_RECIPE = Recipe(steps=14_000, batch=64, rate=8e-4, save_every=1000)
-MOTION_RECIPE = Recipe(steps=2_400, batch=4, rate=6e-4, save_every=200)
+IMAGE_RECIPE = Recipe(steps=4_200, batch=32, rate=8e-4, save_every=500)
+MOTION_RECIPE = Recipe(steps=900, batch=4, rate=1e-3, warmup=100, save_every=100)
 TOKENS = 16
 UNCONDITIONAL = 0.1
 WIDTH = 128
@@ -171,19 +171,26 @@ def train_image(
         prompts = [caption(sample_scene("tune", k), motion=False) for k in range(16)]
         with torch.autocast(device, torch.bfloat16):
             samples = pipe(
-                prompts, num_inference_steps=25, guidance_scale=4.0, height=128, width=128,
+                prompts,
+                num_inference_steps=25,
+                guidance_scale=4.0,
+                height=128,
+                width=128,
                 generator=torch.Generator(device).manual_seed(0),
             ).images
         _sheet(samples, 8).save(work / "image.png")
 
     train("image", model, loss, recipe, work / "image.ckpt", seed + 1, on_save)
-    pipe = StableDiffusionPipeline.from_pretrained(work / "image", safety_checker=None)
-    ship(pipe, folder)
-    return pipe
+    ship(work / "image", folder)
+    return _load(work / "image", torch.float32)
 
 
 def train_motion(
-    work: Path, folder: Path, pipe: StableDiffusionPipeline, seed: int, device: str,
+    work: Path,
+    folder: Path,
+    pipe: StableDiffusionPipeline,
+    seed: int,
+    device: str,
     steps: int | None,
 ) -> MotionAdapter:
     """Train a motion adapter over the frozen image model, and save it to `folder`."""
@@ -224,12 +231,17 @@ def train_motion(
     return adapter
 
 
-def ship(pipe: StableDiffusionPipeline, folder: Path) -> None:
-    """Save a pipeline in half precision, every weights file under 10 MB."""
-    for name in ("unet", "vae", "text_encoder"):
-        getattr(pipe, name).half()
+def ship(trained: Path, folder: Path) -> None:
+    """Save a trained pipeline in half precision, every weights file under 10 MB."""
+    pipe = _load(trained, torch.float16)
     pipe.save_pretrained(folder, safe_serialization=True, max_shard_size="9MB")
     (folder.parent / "words.txt").write_text("\n".join(words()) + "\n")
+
+
+def _load(folder: Path, dtype: torch.dtype) -> StableDiffusionPipeline:
+    return StableDiffusionPipeline.from_pretrained(
+        folder, dtype=dtype, safety_checker=None, requires_safety_checker=False
+    )
 
 
 def _sheet(pictures: list[Image.Image], columns: int) -> Image.Image:

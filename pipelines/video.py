@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
 import tyro
@@ -30,7 +30,8 @@ from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Preview, Step
 from pipelines.flow import optical_flow
 from pipelines.media import Clip, read_clip, read_mask, resize, to_float, to_uint8, write_clip
-from sds import masks, optical_flow as flows_of, timesteps
+from sds import masks, timesteps
+from sds import optical_flow as flows_of
 from sds.assd import Method, Prompts, assd_gradient
 from sds.losses import rms
 from sds.optical_flow import Flows
@@ -77,7 +78,7 @@ class EditVideo:
     """Pixels the mask is grown by before it is feathered."""
     mask_feather: float = 2.0
     """Width of the mask's soft edge, in pixels."""
-    method: Annotated[Method, tyro.conf.arg(prefix_name=False)] = field(default_factory=Method)
+    method: Method = field(default_factory=Method)
 
     @property
     def total_steps(self) -> int:
@@ -117,7 +118,9 @@ def edit_video(job: EditVideo) -> Iterator[Event]:
     loaded = load_video_teacher(teacher.name)
     piece = _prepare(job, clip, mask, teacher, loaded)
     size = piece.frames.shape[-2:]
-    yield Note(f"{len(clip)} frames of {clip.size[1]}x{clip.size[0]}, worked at {size[1]}x{size[0]}")
+    yield Note(
+        f"{len(clip)} frames of {clip.size[1]}x{clip.size[0]}, worked at {size[1]}x{size[0]}"
+    )
     x = piece.x_src.clone()
     failure, began, done = None, time.monotonic(), 0
     try:
@@ -293,7 +296,12 @@ def _psnr(a: Tensor, b: Tensor, where: Tensor | None) -> float | None:
 
 
 def main() -> None:
-    job = tyro.cli(EditVideo, description=__doc__)
+    job = tyro.cli(
+        EditVideo,
+        prog="python -m pipelines.video",
+        description=__doc__,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
     sys.exit(command.run(edit_video(job)))
 
 

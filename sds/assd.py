@@ -28,8 +28,9 @@ from sds.schedules import add_noise, at
 class Method:
     """Which parts of ASSD are on, and how strongly."""
 
-    guidance_source: float = 3.0
-    """Guidance scale of the reference branch; 1 is none (Imagen's convention)."""
+    guidance_source: float = 7.5
+    """Guidance scale of the reference branch; 1 is none (Imagen's convention). Equal scales keep
+    the edit silent when nothing is asked."""
     guidance_target: float = 7.5
     """Guidance scale of the edit branch."""
     smoothing: Literal["off", "residual", "shared"] = "residual"

@@ -5,7 +5,8 @@ latent space, so one `LatentCodec` serves both. Networks may run in bf16; latent
 predictions stay fp32 and integer. This module knows nothing about losses or guidance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,9 @@ from diffusers import (
     UNet2DConditionModel,
     UNetMotionModel,
 )
+from diffusers.utils import logging as diffusers_logging
 from torch import Tensor, nn
+from transformers.utils import logging as transformers_logging
 
 from sds.schedules import Schedule, ddpm, eps_from_output, flow, model_time
 
@@ -184,9 +187,10 @@ def embed(pipe: Pipeline, prompts: Sequence[str], device: torch.device | str = "
 
 def load_image(source: str, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
     """A Stable Diffusion pipeline from a folder or a hub id, without its safety checker."""
-    return StableDiffusionPipeline.from_pretrained(
-        source, dtype=dtype, safety_checker=None, requires_safety_checker=False
-    )
+    with _no_progress_bars():
+        return StableDiffusionPipeline.from_pretrained(
+            source, dtype=dtype, safety_checker=None, requires_safety_checker=False
+        )
 
 
 def load_video(
@@ -196,10 +200,11 @@ def load_video(
 
     motion_adapter: folder or id of the motion modules, when `source` is a text-to-image model.
     """
-    if motion_adapter is None:
-        return AnimateDiffPipeline.from_pretrained(source, dtype=dtype)
-    adapter = MotionAdapter.from_pretrained(motion_adapter, dtype=dtype)
-    return AnimateDiffPipeline.from_pretrained(source, motion_adapter=adapter, dtype=dtype)
+    with _no_progress_bars():
+        if motion_adapter is None:
+            return AnimateDiffPipeline.from_pretrained(source, dtype=dtype)
+        adapter = MotionAdapter.from_pretrained(motion_adapter, dtype=dtype)
+        return AnimateDiffPipeline.from_pretrained(source, motion_adapter=adapter, dtype=dtype)
 
 
 def read_schedule(pipe: Pipeline) -> Schedule:
@@ -218,6 +223,18 @@ def read_schedule(pipe: Pipeline) -> Schedule:
             "set pipe.scheduler to a DDIMScheduler made from its config"
         )
     return ddpm(scheduler.alphas_cumprod, prediction)
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Reading weights from disk takes a second; a download keeps its own bar."""
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        diffusers_logging.enable_progress_bar()
+        transformers_logging.enable_progress_bar()
 
 
 def _plain(unet: nn.Module) -> nn.Module:

@@ -1,0 +1,166 @@
+"""How fast a step of the video job is, beside a literal DDS loop; and whole runs by preset.
+
+    python -m tests.bench.video [--json FILE]
+
+Both loops ask the same built-in teacher about the same clip, alternating in one process, so that a
+noisy machine slows both; the ratio of their medians is the result. The literal loop is that of the
+DDS notebook (2304.07090): fp32, one call per branch and guidance half, a loss and its backward.
+Needs a quiet machine; nothing here is asserted.
+"""
+
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+import tyro
+from diffusers import StableDiffusionPipeline
+from torch import Tensor
+
+from pipelines.catalog import compute_dtype, video_teacher
+from pipelines.video import RATE, STEPS
+from sds.assd import DDS, Method, Prompts, Teachers, assd_gradient
+from sds.optimize import optimize, step_generator
+from sds.priors import stable_diffusion as sd
+from sds.schedules import add_noise
+
+SOURCE, TARGET = "a red ball rolling left on the grass", "a blue ball rolling left on the grass"
+T = 500
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure the video job on this machine."""
+
+    json: Path | None = None
+    """Where to write the numbers."""
+    rounds: int = 7
+    """Steps timed of each loop."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The built-in teacher in one dtype."""
+
+    teachers: Teachers
+    prompts: Prompts
+
+
+def load(dtype: torch.dtype) -> tuple[Model, StableDiffusionPipeline]:
+    chosen = video_teacher("miniature")
+    image, video = sd.load_image(chosen.image), sd.load_video(chosen.image, chosen.motion)
+    prompts = Prompts(*sd.embed(image, [SOURCE, TARGET, ""]).split(1))
+    teachers = Teachers(
+        sd.video_prior(video, dtype=dtype), sd.image_prior(image, dtype=dtype), chosen.frames
+    )
+    return Model(teachers, prompts), image
+
+
+def latents() -> Tensor:
+    return torch.randn(1, 8, 16, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def literal_dds(model: Model, x_src: Tensor) -> Callable[[], None]:
+    """One step of the notebook's loop, as it stands there, on the video teacher."""
+    prior, prompts = model.teachers.video, model.prompts
+    z = x_src.clone().requires_grad_(True)
+    optimizer = torch.optim.SGD([z], lr=0.1)
+
+    def predict(z_t: Tensor, t: Tensor, prompt: Tensor, scale: float) -> Tensor:
+        e_u = prior.eps(z_t, t, prompts.empty)
+        e_t = prior.eps(z_t, t, prompt)
+        return e_u + scale * (e_t - e_u)
+
+    def step() -> None:
+        t, eps = torch.tensor([T]), torch.randn_like(z)
+        z_t = add_noise(prior.schedule, z.detach(), eps, t)
+        z_src_t = add_noise(prior.schedule, x_src, eps, t)
+        grad = predict(z_t, t, prompts.target, 7.5) - predict(z_src_t, t, prompts.source, 7.5)
+        loss = (z * grad.detach()).sum() / (z.shape[-2] * z.shape[-1])
+        optimizer.zero_grad()
+        (2000 * loss).backward()
+        optimizer.step()
+
+    return step
+
+
+def ours(model: Model, x_src: Tensor, method: Method) -> Callable[[], None]:
+    x = x_src.clone()
+
+    def gradient(index: int) -> Tensor:
+        score = assd_gradient(
+            model.teachers, model.prompts, method, x, x_src, T, step_generator(0, index)
+        )
+        x.grad = score.gradient
+        return x.new_zeros(())
+
+    steps = optimize(gradient, [x], torch.optim.SGD([x], lr=RATE / 50), 10**6)
+    return lambda: next(steps) and None
+
+
+def alternate(loops: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Median seconds of each loop's step, taken in turns, after one step of warming up."""
+    for loop in loops.values():
+        loop()
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(rounds):
+        for name, loop in loops.items():
+            began = time.perf_counter()
+            loop()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+def steps(rounds: int) -> dict[str, float]:
+    slow, _ = load(torch.float32)
+    fast, _ = load(compute_dtype(torch.device("cpu")))
+    x_src = latents()
+    return alternate(
+        {
+            "literal DDS, fp32": literal_dds(slow, x_src),
+            "DDS, batched, fp32": ours(slow, x_src, DDS),
+            "DDS, as shipped": ours(fast, x_src, DDS),
+            "ASSD, fp32": ours(slow, x_src, Method()),
+            "ASSD, as shipped": ours(fast, x_src, Method()),
+        },
+        rounds,
+    )
+
+
+def whole_run(preset: str) -> dict[str, float]:
+    """A fresh process from the command to the written files, on a built-in example."""
+    clip = Path(__file__).parents[2] / "assets" / "examples" / "ball.mp4"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pipelines.video", str(clip), "--source", SOURCE]
+        command += ["--target", TARGET, "--out", folder, "--preset", preset]
+        began = time.perf_counter()
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        wall = time.perf_counter() - began
+    return {"wall": round(wall, 2), **json.loads(done.stdout.splitlines()[-1])}
+
+
+def main() -> None:
+    job = tyro.cli(Bench, description=__doc__)
+    numbers = {
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
+        "seconds_per_step": steps(job.rounds),
+        "runs": {preset: whole_run(preset) for preset in STEPS},
+    }
+    per_step = numbers["seconds_per_step"]
+    numbers["speed_up"] = per_step["literal DDS, fp32"] / per_step["DDS, as shipped"]
+    text = json.dumps(numbers, indent=2)
+    print(text)
+    if job.json is not None:
+        job.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""The video job from file to file, on the built-in teacher."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pipelines import command, runs
+from pipelines.catalog import load_video_teacher, video_teacher
+from pipelines.errors import InputError, RunFailed
+from pipelines.events import Done, Preview, Step
+from pipelines.media import clip_from_frames, read_clip, read_settings, save_png, write_clip
+from pipelines.video import EditVideo, edit_video, working_size
+from sds.assd import Method, assd_gradient
+from sds.optical_flow import Flows
+from sds.optimize import step_generator
+
+SOURCE, TARGET = "a red ball rolling on the grass", "a blue ball rolling on the grass"
+
+
+def moving_square(frames=6, height=96, width=128):
+    """uint8 (F, H, W, 3): a red square moving over a green slope."""
+    y = torch.linspace(40, 120, height).view(-1, 1).expand(height, width)
+    video = torch.stack([torch.zeros_like(y), y, torch.zeros_like(y)], -1).repeat(frames, 1, 1, 1)
+    for f in range(frames):
+        video[f, 30:66, 20 + 4 * f : 56 + 4 * f] = torch.tensor([220.0, 20.0, 20.0])
+    return video.to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def clip_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    frames = moving_square()
+    write_clip(path, frames, clip_from_frames(frames, 12))
+    return path
+
+
+@pytest.fixture
+def job(clip_file, tmp_path):
+    return EditVideo(clip_file, SOURCE, TARGET, tmp_path / "run", steps=2)
+
+
+def finished(job):
+    return list(edit_video(job))[-1]
+
+
+def test_a_run_writes_its_three_files_and_they_agree(job):
+    events = list(edit_video(job))
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert [e.index for e in events if isinstance(e, Step)] == [0, 1]
+    previews = [e for e in events if isinstance(e, Preview)]
+    assert previews[0].index == 0 and previews[-1].index == 1
+    settings = json.loads((job.out / "settings.json").read_text())
+    metrics = json.loads((job.out / "metrics.json").read_text())
+    assert settings == done.settings == read_settings(done.result)
+    assert metrics == done.metrics
+    assert metrics["steps"] == 2 and metrics["seconds"] > 0 and metrics["peak_memory_mb"] > 0
+    result, source = read_clip(done.result), read_clip(job.clip)
+    assert result.frames.shape == source.frames.shape
+    assert result.times == source.times and result.rate == source.rate
+    assert {p.name for p in job.out.iterdir()} == {"result.mp4", "settings.json", "metrics.json"}
+
+
+def test_settings_repeat_the_run(job, tmp_path):
+    first = finished(job).settings
+    assert first["source"] == SOURCE and first["seed"] == 0 and first["steps"] == 2
+    again = finished(replace(job, out=tmp_path / "again"))
+    assert torch.equal(read_clip(again.result).frames, read_clip(job.out / "result.mp4").frames)
+    other = finished(replace(job, out=tmp_path / "other", seed=1))
+    assert not torch.equal(read_clip(other.result).frames, read_clip(again.result).frames)
+
+
+@pytest.mark.parametrize("method", [Method(), Method(joint=0.0), Method(fusion=1.0)])
+def test_equal_prompts_give_every_frame_back_exactly(job, method):
+    done = finished(replace(job, target=SOURCE, method=method))
+    assert done.metrics["psnr_outside_mask"] is None
+
+
+def test_a_mask_keeps_everything_outside_it_exactly(job, tmp_path):
+    mask = torch.zeros(96, 128, 1, dtype=torch.uint8)
+    mask[34:62, 24:52] = 255
+    save_png(tmp_path / "mask.png", mask.expand(-1, -1, 3).contiguous())
+    masked = finished(replace(job, mask=tmp_path / "mask.png", strength=20.0)).metrics
+    assert masked["psnr_outside_mask"] is None
+    free = finished(replace(job, out=tmp_path / "free", strength=20.0)).metrics
+    assert free["psnr_outside_mask"] < 40
+
+
+def test_a_clip_longer_than_the_teacher_sees_is_edited_to_its_end(job, tmp_path):
+    frames = moving_square(frames=19, height=64, width=96)
+    write_clip(tmp_path / "long.mp4", frames, clip_from_frames(frames, 12))
+    done = finished(replace(job, clip=tmp_path / "long.mp4", steps=1, strength=40.0))
+    changed = (read_clip(done.result).frames.float() - frames.float()).abs().mean((1, 2, 3))
+    assert len(changed) == 19 and changed.min() > 1
+
+
+def test_stop_keeps_what_there_is(job):
+    events = edit_video(replace(job, steps=50))
+    seen = []
+    for event in events:
+        seen.append(event)
+        if isinstance(event, Step) and event.index == 1:
+            runs.ask_to_stop(job.out)
+    assert isinstance(seen[-1], Done) and seen[-1].metrics["steps"] < 5
+    assert len(read_clip(seen[-1].result)) == 6
+
+
+def test_nan_stops_with_the_remedy_and_keeps_the_last_good_state(job, monkeypatch):
+    teachers = load_video_teacher("miniature").teachers
+    honest, calls = type(teachers.video).eps, []
+
+    def failing(self, x_t, t, cond):
+        calls.append(1)
+        return honest(self, x_t, t, cond) * (float("nan") if len(calls) == 3 else 1.0)
+
+    monkeypatch.setattr(type(teachers.video), "eps", failing)
+    with pytest.raises(RunFailed, match="lower the guidance"):
+        list(edit_video(replace(job, steps=6)))
+    assert read_clip(job.out / "result.mp4").frames.shape == (6, 96, 128, 3)
+
+
+BAD = {
+    "empty prompt": ({"target": "  "}, "target prompt is empty"),
+    "unknown word": ({"target": "a blue dinosaur"}, '"dinosaur"'),
+    "unknown teacher": ({"teacher": "nobody"}, "Choose one of: miniature"),
+    "no steps": ({"steps": 0}, "at least 1"),
+    "no strength": ({"strength": 0.0}, "above 0"),
+    "missing clip": ({"clip": "nowhere.mp4"}, "nowhere.mp4"),
+    "mask frame": ({"mask": "mask", "mask_frame": 99}, "0 to 5"),
+    "mask of another size": ({"mask": "small"}, "10x10"),
+    "empty mask": ({"mask": "black"}, "empty"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_sentence_exit_2_and_nothing_written(job, tmp_path, capsys, name):
+    shapes = {"mask": (96, 128, 255), "small": (10, 10, 255), "black": (96, 128, 0)}
+    for stem, (h, w, value) in shapes.items():
+        save_png(tmp_path / f"{stem}.png", torch.full((h, w, 3), value, dtype=torch.uint8))
+    change, sentence = BAD[name]
+    change = dict(change)
+    if "mask" in change:
+        change["mask"] = tmp_path / f"{change['mask']}.png"
+    if "clip" in change:
+        change["clip"] = tmp_path / change["clip"]
+    assert command.run(edit_video(replace(job, **change))) == 2
+    printed = capsys.readouterr()
+    assert sentence in printed.err and printed.out == ""
+    assert not job.out.exists()
+
+
+def test_an_unwritable_folder_is_said_before_any_work(job, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="Choose another --out"):
+        next(edit_video(replace(job, out=tmp_path / "file" / "run")))
+
+
+def test_the_command_prints_its_metrics_last(clip_file, tmp_path):
+    words = [sys.executable, "-m", "pipelines.video", str(clip_file), "--source", SOURCE]
+    words += ["--target", TARGET, "--out", str(tmp_path / "run"), "--steps", "1", "--joint", "0"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    metrics = json.loads(done.stdout.splitlines()[-1])
+    assert metrics == json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["method"]["joint"] == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((128, 128), (128, 128)),
+        ((512, 512), (128, 128)),
+        ((1080, 1920), (96, 176)),
+        ((64, 4096), (16, 1024)),
+    ],
+)
+def test_the_working_size_keeps_the_aspect_ratio(size, expected):
+    assert working_size(size, 128) == expected
+
+
+SWITCHES = {
+    "guidance_source": 1.0,
+    "guidance_target": 1.0,
+    "smoothing": "off",
+    "smooth_along_flow": True,
+    "mask_k": -9.0,
+    "joint": 0.0,
+    "fusion": 1.0,
+    "anchor": 0.5,
+}
+
+
+def test_every_switch_of_the_method_changes_the_gradient():
+    everything = Method(joint=0.5, fusion=0.5, anchor=0.1, smoothing="residual")
+    assert set(SWITCHES) == set(Method.__dataclass_fields__)
+    loaded = load_video_teacher("miniature")
+    x_src = torch.randn(1, 8, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    x = x_src + 0.3 * torch.randn(x_src.shape, generator=torch.Generator().manual_seed(1))
+    flow = torch.full((3, 2, 16, 16), 1.0)
+    prompts = loaded.prompts(SOURCE, TARGET)
+
+    def gradient(method):
+        noise = step_generator(0, 0)
+        return assd_gradient(
+            loaded.teachers, prompts, method, x, x_src, 500, noise, Flows(flow, -flow)
+        ).gradient
+
+    whole = gradient(everything)
+    assert whole.isfinite().all()
+    for name, value in [*SWITCHES.items(), ("smoothing", "shared")]:
+        assert not torch.equal(whole, gradient(replace(everything, **{name: value}))), name
+
+
+def test_the_catalog_names_words_for_the_built_in_teacher():
+    assert {"red", "ball", "grass"} <= set(video_teacher("miniature").words)
