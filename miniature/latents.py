@@ -18,7 +18,7 @@ from miniature.scenes import Scene, centres, facing, sample_scene
 
 FRAMES = 16
 PICTURES = 32_000
-CLIPS = 3_000
+CLIPS = 2_000
 FIRST_CLIP = 1_000_000
 """Scenes of the clips are numbered from here on, so that they are not the pictures' scenes."""
 
@@ -64,15 +64,15 @@ def _render(path: Path, count: int, shape: tuple[int, ...], make) -> None:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, store: Path, batch: int = 64) -> Tensor:
-    """Latents of every frame of a store, unscaled: fp16, last three axes (C, 16, 16).
+def encode(vae: AutoencoderKL, store: Path, count: int, batch: int = 64) -> Tensor:
+    """Latents of the first `count` samples of a store, unscaled: fp16, (count, ..., C, 32, 32).
 
     Kept beside the store, and read from there the next time.
     """
     target = store.with_suffix(".latents.pt")
     if target.exists():
         return torch.load(target, weights_only=True)
-    frames = np.load(store, mmap_mode="r")
+    frames = np.load(store, mmap_mode="r")[:count]
     flat = frames.reshape(-1, *frames.shape[-3:])
     device = next(vae.parameters()).device
     parts = []

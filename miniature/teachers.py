@@ -137,7 +137,7 @@ def train_image(
 ) -> StableDiffusionPipeline:
     """Train the image model and its text encoder, and save the whole pipeline to `folder`."""
     torch.manual_seed(seed)
-    latents = encode(vae, work / "pictures.npy")
+    latents = encode(vae, work / "pictures.npy", PICTURES)
     vae.register_to_config(scaling_factor=round(float(1 / latents[:4000].float().std()), 5))
     clip = tokenizer(work / "tokenizer")
     text = text_encoder(len(clip), clip.bos_token_id, clip.eos_token_id)
@@ -195,7 +195,7 @@ def train_motion(
 ) -> MotionAdapter:
     """Train a motion adapter over the frozen image model, and save it to `folder`."""
     torch.manual_seed(seed)
-    latents = encode(pipe.vae.to(device), work / "clips.npy")
+    latents = encode(pipe.vae.to(device), work / "clips.npy", CLIPS)
     adapter = MotionAdapter(
         block_out_channels=pipe.unet.config.block_out_channels,
         motion_layers_per_block=1,

@@ -3,15 +3,21 @@
 A teacher is named here and nowhere else. This module knows nothing about edits.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from pipelines.errors import InputError
 from sds.assd import Prompts, Teachers
-from sds.priors import stable_diffusion as sd
+
+if TYPE_CHECKING:
+    # The library of models takes seconds to import. Asking which teachers there are must not.
+    from sds.priors import stable_diffusion as sd
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -96,6 +102,8 @@ class LoadedVideoTeacher:
 
     def prompts(self, source: str, target: str) -> Prompts:
         """Embeddings of the two prompts and of the empty one."""
+        from sds.priors import stable_diffusion as sd
+
         texts = ["".join(c if c.isalnum() else " " for c in p.lower()) for p in (source, target)]
         embedded = sd.embed(self.pipe, [*texts, ""], self.device)
         return Prompts(*embedded.split(1))
@@ -104,6 +112,8 @@ class LoadedVideoTeacher:
 @cache
 def load_video_teacher(name: str) -> LoadedVideoTeacher:
     """Load a teacher once per process. Raises InputError for a name that is not in the catalog."""
+    from sds.priors import stable_diffusion as sd
+
     chosen = video_teacher(name)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = compute_dtype(device)

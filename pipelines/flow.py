@@ -2,11 +2,6 @@
 
 Dense Inverse Search (Kroeger et al., 1603.03590) in OpenCV: no weights, no GPU. The door to cv2.
 Knows nothing about what is carried along the flow, or about files.
-
-A pixel that is covered in the other frame has no true flow. There the way forth and the way back
-disagree, which is the test of Sundaram et al. (ECCV 2010):
-
-    |f + b(x + f)|^2 < 0.01 (|f|^2 + |b(x + f)|^2) + 0.5
 """
 
 from itertools import pairwise
@@ -16,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sds.optical_flow import Flows
+
 MIN_SIDE = 8
 
 
-def optical_flow(frames: Tensor) -> tuple[Tensor, Tensor]:
+def optical_flow(frames: Tensor) -> Flows:
     """Flow between each frame and the next, both ways.
 
     Args:
         frames: float (F, 3, H, W) in [0, 1], F at least 2, sides at least 8.
 
     Returns:
-        (forward, backward), each float32 (F-1, 2, H, W) in pixels; channel 0 is x (rightwards),
-        channel 1 is y (downwards). What is at x in frame i is at x + forward[i](x) in frame i+1,
-        and what is at x in frame i+1 is at x + backward[i](x) in frame i.
+        Both directions on the frames' own grid, float32, in pixels.
 
     Raises:
         ValueError: one frame, or a side below 8.
@@ -45,30 +40,7 @@ def optical_flow(frames: Tensor) -> tuple[Tensor, Tensor]:
     pairs = list(pairwise(grey))
     forward = np.stack([estimator.calc(here, there, None) for here, there in pairs])
     backward = np.stack([estimator.calc(there, here, None) for here, there in pairs])
-    return _channels_first(forward), _channels_first(backward)
-
-
-def consistent(flow: Tensor, reverse: Tensor) -> Tensor:
-    """Where a flow can be trusted: the way back leads home. False at what gets covered.
-
-    Args:
-        flow: float32 (N, 2, H, W) in pixels.
-        reverse: the flow the other way, same shape.
-
-    Returns:
-        bool (N, H, W), False also where the flow leaves the picture.
-    """
-    height, width = flow.shape[-2:]
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    trusted = []
-    for there, back in zip(flow.numpy(force=True), reverse.numpy(force=True), strict=True):
-        x, y = columns + there[0], rows + there[1]
-        returned = np.stack([cv2.remap(b, x, y, cv2.INTER_LINEAR) for b in back])
-        gap = ((there + returned) ** 2).sum(0)
-        length = (there**2).sum(0) + (returned**2).sum(0)
-        inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-        trusted.append((gap < 0.01 * length + 0.5) & inside)
-    return torch.from_numpy(np.stack(trusted))
+    return Flows(_channels_first(forward), _channels_first(backward))
 
 
 def _channels_first(flow: np.ndarray) -> Tensor:

@@ -26,12 +26,14 @@ from pipelines.catalog import (
     load_video_teacher,
     video_teacher,
 )
+from pipelines.change import apply_change, psnr_outside, working_size
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Preview, Step
 from pipelines.flow import optical_flow
-from pipelines.media import Clip, read_clip, read_mask, resize, to_float, to_uint8, write_clip
-from sds import masks, timesteps
+from pipelines.gate import Gate, read_gate
+from pipelines.media import Clip, read_clip, resize, to_float, to_uint8, write_clip
 from sds import optical_flow as flows_of
+from sds import timesteps
 from sds.assd import Method, Prompts, assd_gradient
 from sds.losses import rms
 from sds.optical_flow import Flows
@@ -91,14 +93,14 @@ class Workpiece:
     """An edit's inputs, brought to the teacher."""
 
     clip: Clip
-    mask: Tensor | None
-    """(F, 1, H, W) in [0, 1] at the clip's size, grown and feathered."""
+    gate: Gate | None
+    """Where the edit may happen; None is everywhere."""
     frames: Tensor
     """(F, 3, h, w) in [0, 1] at the working size."""
     x_src: Tensor
     """(1, C, F, h/f, w/f) fp32 latents of the clip."""
-    gate: Tensor | None
-    """(1, 1, F, h/f, w/f): the mask on the latent grid."""
+    latent_gate: Tensor | None
+    """(1, 1, F, h/f, w/f): the same on the latent grid."""
     flows: Flows | None
     """Optical flow on the latent grid, where the method wants it."""
     prompts: Prompts
@@ -113,10 +115,12 @@ def edit_video(job: EditVideo) -> Iterator[Event]:
     """
     teacher = _check(job)
     clip = read_clip(job.clip)
-    mask = None if job.mask is None else _mask(job, clip)
+    gate = None
+    if job.mask is not None:
+        gate = read_gate(job.mask, clip, job.mask_frame, job.mask_grow, job.mask_feather)
     runs.open_folder(job.out)
     loaded = load_video_teacher(teacher.name)
-    piece = _prepare(job, clip, mask, teacher, loaded)
+    piece = _prepare(job, clip, gate, teacher, loaded)
     size = piece.frames.shape[-2:]
     yield Note(
         f"{len(clip)} frames of {clip.size[1]}x{clip.size[0]}, worked at {size[1]}x{size[0]}"
@@ -159,35 +163,10 @@ def _check(job: EditVideo) -> VideoTeacher:
     return teacher
 
 
-def working_size(size: tuple[int, int], side: int, multiple: int = 16) -> tuple[int, int]:
-    """(h, w) of about side x side pixels, in the aspect ratio of `size`, in whole multiples."""
-    scale = side / (size[0] * size[1]) ** 0.5
-    h, w = (max(round(s * scale / multiple), 1) * multiple for s in size)
-    return h, w
-
-
-def _mask(job: EditVideo, clip: Clip) -> Tensor:
-    """The user's mask on every frame, grown and feathered: (F, 1, H, W)."""
-    mask = read_mask(job.mask, clip)
-    if mask.ndim == 2:
-        if not 0 <= job.mask_frame < len(clip):
-            raise InputError(
-                f"--mask-frame {job.mask_frame} is not in the clip: give 0 to {len(clip) - 1}."
-            )
-        mask = masks.carry(mask[None, None], job.mask_frame, _flows(to_float(clip.frames)))
-    else:
-        mask = mask[:, None]
-    return masks.feather(masks.grow(mask, job.mask_grow), job.mask_feather)
-
-
-def _flows(frames: Tensor) -> Flows:
-    return Flows(*optical_flow(frames))
-
-
 def _prepare(
     job: EditVideo,
     clip: Clip,
-    mask: Tensor | None,
+    gate: Gate | None,
     teacher: VideoTeacher,
     loaded: LoadedVideoTeacher,
 ) -> Workpiece:
@@ -198,13 +177,13 @@ def _prepare(
     grid = x_src.shape[-2:]
     flows = None
     if job.method.smooth_along_flow:
-        flows = flows_of.resize(_flows(small), grid)
+        flows = flows_of.resize(optical_flow(small), grid)
     return Workpiece(
         clip=clip,
-        mask=mask,
+        gate=gate,
         frames=small,
         x_src=x_src,
-        gate=None if mask is None else masks.to_latent(mask, grid).to(x_src.device),
+        latent_gate=None if gate is None else gate.latent(grid).to(x_src.device),
         flows=flows,
         prompts=loaded.prompts(job.source, job.target),
     )
@@ -228,7 +207,8 @@ def _optimise(
             step_generator(job.seed, index),
             piece.flows,
         )
-        x.grad = score.gradient if piece.gate is None else piece.gate * score.gradient
+        gated = piece.latent_gate is not None
+        x.grad = piece.latent_gate * score.gradient if gated else score.gradient
         return rms(x - piece.x_src)
 
     optimizer = torch.optim.SGD([x], lr=job.strength * RATE / steps)
@@ -256,43 +236,20 @@ def _finish(
     job: EditVideo, loaded: LoadedVideoTeacher, piece: Workpiece, x: Tensor
 ) -> tuple[Tensor, list[str]]:
     """Write the result; returns its frames, uint8 (F, H, W, 3), and notes for the user."""
-    frames = apply_change(piece, loaded.codec.decode(x) - loaded.codec.decode(piece.x_src))
+    change = loaded.codec.decode(x) - loaded.codec.decode(piece.x_src)
+    frames = apply_change(piece.clip, change.cpu(), piece.gate)
     notes = write_clip(job.out / "result.mp4", frames, piece.clip, describe(job))
     return frames, notes
 
 
-def apply_change(piece: Workpiece, change: Tensor) -> Tensor:
-    """Source plus change, (F, 3, h, w) at the working size, inside the mask: uint8 (F, H, W, 3)."""
-    size, parts = piece.clip.size, []
-    for start in range(0, len(piece.clip), 4):
-        few = slice(start, start + 4)
-        source = to_float(piece.clip.frames[few])
-        wider = torch.nn.functional.interpolate(
-            change[few].cpu(), size, mode="bicubic", align_corners=False
-        )
-        edited = (source + wider).clamp(0, 1)
-        if piece.mask is not None:
-            edited = masks.composite(edited, source, piece.mask[few])
-        parts.append(to_uint8(edited))
-    return torch.cat(parts)
-
-
 def _metrics(piece: Workpiece, frames: Tensor, steps: int, seconds: float) -> dict[str, Any]:
-    outside = None if piece.mask is None else (piece.mask == 0).squeeze(1)
     return {
         "seconds": round(seconds, 3),
         "seconds_per_step": round(seconds / max(steps, 1), 4),
         "steps": steps,
         "peak_memory_mb": round(runs.peak_memory_mb(), 1),
-        "psnr_outside_mask": _psnr(frames, piece.clip.frames, outside),
+        "psnr_outside_mask": psnr_outside(frames, piece.clip, piece.gate),
     }
-
-
-def _psnr(a: Tensor, b: Tensor, where: Tensor | None) -> float | None:
-    """PSNR in dB of uint8 (F, H, W, 3) over the pixels `where` (F, H, W); None if they agree."""
-    error = (a.float() - b.float()).square()
-    error = error.mean() if where is None else error[where].mean()
-    return None if error == 0 else round(float(20 * torch.log10(255 / error.sqrt())), 3)
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pipelines.flow import consistent, optical_flow
+from pipelines.flow import optical_flow
+from sds.optical_flow import reliable
 
 
 def texture(shift_x: float, shift_y: float, size: int = 96) -> torch.Tensor:
@@ -21,7 +22,8 @@ def texture(shift_x: float, shift_y: float, size: int = 96) -> torch.Tensor:
 @pytest.mark.parametrize("step", [(1.0, 0.0), (0.0, -2.0), (1.5, 2.25), (-3.4, 0.6)])
 def test_a_translating_texture_gives_its_translation(step):
     frames = torch.stack([texture(i * step[0], i * step[1]) for i in range(3)])
-    forward, backward = optical_flow(frames)
+    flows = optical_flow(frames)
+    forward, backward = flows.to_next, flows.to_previous
     assert forward.shape == backward.shape == (2, 2, 96, 96)
     assert forward.dtype == torch.float32
     expected = torch.tensor(step).view(1, 2, 1, 1)
@@ -31,18 +33,9 @@ def test_a_translating_texture_gives_its_translation(step):
 
 
 def test_nothing_moves_in_a_still():
-    forward, backward = optical_flow(texture(0, 0).expand(2, -1, -1, -1))
+    flows = optical_flow(texture(0, 0).expand(2, -1, -1, -1))
+    forward, backward = flows.to_next, flows.to_previous
     assert forward.abs().max() < 0.05 and backward.abs().max() < 0.05
-
-
-def test_consistency_is_the_published_inequality():
-    flow = torch.zeros(1, 2, 10, 20)
-    flow[:, 0] = 3.0
-    assert consistent(flow, -flow)[0, :, :17].all()
-    assert not consistent(flow, -flow)[0, :, 17:].any()  # x + 3 leaves the picture
-    # A gap g passes while g^2 < 0.01 (9 + (3 - g)^2) + 0.5, that is up to 0.78 pixels.
-    assert consistent(flow, -flow + torch.tensor([0.75, 0.0]).view(1, 2, 1, 1))[0, 5, 5]
-    assert not consistent(flow, -flow + torch.tensor([0.81, 0.0]).view(1, 2, 1, 1))[0, 5, 5]
 
 
 def test_covered_background_is_not_trusted():
@@ -51,8 +44,8 @@ def test_covered_background_is_not_trusted():
     frames = torch.stack([background, background]).clone()
     frames[0, :, 30:66, 20:50] = square[:, 30:66, 20:50]
     frames[1, :, 30:66, 26:56] = square[:, 30:66, 20:50]
-    forward, backward = optical_flow(frames)
-    trusted = consistent(forward, backward)[0].float()
+    flows = optical_flow(frames)
+    trusted = reliable(flows.to_next, flows.to_previous)[0, 0].float()
     assert trusted[38:58, 51:55].mean() < 0.5
     assert trusted[38:58, 26:44].mean() > 0.9
     assert trusted[38:58, 72:90].mean() > 0.9

@@ -10,10 +10,11 @@ import torch
 
 from pipelines import command, runs
 from pipelines.catalog import load_video_teacher, video_teacher
+from pipelines.change import working_size
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Preview, Step
 from pipelines.media import clip_from_frames, read_clip, read_settings, save_png, write_clip
-from pipelines.video import EditVideo, edit_video, working_size
+from pipelines.video import EditVideo, edit_video
 from sds.assd import Method, assd_gradient
 from sds.optical_flow import Flows
 from sds.optimize import step_generator

@@ -1,0 +1,198 @@
+"""The methods the benchmark compares: no edit, SDEdit, and the score-distillation family.
+
+    SDEdit (2108.01073)   noise the source to t = strength T, then denoise for the target prompt
+                          with DDIM (2010.02502): x0 = (x_t - sigma eps) / alpha,
+                          x_t' = alpha' x0 + sigma' eps
+    SDS (2209.14988)      sigma (eps_edit - eps); the edit's own weight in place of sigma^2, so that
+                          the two differ only in what is subtracted
+    DDS, ASSD             `sds.assd` with and without its parts
+
+All of them ask the same video teacher. SDS, DDS and ASSD take the same steps at the same rate as
+the video job, and return what it returns: source + decode(x) - decode(x_src). This module knows
+nothing about right answers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pipelines.catalog import LoadedVideoTeacher
+from pipelines.flow import optical_flow
+from pipelines.video import HIGH, LOW, RATE
+from sds import losses, timesteps
+from sds import optical_flow as flows_of
+from sds.assd import DDS, Method, Prompts, assd_gradient
+from sds.guidance import Branch, guided
+from sds.optical_flow import Flows
+from sds.optimize import optimize, step_generator
+from sds.priors import Prior
+from sds.schedules import add_noise, at, x0_from_eps
+
+STRENGTHS = (0.4, 0.6, 0.8)
+SDEDIT_STEPS = 25
+"""DDIM steps of SDEdit at strength 1; it takes strength times as many."""
+EVERYWHERE = -1e6
+"""mask_k that lets the adaptive mask take all that varies at all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What every method is given."""
+
+    frames: Tensor
+    """(F, 3, H, W) in [0, 1]."""
+    x_src: Tensor
+    """(1, C, F, h, w) fp32, their latents."""
+    prompts: Prompts
+    seed: int
+
+
+EditFunction = Callable[[Task], Tensor]
+"""From a task to the edited frames, (F, 3, H, W) in [0, 1]."""
+Gradient = Callable[[Tensor, int, torch.Generator], Tensor]
+"""From latents (1, C, F, h, w), a timestep and a step's randomness to what to descend along."""
+
+
+def run(gradient: Gradient, x_src: Tensor, steps: int, seed: int) -> Tensor:
+    """The loop of the video job at strength 1. x_src (1, C, F, h, w) -> edited latents, same shape.
+
+    Raises NonFinite when the latents stop being finite.
+    """
+    visits = timesteps.descending(steps, LOW, HIGH).tolist()
+    x = x_src.clone()
+
+    def fill(index: int) -> Tensor:
+        x.grad = gradient(x, visits[index], step_generator(seed, index))
+        return losses.rms(x - x_src)
+
+    for _ in optimize(fill, [x], torch.optim.SGD([x], lr=RATE / steps), steps):
+        pass
+    return x
+
+
+def sds_gradient(prior: Prior, prompts: Prompts, guidance: float) -> Gradient:
+    """SDS on one teacher; its own noise is what the teacher's answer is compared with."""
+
+    def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
+        times = torch.tensor([t], device=x.device)
+        eps = _noise(x, generator)
+        x_t = add_noise(prior.schedule, x, eps, times)
+        (eps_hat,) = guided(prior, [Branch(x_t, prompts.target, prompts.empty, guidance)], times)
+        return losses.sds(eps_hat, eps, at(prior.schedule.sigma, times, x.ndim))
+
+    return gradient
+
+
+def sdedit(
+    prior: Prior,
+    prompts: Prompts,
+    x_src: Tensor,
+    strength: float,
+    guidance: float,
+    steps: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """SDEdit with `steps` DDIM steps from t = strength T to clean. x_src (1, C, F, h, w) -> same.
+
+    Raises ValueError when the strength names no timestep or there is no step.
+    """
+    start = round(strength * len(prior.schedule))
+    if not 0 < start < len(prior.schedule) or not 0 < steps <= start:
+        raise ValueError(
+            f"strength {strength} with {steps} steps; give a strength between 0 and 1 and from 1 "
+            "to strength T steps"
+        )
+    visits = torch.linspace(start, 0, steps + 1, dtype=torch.float64).round().long()
+    times = visits[:-1].to(x_src.device).split(1)
+    eps = _noise(x_src, generator)
+    x = x_src
+    for t in times:
+        # The noise of the last prediction, scaled to the next timestep: eta = 0.
+        x_t = add_noise(prior.schedule, x, eps, t)
+        (eps,) = guided(prior, [Branch(x_t, prompts.target, prompts.empty, guidance)], t)
+        x = x0_from_eps(prior.schedule, eps, x_t, t)
+    return x
+
+
+def no_edit(task: Task) -> Tensor:
+    """The source itself: what every method has to beat."""
+    return task.frames
+
+
+def by_sdedit(loaded: LoadedVideoTeacher, strength: float, guidance: float) -> EditFunction:
+    def function(task: Task) -> Tensor:
+        generator = step_generator(task.seed, 0)
+        steps = max(round(strength * SDEDIT_STEPS), 1)
+        prior = loaded.teachers.video
+        x = sdedit(prior, task.prompts, task.x_src, strength, guidance, steps, generator)
+        return loaded.codec.decode(x).cpu()
+
+    return function
+
+
+def by_sds(loaded: LoadedVideoTeacher, guidance: float, steps: int) -> EditFunction:
+    def function(task: Task) -> Tensor:
+        gradient = sds_gradient(loaded.teachers.video, task.prompts, guidance)
+        return _changed(loaded, task, run(gradient, task.x_src, steps, task.seed))
+
+    return function
+
+
+def by_method(loaded: LoadedVideoTeacher, method: Method, steps: int) -> EditFunction:
+    """The video job's own edit: DDS, ASSD, or ASSD with other settings."""
+
+    def function(task: Task) -> Tensor:
+        flows = _flows(task) if method.smooth_along_flow else None
+
+        def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
+            asked = (loaded.teachers, task.prompts, method, x, task.x_src, t, generator, flows)
+            return assd_gradient(*asked).gradient
+
+        return _changed(loaded, task, run(gradient, task.x_src, steps, task.seed))
+
+    return function
+
+
+def variations(method: Method) -> dict[str, Method]:
+    """`method` without each of the parts it has, and with its smoothing laid out the other way."""
+    found = {}
+    if method.smoothing != "off":
+        found["assd-no-smoothing"] = replace(method, smoothing="off")
+        found["assd-smooth-everywhere"] = replace(method, mask_k=EVERYWHERE)
+        along = not method.smooth_along_flow
+        name = "assd-smooth-along-flow" if along else "assd-smooth-in-place"
+        found[name] = replace(method, smooth_along_flow=along)
+    if method.joint:
+        found["assd-no-joint"] = replace(method, joint=0.0)
+    if method.fusion != 1:
+        found["assd-no-fusion"] = replace(method, fusion=1.0)
+    if method.anchor:
+        found["assd-no-anchor"] = replace(method, anchor=0.0)
+    return found
+
+
+def methods(loaded: LoadedVideoTeacher, method: Method, steps: int) -> dict[str, EditFunction]:
+    """Every method of the benchmark by name, `method` being the ASSD they are compared with."""
+    guidance = method.guidance_target
+    found: dict[str, EditFunction] = {"no-edit": no_edit}
+    found |= {f"sdedit-{s}": by_sdedit(loaded, s, guidance) for s in STRENGTHS}
+    found["sds"] = by_sds(loaded, guidance, steps)
+    settings = {"dds": DDS, "assd": method, **variations(method)}
+    return found | {name: by_method(loaded, m, steps) for name, m in settings.items()}
+
+
+def _changed(loaded: LoadedVideoTeacher, task: Task, x: Tensor) -> Tensor:
+    change = loaded.codec.decode(x) - loaded.codec.decode(task.x_src)
+    return (task.frames + change.cpu()).clamp(0, 1)
+
+
+def _flows(task: Task) -> Flows:
+    flows = flows_of.resize(optical_flow(task.frames), task.x_src.shape[-2:])
+    device = task.x_src.device
+    return Flows(flows.to_next.to(device), flows.to_previous.to(device))
+
+
+def _noise(x: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(x.shape, generator=generator, device=generator.device).to(x.device)

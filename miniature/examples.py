@@ -1,0 +1,61 @@
+"""Draw the clips the studio offers as examples, and write down what to say about them.
+
+    python -m miniature.examples
+
+Scenes of the tune split, which no teacher was trained on. Each changes one attribute, so that
+`miniature.draw` could also draw the right answer. This module knows nothing about edits or pages.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from miniature.draw import draw
+from miniature.scenes import Scene, caption, sample_scene
+from pipelines.media import clip_from_frames, to_uint8, write_clip
+
+FOLDER = Path(__file__).resolve().parent.parent / "assets" / "examples"
+RATE = 8
+"""Frames per second."""
+
+
+def scenes() -> dict[str, tuple[Scene, Scene]]:
+    """By file name: the scene of the clip, and the same scene after the edit."""
+    ball = replace(
+        _moving("left"), object="ball", colour="red", pattern="plain", background="grass"
+    )
+    fish = replace(
+        _moving("right"), object="fish", colour="yellow", pattern="plain", background="sea"
+    )
+    boat = replace(
+        _moving("bouncing"), object="boat", colour="white", pattern="plain", background="sea"
+    )
+    return {
+        "ball": (ball, replace(ball, colour="blue")),
+        "fish": (fish, replace(fish, pattern="striped")),
+        "boat": (boat, replace(boat, colour="orange")),
+    }
+
+
+def _moving(motion: str) -> Scene:
+    """The first scene of the tune split that moves this way."""
+    return next(s for k in range(1000) if (s := sample_scene("tune", k)).motion == motion)
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    said = []
+    for name, (before, after) in scenes().items():
+        frames = to_uint8(torch.from_numpy(draw(before).frames))
+        write_clip(FOLDER / f"{name}.mp4", frames, clip_from_frames(frames, RATE))
+        # A change of pattern is only asked for where the old one is named too.
+        pattern = True if before.pattern != after.pattern else None
+        prompts = [caption(scene, pattern=pattern) for scene in (before, after)]
+        said.append({"clip": f"{name}.mp4", "source": prompts[0], "target": prompts[1]})
+    (FOLDER / "examples.json").write_text(json.dumps(said, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The user's mask on every frame: where an edit may happen.
+
+A picture drawn on one frame is carried through the clip along its optical flow, at a moderate size;
+a clip of masks is taken as it is. Growing and feathering happen at the clip's size, a few frames at
+a time, because masks of a long clip at full size do not fit in memory. This module knows nothing
+about teachers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from pipelines.errors import InputError
+from pipelines.flow import optical_flow
+from pipelines.media import Clip, read_mask, resize, to_float
+from sds import masks
+
+FLOW_SIDE = 256
+"""Optical flow is estimated at no more than about this size squared."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """A mask on every frame of a clip."""
+
+    masks: Tensor
+    """(F, 1, h, w) in [0, 1], 1 where the edit may happen, at any size."""
+    size: tuple[int, int]
+    """(H, W) of the clip."""
+    grow: float
+    """Pixels of the clip that the mask is grown by."""
+    feather: float
+    """Width of the mask's soft edge, in pixels of the clip."""
+
+    def at(self, frames: slice) -> Tensor:
+        """The finished mask of a few frames: (n, 1, H, W)."""
+        mask = self.masks[frames]
+        if mask.shape[-2:] != self.size:
+            mask = interpolate(mask, self.size, mode="bilinear", align_corners=False)
+        return masks.feather(masks.grow(mask, self.grow), self.feather)
+
+    def latent(self, grid: tuple[int, int]) -> Tensor:
+        """The finished mask on the latent grid (h, w): (1, 1, F, h, w)."""
+        parts = [self.at(slice(k, k + 4)) for k in range(0, len(self.masks), 4)]
+        return torch.cat([masks.to_latent(part, grid) for part in parts], dim=2)
+
+
+def read_gate(path: Path, clip: Clip, drawn_on: int, grow: float, feather: float) -> Gate:
+    """The mask in a file, on every frame of `clip`.
+
+    drawn_on: the frame a mask picture belongs to, from 0. Raises InputError for a mask that cannot
+    be used and for a frame that is not in the clip.
+    """
+    mask = read_mask(path, clip)
+    if mask.ndim == 3:
+        return Gate(mask[:, None], clip.size, grow, feather)
+    if not 0 <= drawn_on < len(clip):
+        raise InputError(f"--mask-frame {drawn_on} is not in the clip: give 0 to {len(clip) - 1}.")
+    size = _flow_size(clip.size)
+    small = torch.cat([resize(to_float(part), size) for part in clip.frames.split(8)])
+    drawn = resize(mask.expand(1, 3, -1, -1), size)[:, :1]
+    return Gate(masks.carry(drawn, drawn_on, optical_flow(small)), clip.size, grow, feather)
+
+
+def _flow_size(size: tuple[int, int]) -> tuple[int, int]:
+    scale = min(1.0, FLOW_SIDE / (size[0] * size[1]) ** 0.5)
+    h, w = (max(round(s * scale), 8) for s in size)
+    return h, w

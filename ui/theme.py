@@ -1,0 +1,34 @@
+"""How the studio looks. Fonts are the system's own, so that nothing is fetched.
+
+Knows nothing about what is shown.
+"""
+
+from pathlib import Path
+
+import gradio as gr
+
+PAGE = Path(__file__).resolve().parent.parent / "assets" / "page"
+CSS = PAGE / "page.css"
+
+
+def theme() -> gr.themes.Base:
+    """Calm colours for dark and light, system fonts, generous spacing."""
+    return gr.themes.Base(
+        primary_hue="indigo",
+        secondary_hue="indigo",
+        neutral_hue="slate",
+        spacing_size="lg",
+        radius_size="lg",
+        font=("system-ui", "sans-serif"),
+        font_mono=("ui-monospace", "monospace"),
+    ).set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        block_border_width="1px",
+        block_shadow="none",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_text_color="white",
+        button_primary_background_fill_dark="*primary_500",
+        button_primary_background_fill_hover_dark="*primary_600",
+    )

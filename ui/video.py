@@ -1,0 +1,136 @@
+"""The video tab: what it looks like, and which handler each part calls.
+
+Knows nothing about how an edit runs (`ui.video_run`) or what its settings mean.
+"""
+
+import json
+from dataclasses import fields
+from inspect import signature
+
+import gradio as gr
+from gradio.components import Component
+
+from pipelines.catalog import ASSETS, video_teacher
+from pipelines.video import STEPS, EditVideo
+from ui.progress import progress_line
+from ui.video_run import Shown, edit, stop
+from ui.video_settings import more_settings
+
+EXAMPLES = ASSETS / "examples"
+_HEIGHT = 320
+_SCROLL = "() => document.getElementById('status').scrollIntoView({block: 'nearest'})"
+"""On a narrow page the result lies below the form."""
+
+
+def video_tab() -> None:
+    """Build the tab's blocks inside the current context and wire them."""
+    with gr.Row():
+        with gr.Column(min_width=320):
+            inputs, buttons = _form()
+        with gr.Column(min_width=320):
+            outputs = _outcome()
+    _wire(inputs, buttons | outputs | {"run": gr.State(None)})
+
+
+def _form() -> tuple[dict[str, Component], dict[str, Component]]:
+    teacher = video_teacher(EditVideo.teacher)
+    clip = gr.Video(label="Clip", sources=["upload"], height=_HEIGHT, loop=True, elem_id="clip")
+    source = gr.Textbox(label="What it shows", placeholder="a red ball rolling left on the grass")
+    target = gr.Textbox(
+        label="What it should show", placeholder="a blue ball rolling left on the grass"
+    )
+    _examples([clip, source, target])
+    preset = gr.Radio(
+        [(f"{name.capitalize()}, {steps} steps", name) for name, steps in STEPS.items()],
+        value=EditVideo.preset,
+        label="Preset",
+    )
+    strength = gr.Slider(
+        0.1,
+        3,
+        value=EditVideo.strength,
+        step=0.1,
+        label="Strength",
+        info="How far the edit goes.",
+    )
+    with gr.Row():
+        edit_button = gr.Button("Edit", variant="primary", elem_id="edit", scale=2, min_width=140)
+        stop_button = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
+    more = more_settings()
+    if teacher.words is not None:
+        with gr.Accordion("Words the teacher knows", open=False):
+            gr.Markdown(f"{teacher.about}\n\n{', '.join(teacher.words)}", elem_classes="words")
+    named = {"clip": clip, "source": source, "target": target}
+    buttons = {"edit_button": edit_button, "stop_button": stop_button}
+    return named | {"preset": preset, "strength": strength} | more, buttons
+
+
+def _examples(inputs: list[Component]) -> None:
+    examples = json.loads((EXAMPLES / "examples.json").read_text())
+    rows = [[str(EXAMPLES / e["clip"]), e["source"], e["target"]] for e in examples]
+    gr.Examples(rows, inputs, label="Examples", api_visibility="private")
+
+
+def _outcome() -> dict[str, Component]:
+    preview = gr.Gallery(
+        label="Preview",
+        format="jpeg",
+        columns=2,
+        height=_HEIGHT,
+        object_fit="contain",
+        allow_preview=False,
+        visible=False,
+        interactive=False,
+        elem_id="preview",
+    )
+    result = gr.Video(
+        label="Result",
+        height=_HEIGHT,
+        interactive=False,
+        autoplay=True,
+        loop=True,
+        elem_id="result",
+    )
+    status = progress_line("status")
+    with gr.Row():
+        result_file = gr.DownloadButton(
+            "Download the clip", interactive=False, elem_id="download", min_width=140
+        )
+        settings_file = gr.DownloadButton("Settings", interactive=False, min_width=100)
+    return {
+        "preview": preview,
+        "result": result,
+        "status": status,
+        "result_file": result_file,
+        "settings_file": settings_file,
+        "metrics": gr.Markdown(elem_id="metrics"),
+    }
+
+
+def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
+    edit_button, stop_button = outputs["edit_button"], outputs["stop_button"]
+    running = edit_button.click(
+        edit,
+        [inputs[name] for name in signature(edit).parameters],
+        [outputs[f.name] for f in fields(Shown)],
+        api_name="edit_video",
+        show_progress="minimal",
+        show_progress_on=outputs["status"],
+        concurrency_limit=1,
+    )
+    edit_button.click(None, js=_SCROLL, api_visibility="private")
+    # Also after a failure: whatever happened, the page is ready for the next edit.
+    running.then(
+        lambda: (gr.Button(interactive=True), gr.Button(interactive=False)),
+        outputs=[edit_button, stop_button],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    stop_button.click(
+        stop,
+        outputs["run"],
+        stop_button,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
