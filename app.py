@@ -25,7 +25,7 @@ INTRODUCTION = "# Scorebrush\nEdit a clip by saying what it shows and what it sh
 def page() -> gr.Blocks:
     """The whole page, not yet launched."""
     # Files of the page's own cache go after a day, also in a session that is still open.
-    with gr.Blocks(title="Scorebrush", delete_cache=(HOUR, 24 * HOUR)) as blocks:
+    with gr.Blocks(title="Scorebrush", fill_width=True, delete_cache=(HOUR, 24 * HOUR)) as blocks:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
         with gr.Tab("Video"):
             video_tab()
@@ -39,7 +39,7 @@ def main() -> None:
         css_paths=CSS,
         allowed_paths=[str(base_folder()), str(EXAMPLES)],
         max_file_size="200mb",
-        footer_links=["api", "settings"],
+        footer_links=["api"],
         ssr_mode=False,
         prevent_thread_lock=True,
     )

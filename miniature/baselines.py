@@ -20,13 +20,13 @@ from torch import Tensor
 
 from pipelines.catalog import LoadedVideoTeacher
 from pipelines.flow import optical_flow
-from pipelines.video import HIGH, LOW, RATE
-from sds import losses, timesteps
+from sds import losses
 from sds import optical_flow as flows_of
 from sds.assd import DDS, Method, Prompts, assd_gradient
+from sds.descent import Gradient, descend
 from sds.guidance import Branch, guided
 from sds.optical_flow import Flows
-from sds.optimize import optimize, step_generator
+from sds.optimize import step_generator
 from sds.priors import Prior
 from sds.schedules import add_noise, at, x0_from_eps
 
@@ -51,25 +51,6 @@ class Task:
 
 EditFunction = Callable[[Task], Tensor]
 """From a task to the edited frames, (F, 3, H, W) in [0, 1]."""
-Gradient = Callable[[Tensor, int, torch.Generator], Tensor]
-"""From latents (1, C, F, h, w), a timestep and a step's randomness to what to descend along."""
-
-
-def run(gradient: Gradient, x_src: Tensor, steps: int, seed: int) -> Tensor:
-    """The loop of the video job at strength 1. x_src (1, C, F, h, w) -> edited latents, same shape.
-
-    Raises NonFinite when the latents stop being finite.
-    """
-    visits = timesteps.descending(steps, LOW, HIGH).tolist()
-    x = x_src.clone()
-
-    def fill(index: int) -> Tensor:
-        x.grad = gradient(x, visits[index], step_generator(seed, index))
-        return losses.rms(x - x_src)
-
-    for _ in optimize(fill, [x], torch.optim.SGD([x], lr=RATE / steps), steps):
-        pass
-    return x
 
 
 def sds_gradient(prior: Prior, prompts: Prompts, guidance: float) -> Gradient:
@@ -135,7 +116,7 @@ def by_sdedit(loaded: LoadedVideoTeacher, strength: float, guidance: float) -> E
 def by_sds(loaded: LoadedVideoTeacher, guidance: float, steps: int) -> EditFunction:
     def function(task: Task) -> Tensor:
         gradient = sds_gradient(loaded.teachers.video, task.prompts, guidance)
-        return _changed(loaded, task, run(gradient, task.x_src, steps, task.seed))
+        return _descended(loaded, task, gradient, steps)
 
     return function
 
@@ -150,7 +131,7 @@ def by_method(loaded: LoadedVideoTeacher, method: Method, steps: int) -> EditFun
             asked = (loaded.teachers, task.prompts, method, x, task.x_src, t, generator, flows)
             return assd_gradient(*asked).gradient
 
-        return _changed(loaded, task, run(gradient, task.x_src, steps, task.seed))
+        return _descended(loaded, task, gradient, steps)
 
     return function
 
@@ -183,15 +164,17 @@ def methods(loaded: LoadedVideoTeacher, method: Method, steps: int) -> dict[str,
     return found | {name: by_method(loaded, m, steps) for name, m in settings.items()}
 
 
-def _changed(loaded: LoadedVideoTeacher, task: Task, x: Tensor) -> Tensor:
-    change = loaded.codec.decode(x) - loaded.codec.decode(task.x_src)
-    return (task.frames + change.cpu()).clamp(0, 1)
+def _descended(loaded: LoadedVideoTeacher, task: Task, gradient: Gradient, steps: int) -> Tensor:
+    """The video job's own loop and its own way to a picture."""
+    x = task.x_src.clone()
+    for _ in descend(gradient, x, task.x_src, steps, task.seed):
+        pass
+    return (task.frames + loaded.change(x, task.x_src)).clamp(0, 1)
 
 
 def _flows(task: Task) -> Flows:
     flows = flows_of.resize(optical_flow(task.frames), task.x_src.shape[-2:])
-    device = task.x_src.device
-    return Flows(flows.to_next.to(device), flows.to_previous.to(device))
+    return flows.to(task.x_src.device)
 
 
 def _noise(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -29,6 +29,7 @@ from miniature.metrics import (
     background_regions,
     object_regions,
     psnr,
+    still,
     temporal_error_background,
     temporal_error_object,
 )
@@ -102,12 +103,14 @@ def score(
         )
     before, answer = torch.from_numpy(source.frames), torch.from_numpy(truth.frames)
     mask, centres = torch.from_numpy(truth.mask), torch.from_numpy(truth.centres)
+    mask_before = torch.from_numpy(source.mask)
     if edit.kind == "background":
         regions = background_regions(mask)
     else:
-        regions = object_regions(torch.from_numpy(source.mask), mask)
+        regions = object_regions(mask_before, mask)
     inside = psnr(found, answer, regions.inside)
     own = temporal_error_object(answer, mask, centres)
+    standing = still(before, mask_before) & still(answer, mask)
     return Row(
         kind=edit.kind,
         number=edit.number,
@@ -118,7 +121,7 @@ def score(
         gain=inside - psnr(before, answer, regions.inside),
         psnr_outside=psnr(found, before, regions.outside),
         temporal_object=temporal_error_object(found, mask, centres) - own,
-        temporal_background=temporal_error_background(found, answer, mask),
+        temporal_background=temporal_error_background(found, standing),
         seconds=seconds,
     )
 
@@ -160,8 +163,8 @@ def commit() -> str | None:
 
 
 def settings(job: Video, method: Method) -> dict[str, Any]:
-    """Everything needed to repeat a run, as JSON."""
-    chosen = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(job).items()}
+    """Everything needed to repeat a run, as JSON; where its files went is left out."""
+    chosen = {key: v for key, v in asdict(job).items() if key not in ("json", "sheet")}
     return {
         "settings": chosen | {"steps": STEPS[job.preset], "frames": FRAMES, "size": SIZE},
         "method": asdict(method),
@@ -212,7 +215,9 @@ def measure(job: Video) -> list[Result]:
 
 
 def main() -> None:
-    job = tyro.extras.subcommand_cli_from_dict({"video": Video}, description=__doc__)
+    job = tyro.extras.subcommand_cli_from_dict(
+        {"video": Video}, prog="python -m miniature.evaluate", description=__doc__
+    )
     try:
         results = measure(job)
     except InputError as error:

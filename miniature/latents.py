@@ -18,7 +18,7 @@ from miniature.scenes import Scene, centres, facing, sample_scene
 
 FRAMES = 16
 PICTURES = 32_000
-CLIPS = 2_000
+CLIPS = 1_200
 FIRST_CLIP = 1_000_000
 """Scenes of the clips are numbered from here on, so that they are not the pictures' scenes."""
 

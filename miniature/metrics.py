@@ -74,16 +74,22 @@ def temporal_error_object(frames: Tensor, mask: Tensor, centres: Tensor) -> floa
     return 255 * math.sqrt(_mean_square(back[:, :3] - frames[:-1], where))
 
 
-def temporal_error_background(frames: Tensor, truth: Tensor, mask: Tensor) -> float:
+def still(frames: Tensor, mask: Tensor) -> Tensor:
+    """Which pixels a drawn clip repeats bit for bit, outside its object: not its moving shadow.
+
+    frames (F, 3, H, W), mask (F, 1, H, W) coverage -> (F-1, 1, H, W) bool.
+    """
+    repeated = (frames[1:] == frames[:-1]).all(1, keepdim=True)
+    return repeated & (mask[1:] == 0) & (mask[:-1] == 0)
+
+
+def temporal_error_background(frames: Tensor, where: Tensor) -> float:
     """How much flickers that should stand still: RMS between neighbouring frames, 0..255 units.
 
-    Still are the pixels outside the object that the true answer repeats bit for bit, so that a
-    moving shadow is left out. frames, truth (F, 3, H, W) in [0, 1]; mask (F, 1, H, W) of the truth.
-    Raises ValueError when nothing stands still.
+    frames (F, 3, H, W) in [0, 1]; where (F-1, 1, H, W) bool: what is `still` both in the source and
+    in the true answer, for which this is then 0. Raises ValueError when nothing stands still.
     """
-    repeated = (truth[1:] == truth[:-1]).all(1, keepdim=True)
-    still = repeated & (mask[1:] == 0) & (mask[:-1] == 0)
-    return 255 * math.sqrt(_mean_square(frames.diff(dim=0), still))
+    return 255 * math.sqrt(_mean_square(frames.diff(dim=0), where))
 
 
 def _mean_square(difference: Tensor, where: Tensor) -> float:

@@ -36,7 +36,7 @@ class Row:
     temporal_object: float
     """Change of the object along its true motion, less the true answer's own."""
     temporal_background: float
-    """Flicker of what should stand still, less the true answer's own, which is 0."""
+    """Flicker of what stands still in the source and in the true answer, whose own is 0."""
     seconds: float
     """From latents to edited frames."""
 

@@ -27,8 +27,8 @@ from miniature.scenes import caption, sample_scene, training_caption, words
 from miniature.training import Recipe, train
 from sds.schedules import Schedule, add_noise, ddpm, target
 
-IMAGE_RECIPE = Recipe(steps=4_200, batch=32, rate=8e-4, save_every=500)
-MOTION_RECIPE = Recipe(steps=900, batch=4, rate=1e-3, warmup=100, save_every=100)
+IMAGE_RECIPE = Recipe(steps=4_600, batch=32, rate=8e-4, save_every=500)
+MOTION_RECIPE = Recipe(steps=450, batch=4, rate=1.5e-3, warmup=50, save_every=150)
 TOKENS = 16
 UNCONDITIONAL = 0.1
 WIDTH = 128
@@ -203,6 +203,10 @@ def train_motion(
         motion_norm_num_groups=16,
         motion_max_seq_length=32,
     )
+    for name, parameter in adapter.named_parameters():
+        if "proj_out" in name:
+            # Starts as the image model, frame by frame, as AnimateDiff (2307.04725) does.
+            nn.init.zeros_(parameter)
     model = UNetMotionModel.from_unet2d(pipe.unet, adapter).to(device)
     model.freeze_unet2d_params()
     text = pipe.text_encoder.to(device).eval()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from pipelines.errors import InputError
 from sds.assd import Prompts, Teachers
@@ -107,6 +108,10 @@ class LoadedVideoTeacher:
         texts = ["".join(c if c.isalnum() else " " for c in p.lower()) for p in (source, target)]
         embedded = sd.embed(self.pipe, [*texts, ""], self.device)
         return Prompts(*embedded.split(1))
+
+    def change(self, x: Tensor, x_src: Tensor) -> Tensor:
+        """What an edit of latents (1, C, F, h, w) does to the picture: (F, 3, H, W) on the CPU."""
+        return (self.codec.decode(x) - self.codec.decode(x_src)).cpu()
 
 
 @cache

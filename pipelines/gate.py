@@ -58,7 +58,9 @@ def read_gate(path: Path, clip: Clip, drawn_on: int, grow: float, feather: float
     if mask.ndim == 3:
         return Gate(mask[:, None], clip.size, grow, feather)
     if not 0 <= drawn_on < len(clip):
-        raise InputError(f"--mask-frame {drawn_on} is not in the clip: give 0 to {len(clip) - 1}.")
+        raise InputError(
+            f"Frame {drawn_on} of the mask is not in the clip: give 0 to {len(clip) - 1}."
+        )
     size = _flow_size(clip.size)
     small = torch.cat([resize(to_float(part), size) for part in clip.frames.split(8)])
     drawn = resize(mask.expand(1, 3, -1, -1), size)[:, :1]

@@ -33,7 +33,7 @@ def open_folder(folder: Path) -> None:
         (folder / STOP).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"Cannot write to the folder {folder} ({error.strerror}). Choose another --out."
+            f"Cannot write to the folder {folder} ({error.strerror}). Choose another folder."
         ) from error
 
 

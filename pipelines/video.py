@@ -33,18 +33,13 @@ from pipelines.flow import optical_flow
 from pipelines.gate import Gate, read_gate
 from pipelines.media import Clip, read_clip, resize, to_float, to_uint8, write_clip
 from sds import optical_flow as flows_of
-from sds import timesteps
 from sds.assd import Method, Prompts, assd_gradient
-from sds.losses import rms
+from sds.descent import descend
 from sds.optical_flow import Flows
-from sds.optimize import NonFinite, optimize, step_generator
+from sds.optimize import NonFinite
 
 Preset = Literal["quick", "standard", "fine"]
 STEPS: dict[Preset, int] = {"quick": 14, "standard": 50, "fine": 150}
-LOW, HIGH = 50, 950
-"""Timesteps a run visits, from high to low."""
-RATE = 8.0
-"""Sum of all steps' learning rates at strength 1."""
 PREVIEW_EVERY = 1.5
 """Seconds between previews."""
 PREVIEW_FRAMES = 4
@@ -148,8 +143,9 @@ def edit_video(job: EditVideo) -> Iterator[Event]:
 def describe(job: EditVideo) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON."""
     settings = asdict(replace(job, steps=job.total_steps))
-    paths = {key: str(value) for key, value in settings.items() if isinstance(value, Path)}
-    return {"job": "video", **settings, **paths, "versions": runs.versions()}
+    # Names, not paths: the file may be shown to others than whoever owns the folders.
+    names = {key: value.name for key, value in settings.items() if isinstance(value, Path)}
+    return {"job": "video", **settings, **names, "versions": runs.versions()}
 
 
 def _check(job: EditVideo) -> VideoTeacher:
@@ -157,9 +153,9 @@ def _check(job: EditVideo) -> VideoTeacher:
     check_prompt(teacher, job.source, "source")
     check_prompt(teacher, job.target, "target")
     if job.total_steps < 1:
-        raise InputError(f"--steps {job.steps} makes no edit. Give at least 1.")
+        raise InputError(f"{job.steps} steps make no edit. Give at least 1.")
     if not 0 < job.strength < float("inf"):
-        raise InputError(f"--strength {job.strength} must be above 0; 1 is the default.")
+        raise InputError(f"Strength {job.strength} must be above 0; 1 is the default.")
     return teacher
 
 
@@ -177,7 +173,7 @@ def _prepare(
     grid = x_src.shape[-2:]
     flows = None
     if job.method.smooth_along_flow:
-        flows = flows_of.resize(optical_flow(small), grid)
+        flows = flows_of.resize(optical_flow(small), grid).to(loaded.device)
     return Workpiece(
         clip=clip,
         gate=gate,
@@ -194,33 +190,20 @@ def _optimise(
 ) -> Iterator[Step | Preview]:
     """Move `x` in place, one step per teacher call."""
     steps = job.total_steps
-    visits = timesteps.descending(steps, LOW, HIGH).tolist()
 
-    def gradient(index: int) -> Tensor:
-        score = assd_gradient(
-            loaded.teachers,
-            piece.prompts,
-            job.method,
-            x,
-            piece.x_src,
-            visits[index],
-            step_generator(job.seed, index),
-            piece.flows,
-        )
-        gated = piece.latent_gate is not None
-        x.grad = piece.latent_gate * score.gradient if gated else score.gradient
-        return rms(x - piece.x_src)
+    def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
+        asked = (loaded.teachers, piece.prompts, job.method, x, piece.x_src, t, generator)
+        return assd_gradient(*asked, piece.flows).gradient
 
-    optimizer = torch.optim.SGD([x], lr=job.strength * RATE / steps)
     shown = _spread(len(piece.clip), PREVIEW_FRAMES)
-    before = loaded.codec.decode(piece.x_src[:, :, shown])
     began = last = time.monotonic()
-    for step in optimize(gradient, [x], optimizer, steps):
+    descent = descend(gradient, x, piece.x_src, steps, job.seed, job.strength, piece.latent_gate)
+    for step in descent:
         now = time.monotonic()
         yield Step(step.index, steps, now - began, float(step.value))
         if step.index == 0 or step.index + 1 == steps or now - last > PREVIEW_EVERY:
-            change = loaded.codec.decode(x[:, :, shown]) - before
-            yield Preview(step.index, to_uint8((piece.frames[shown] + change.cpu()).clamp(0, 1)))
+            change = loaded.change(x[:, :, shown], piece.x_src[:, :, shown])
+            yield Preview(step.index, to_uint8((piece.frames[shown] + change).clamp(0, 1)))
             last = time.monotonic()
         if runs.stop_asked(job.out):
             return
@@ -236,8 +219,7 @@ def _finish(
     job: EditVideo, loaded: LoadedVideoTeacher, piece: Workpiece, x: Tensor
 ) -> tuple[Tensor, list[str]]:
     """Write the result; returns its frames, uint8 (F, H, W, 3), and notes for the user."""
-    change = loaded.codec.decode(x) - loaded.codec.decode(piece.x_src)
-    frames = apply_change(piece.clip, change.cpu(), piece.gate)
+    frames = apply_change(piece.clip, loaded.change(x, piece.x_src), piece.gate)
     notes = write_clip(job.out / "result.mp4", frames, piece.clip, describe(job))
     return frames, notes
 

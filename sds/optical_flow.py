@@ -28,6 +28,10 @@ class Flows:
                 f"{tuple(self.to_previous.shape)} must both be (F-1, 2, H, W)"
             )
 
+    def to(self, device: torch.device | str) -> "Flows":
+        """The same flows on another device."""
+        return Flows(self.to_next.to(device), self.to_previous.to(device))
+
     def __getitem__(self, frames: slice) -> "Flows":
         """The flows inside a window of frames, slice(start, stop)."""
         inner = slice(frames.start, frames.stop - 1)

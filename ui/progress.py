@@ -11,7 +11,9 @@ from ui.theme import PAGE
 def progress_line(elem_id: str) -> gr.HTML:
     """The empty line, to be placed on the page."""
     template = (PAGE / "progress.html").read_text()
-    return gr.HTML("", html_template=template, elem_id=elem_id, padding=False, done=0.0, kind="")
+    return gr.HTML(
+        "", label="Progress", html_template=template, elem_id=elem_id, done=0.0, kind="idle"
+    )
 
 
 def progress(text: str, done: float, failed: bool = False) -> gr.HTML:

@@ -12,12 +12,11 @@ CSS = PAGE / "page.css"
 
 
 def theme() -> gr.themes.Base:
-    """Calm colours for dark and light, system fonts, generous spacing."""
+    """Calm colours for dark and light, system fonts."""
     return gr.themes.Base(
         primary_hue="indigo",
         secondary_hue="indigo",
         neutral_hue="slate",
-        spacing_size="lg",
         radius_size="lg",
         font=("system-ui", "sans-serif"),
         font_mono=("ui-monospace", "monospace"),

@@ -17,8 +17,8 @@ from ui.video_run import Shown, edit, stop
 from ui.video_settings import more_settings
 
 EXAMPLES = ASSETS / "examples"
-_HEIGHT = 320
-_SCROLL = "() => document.getElementById('status').scrollIntoView({block: 'nearest'})"
+_HEIGHT = 256
+_SCROLL = "() => document.getElementById('outcome').scrollIntoView({block: 'nearest'})"
 """On a narrow page the result lies below the form."""
 
 
@@ -27,7 +27,7 @@ def video_tab() -> None:
     with gr.Row():
         with gr.Column(min_width=320):
             inputs, buttons = _form()
-        with gr.Column(min_width=320):
+        with gr.Column(min_width=320, elem_id="outcome"):
             outputs = _outcome()
     _wire(inputs, buttons | outputs | {"run": gr.State(None)})
 
@@ -35,24 +35,28 @@ def video_tab() -> None:
 def _form() -> tuple[dict[str, Component], dict[str, Component]]:
     teacher = video_teacher(EditVideo.teacher)
     clip = gr.Video(label="Clip", sources=["upload"], height=_HEIGHT, loop=True, elem_id="clip")
-    source = gr.Textbox(label="What it shows", placeholder="a red ball rolling left on the grass")
-    target = gr.Textbox(
-        label="What it should show", placeholder="a blue ball rolling left on the grass"
-    )
-    _examples([clip, source, target])
-    preset = gr.Radio(
-        [(f"{name.capitalize()}, {steps} steps", name) for name, steps in STEPS.items()],
-        value=EditVideo.preset,
-        label="Preset",
-    )
-    strength = gr.Slider(
-        0.1,
-        3,
-        value=EditVideo.strength,
-        step=0.1,
-        label="Strength",
-        info="How far the edit goes.",
-    )
+    examples, samples = _examples()
+    source = gr.Textbox(label="What it shows", placeholder=examples[0]["source"])
+    target = gr.Textbox(label="What it should show", placeholder=examples[0]["target"])
+    _fill(samples, examples, [clip, source, target])
+    with gr.Row():
+        preset = gr.Radio(
+            [(name.capitalize(), name) for name in STEPS],
+            value=EditVideo.preset,
+            label="Preset",
+            info=f"{', '.join(str(steps) for steps in STEPS.values())} steps.",
+            scale=3,
+            min_width=300,
+        )
+        strength = gr.Slider(
+            0.1,
+            3,
+            value=EditVideo.strength,
+            step=0.1,
+            label="Strength",
+            scale=2,
+            min_width=180,
+        )
     with gr.Row():
         edit_button = gr.Button("Edit", variant="primary", elem_id="edit", scale=2, min_width=140)
         stop_button = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
@@ -65,22 +69,36 @@ def _form() -> tuple[dict[str, Component], dict[str, Component]]:
     return named | {"preset": preset, "strength": strength} | more, buttons
 
 
-def _examples(inputs: list[Component]) -> None:
+def _examples() -> tuple[list[dict[str, str]], gr.Dataset]:
     examples = json.loads((EXAMPLES / "examples.json").read_text())
-    rows = [[str(EXAMPLES / e["clip"]), e["source"], e["target"]] for e in examples]
-    gr.Examples(rows, inputs, label="Examples", api_visibility="private")
+    samples = gr.Dataset(
+        components=["video"],
+        samples=[[str(EXAMPLES / example["clip"])] for example in examples],
+        type="index",
+        label="Examples",
+        elem_id="examples",
+    )
+    return examples, samples
+
+
+def _fill(samples: gr.Dataset, examples: list[dict[str, str]], inputs: list[Component]) -> None:
+    """A click on an example fills in its clip and both prompts."""
+
+    def fill(index: int) -> tuple[str, str, str]:
+        example = examples[index]
+        return str(EXAMPLES / example["clip"]), example["source"], example["target"]
+
+    samples.click(fill, samples, inputs, show_progress="hidden", api_visibility="private")
 
 
 def _outcome() -> dict[str, Component]:
-    preview = gr.Gallery(
+    preview = gr.Image(
         label="Preview",
         format="jpeg",
-        columns=2,
         height=_HEIGHT,
-        object_fit="contain",
-        allow_preview=False,
         visible=False,
         interactive=False,
+        buttons=[],
         elem_id="preview",
     )
     result = gr.Video(
@@ -94,22 +112,24 @@ def _outcome() -> dict[str, Component]:
     status = progress_line("status")
     with gr.Row():
         result_file = gr.DownloadButton(
-            "Download the clip", interactive=False, elem_id="download", min_width=140
+            "Download clip", visible=False, elem_id="download", min_width=140
         )
-        settings_file = gr.DownloadButton("Settings", interactive=False, min_width=100)
+        settings_file = gr.DownloadButton(
+            "Download settings", visible=False, elem_id="settings", min_width=140
+        )
     return {
         "preview": preview,
         "result": result,
         "status": status,
         "result_file": result_file,
         "settings_file": settings_file,
-        "metrics": gr.Markdown(elem_id="metrics"),
+        "metrics": gr.Markdown(label="Metrics", elem_id="metrics"),
     }
 
 
 def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     edit_button, stop_button = outputs["edit_button"], outputs["stop_button"]
-    running = edit_button.click(
+    edit_button.click(
         edit,
         [inputs[name] for name in signature(edit).parameters],
         [outputs[f.name] for f in fields(Shown)],
@@ -119,13 +139,6 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         concurrency_limit=1,
     )
     edit_button.click(None, js=_SCROLL, api_visibility="private")
-    # Also after a failure: whatever happened, the page is ready for the next edit.
-    running.then(
-        lambda: (gr.Button(interactive=True), gr.Button(interactive=False)),
-        outputs=[edit_button, stop_button],
-        show_progress="hidden",
-        api_visibility="private",
-    )
     stop_button.click(
         stop,
         outputs["run"],

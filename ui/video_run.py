@@ -5,6 +5,7 @@ The job's events become `Shown`s, one field for each output on the page. Knows n
 
 import html
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +15,8 @@ import gradio as gr
 from pipelines import runs, worker
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Preview, Step
-from pipelines.video import EditVideo, Preset, edit_video
-from sds.assd import Method
+from pipelines.media import contact_sheet
+from pipelines.video import EditVideo, Method, Preset, edit_video
 from ui.folders import new_folder
 from ui.progress import duration, progress
 
@@ -86,16 +87,21 @@ def edit(
                 anchor=anchor,
             ),
         )
-        for shown in _shown(job):
-            yield shown.values()
-    except (InputError, RunFailed) as error:
-        yield Shown(status=progress(str(error), 0, failed=True)).values()
-        raise gr.Error(
-            html.escape(str(error), quote=False),
-            title="The run failed" if isinstance(error, RunFailed) else "This cannot be edited yet",
-            duration=None,
-            print_exception=False,
-        ) from error
+        with closing(_shown(job)) as states:
+            for shown in states:
+                yield shown.values()
+    except Exception as error:
+        known = isinstance(error, InputError | RunFailed)
+        text = str(error) if known else "This is a defect of the program. Its log says more."
+        # Whatever happened, the page is ready for the next edit.
+        yield Shown(
+            status=progress(text, 0, failed=True),
+            edit_button=gr.Button(interactive=True),
+            stop_button=gr.Button(interactive=False),
+        ).values()
+        if not known:
+            raise
+        raise gr.Error(html.escape(text, quote=False), print_exception=False) from error
 
 
 def stop(run: str) -> dict[str, Any]:
@@ -113,19 +119,21 @@ def _given(value: Any, otherwise: str) -> Any:
 def _shown(job: EditVideo) -> Iterator[Shown]:
     yield Shown(
         status=progress("Loading", 0),
-        preview=gr.Gallery(None, visible=False),
+        preview=gr.Image(None, visible=False),
         result=gr.Video(None, visible=True),
-        result_file=gr.DownloadButton(interactive=False),
-        settings_file=gr.DownloadButton(interactive=False),
+        result_file=gr.DownloadButton(visible=False),
+        settings_file=gr.DownloadButton(visible=False),
         metrics="",
         edit_button=gr.Button(interactive=False),
     )
     notes = []
     try:
-        for event in worker.stream(lambda: edit_video(job), job.out):
-            if isinstance(event, Note):
-                notes.append(event.text)
-            yield _of(event, job, notes)
+        # A closed tab closes this generator, and with it the stream, which stops the job.
+        with closing(worker.stream(lambda: edit_video(job), job.out)) as events:
+            for event in events:
+                if isinstance(event, Note):
+                    notes.append(event.text)
+                yield _of(event, job, notes)
     except RunFailed:
         # What was kept is a full result, and the message says so.
         yield _result(job.out)
@@ -144,9 +152,9 @@ def _of(event: Event, job: EditVideo, notes: list[str]) -> Shown:
             text = f"Step {index + 1} of {steps}, {duration(event.left)} left"
             return Shown(status=progress(text, (index + 1) / steps))
         case Preview(_, frames):
+            sheet = contact_sheet(frames, columns=min(len(frames), 2), gap=2)
             return Shown(
-                preview=gr.Gallery(list(frames.numpy()), visible=True),
-                result=gr.Video(visible=False),
+                preview=gr.Image(sheet.numpy(), visible=True), result=gr.Video(visible=False)
             )
         case Done(_, settings, metrics):
             return _done(job.out, settings, metrics, notes)
@@ -160,11 +168,14 @@ def _done(
     if taken < wanted:
         text = f"Stopped after {taken} of {wanted} steps. This is the edit so far."
     facts = [f"{taken} steps", f"{metrics['seconds_per_step']:.2f} s a step"]
-    if metrics["psnr_outside_mask"] is not None:
-        where = "to the clip" if settings["mask"] is None else "outside the mask"
-        facts.append(f"PSNR {where} {metrics['psnr_outside_mask']:.1f} dB")
+    if settings["mask"] is not None:
+        facts.append(_outside(metrics["psnr_outside_mask"]))
     facts.append(f"{metrics['peak_memory_mb']:.0f} MB of memory")
     return _result(folder, progress(text, 1), "  \n".join([", ".join(facts), *notes]))
+
+
+def _outside(psnr: float | None) -> str:
+    return "unchanged outside the mask" if psnr is None else f"{psnr:.1f} dB outside the mask"
 
 
 def _result(folder: Path, status: Any = None, metrics: str = "") -> Shown:
@@ -172,9 +183,11 @@ def _result(folder: Path, status: Any = None, metrics: str = "") -> Shown:
     result, settings = str(folder / "result.mp4"), str(folder / "settings.json")
     return Shown(
         status=gr.skip() if status is None else status,
-        preview=gr.Gallery(visible=False),
+        preview=gr.Image(visible=False),
         result=gr.Video(result, visible=True),
-        result_file=gr.DownloadButton(value=result, interactive=True),
-        settings_file=gr.DownloadButton(value=settings, interactive=True),
+        result_file=gr.DownloadButton(value=result, visible=True),
+        settings_file=gr.DownloadButton(value=settings, visible=True),
         metrics=metrics,
+        edit_button=gr.Button(interactive=True),
+        stop_button=gr.Button(interactive=False),
     )

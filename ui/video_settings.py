@@ -8,8 +8,7 @@ from dataclasses import fields
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.video import EditVideo
-from sds.assd import Method
+from pipelines.video import EditVideo, Method
 
 _DEFAULT = {f.name: f.default for f in (*fields(EditVideo), *fields(Method))}
 
@@ -40,7 +39,7 @@ def _run() -> dict[str, Component]:
 def _mask() -> dict[str, Component]:
     gr.Markdown(
         "White may change, black stays exactly as it is. "
-        "Give a picture of one frame, which is carried along the motion, or a clip of masks."
+        "Give a picture drawn on one frame, which is carried along the motion, or a clip of masks."
     )
     mask = gr.File(label="Mask", file_types=["image", "video"], height=120)
     with gr.Row():
@@ -49,7 +48,7 @@ def _mask() -> dict[str, Component]:
             "mask_frame": gr.Number(
                 _DEFAULT["mask_frame"],
                 label="Frame",
-                info="The one the picture was drawn on, from 0.",
+                info="Counted from 0.",
                 precision=0,
                 minimum=0,
                 min_width=120,
@@ -60,7 +59,7 @@ def _mask() -> dict[str, Component]:
             "mask_feather": gr.Number(
                 _DEFAULT["mask_feather"],
                 label="Feather",
-                info="Width of the soft edge, pixels.",
+                info="Soft edge, pixels.",
                 minimum=0,
                 min_width=120,
             ),

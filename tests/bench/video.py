@@ -25,8 +25,9 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from pipelines.catalog import compute_dtype, video_teacher
-from pipelines.video import RATE, STEPS
+from pipelines.video import STEPS
 from sds.assd import DDS, Method, Prompts, Teachers, assd_gradient
+from sds.descent import RATE
 from sds.optimize import optimize, step_generator
 from sds.priors import stable_diffusion as sd
 from sds.schedules import add_noise

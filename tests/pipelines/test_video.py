@@ -156,7 +156,7 @@ def test_bad_input_is_one_sentence_exit_2_and_nothing_written(job, tmp_path, cap
 
 def test_an_unwritable_folder_is_said_before_any_work(job, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="Choose another --out"):
+    with pytest.raises(InputError, match="Choose another folder"):
         next(edit_video(replace(job, out=tmp_path / "file" / "run")))
 
 

@@ -1,0 +1,48 @@
+"""From source latents to edited ones: the loop that every edit of latents shares.
+
+    x <- x - rate * gate * gradient(x, t_k),   x = x_src at first, t_k from high noise to low
+
+Early steps settle what is there, late ones its detail, as a sampler does. This module knows nothing
+about which gradient it follows.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from sds.losses import rms
+from sds.optimize import Step, optimize, step_generator
+from sds.timesteps import descending
+
+LOW, HIGH = 50, 950
+"""Timesteps a run visits, DDS' range (2304.07090)."""
+RATE = 8.0
+"""Sum of all steps' learning rates at strength 1, chosen by measurement on the small world."""
+
+Gradient = Callable[[Tensor, int, torch.Generator], Tensor]
+"""From latents (1, C, F, h, w), a timestep and a step's randomness to what to descend along."""
+
+
+def descend(
+    gradient: Gradient,
+    x: Tensor,
+    x_src: Tensor,
+    steps: int,
+    seed: int,
+    strength: float = 1.0,
+    gate: Tensor | None = None,
+) -> Iterator[Step]:
+    """Move `x` in place; yields after every step, whose value is the RMS of x - x_src before it.
+
+    x, x_src (1, C, F, h, w) fp32, gate broadcasts, 1 where the edit may happen. strength scales the
+    rate. Raises NonFinite when the latents stop being finite; they are then the last good ones.
+    """
+    visits = descending(steps, LOW, HIGH).tolist()
+
+    def fill(index: int) -> Tensor:
+        g = gradient(x, visits[index], step_generator(seed, index))
+        x.grad = g if gate is None else gate * g
+        return rms(x - x_src)
+
+    yield from optimize(fill, [x], torch.optim.SGD([x], lr=strength * RATE / steps), steps)

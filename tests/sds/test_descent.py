@@ -1,0 +1,43 @@
+"""The loop of every edit of latents: which timesteps, at what rate, with whose randomness."""
+
+import torch
+
+from sds.descent import RATE, descend
+
+X_SRC = torch.rand(1, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+
+
+def moved(gradient, steps, **options):
+    x = X_SRC.clone()
+    values = [float(step.value) for step in descend(gradient, x, X_SRC, steps, **options)]
+    return x, values
+
+
+def test_it_visits_falling_timesteps_at_the_stated_rate():
+    seen = []
+
+    def gradient(x, t, generator):
+        seen.append(t)
+        return torch.full_like(x, t / 1000)
+
+    x, values = moved(gradient, 10, seed=0, strength=0.5)
+    assert seen == list(range(950, 49, -100))
+    torch.testing.assert_close(x, X_SRC - 0.5 * RATE / 10 * sum(seen) / 1000)
+    assert values[0] == 0
+    torch.testing.assert_close(values[1], 0.5 * RATE / 10 * 0.95)
+
+
+def test_the_noise_follows_from_the_seed():
+    def gradient(x, t, generator):
+        return torch.randn(x.shape, generator=generator)
+
+    first, _ = moved(gradient, 3, seed=1)
+    assert torch.equal(first, moved(gradient, 3, seed=1)[0])
+    assert not torch.equal(first, moved(gradient, 3, seed=2)[0])
+
+
+def test_nothing_moves_where_the_gate_is_zero():
+    gate = (torch.arange(4) < 2).float().view(1, 1, 1, 1, 4)
+    x, _ = moved(lambda x, t, generator: torch.ones_like(x), 5, seed=0, gate=gate)
+    assert torch.equal(x[..., 2:], X_SRC[..., 2:])
+    torch.testing.assert_close(x[..., :2], X_SRC[..., :2] - RATE)
