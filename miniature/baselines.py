@@ -3,8 +3,8 @@
     SDEdit (2108.01073)   noise the source to t = strength T, then denoise for the target prompt
                           with DDIM (2010.02502): x0 = (x_t - sigma eps) / alpha,
                           x_t' = alpha' x0 + sigma' eps
-    SDS (2209.14988)      sigma (eps_edit - eps); the edit's own weight in place of sigma^2, so that
-                          the two differ only in what is subtracted
+    SDS (2209.14988)      sigma/alpha (eps_edit - eps); the edit's own weight in place of sigma^2,
+                          so that the two differ only in what is subtracted
     DDS, ASSD             `sds.assd` with and without its parts
 
 All of them ask the same video teacher. SDS, DDS and ASSD take the same steps at the same rate as
@@ -61,7 +61,8 @@ def sds_gradient(prior: Prior, prompts: Prompts, guidance: float) -> Gradient:
         eps = _noise(x, generator)
         x_t = add_noise(prior.schedule, x, eps, times)
         (eps_hat,) = guided(prior, [Branch(x_t, prompts.target, prompts.empty, guidance)], times)
-        return losses.sds(eps_hat, eps, at(prior.schedule.sigma, times, x.ndim))
+        weight = prior.schedule.sigma / prior.schedule.alpha
+        return losses.sds(eps_hat, eps, at(weight, times, x.ndim))
 
     return gradient
 

@@ -34,7 +34,7 @@ from pipelines.gate import Gate, read_gate
 from pipelines.media import Clip, read_clip, resize, to_float, to_uint8, write_clip
 from sds import optical_flow as flows_of
 from sds.assd import Method, Prompts, assd_gradient
-from sds.descent import descend
+from sds.descent import HIGH, LOW, descend
 from sds.optical_flow import Flows
 from sds.optimize import NonFinite
 
@@ -67,6 +67,10 @@ class EditVideo:
     """Seed of all noise; the same seed repeats the run."""
     strength: float = 1.0
     """How far each step goes; 1 is the measured default."""
+    high: int = HIGH
+    """Noise level the run starts at, 1 to 999: higher changes shapes, lower keeps them."""
+    low: int = LOW
+    """Noise level the run ends at."""
     mask: Path | None = None
     """Where the edit may happen: a picture drawn on one frame, or a clip of masks."""
     mask_frame: int = 0
@@ -156,6 +160,10 @@ def _check(job: EditVideo) -> VideoTeacher:
         raise InputError(f"{job.steps} steps make no edit. Give at least 1.")
     if not 0 < job.strength < float("inf"):
         raise InputError(f"Strength {job.strength} must be above 0; 1 is the default.")
+    if not 0 < job.low <= job.high < 1000:
+        raise InputError(
+            f"The noise levels {job.low} to {job.high} must rise and lie between 1 and 999."
+        )
     return teacher
 
 
@@ -197,7 +205,17 @@ def _optimise(
 
     shown = _spread(len(piece.clip), PREVIEW_FRAMES)
     began = last = time.monotonic()
-    descent = descend(gradient, x, piece.x_src, steps, job.seed, job.strength, piece.latent_gate)
+    descent = descend(
+        gradient,
+        x,
+        piece.x_src,
+        steps,
+        job.seed,
+        job.strength,
+        piece.latent_gate,
+        job.low,
+        job.high,
+    )
     for step in descent:
         now = time.monotonic()
         yield Step(step.index, steps, now - began, float(step.value))

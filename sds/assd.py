@@ -3,7 +3,10 @@
     x_t, x_src_t share t and eps; both go to the video teacher, and frame by frame to the image one.
     g      = eps_edit - eps_ref                         video teacher, attention fused
     g_assd = m (eps_edit - SS(eps_ref)) + (1 - m) g     m: where g changes abruptly in time
-    total  = w(t) (g_assd + joint * g_image) + anchor (x - x_src)
+    total  = sigma/alpha (g_assd + joint * g_image) + anchor (x - x_src)
+
+sigma/alpha turns a difference of eps into one of x0, so that a step at any t moves as far as the
+teacher thinks it should.
 
 The paper's numbers are not public; the defaults here were chosen by measurement on the small world
 (BENCHMARKS.md). With every part off this is DDS on the video teacher. This module knows nothing
@@ -106,7 +109,8 @@ def assd_gradient(
     total = video
     if method.joint:
         total = total + method.joint * _image(teachers.image, prompts, method, x, x_src, times, eps)
-    gradient = at(teachers.video.schedule.sigma, times, x.ndim) * total
+    schedule = teachers.video.schedule
+    gradient = at(schedule.sigma / schedule.alpha, times, x.ndim) * total
     if method.anchor:
         gradient = gradient + method.anchor * losses.preserve(x, x_src)
     return Score(gradient, mask)

@@ -1,6 +1,7 @@
 """From source latents to edited ones: the loop that every edit of latents shares.
 
     x <- x - rate * gate * gradient(x, t_k),   x = x_src at first, t_k from high noise to low
+    rate = strength * min(RATE / steps, 1)
 
 Early steps settle what is there, late ones its detail, as a sampler does. This module knows nothing
 about which gradient it follows.
@@ -15,10 +16,12 @@ from sds.losses import rms
 from sds.optimize import Step, optimize, step_generator
 from sds.timesteps import descending
 
-LOW, HIGH = 50, 950
-"""Timesteps a run visits, DDS' range (2304.07090)."""
+LOW, HIGH = 50, 600
+"""Timesteps a run visits. DDS (2304.07090) goes to 950; above 600 the noise hides where the object
+is, and the edit lands beside it."""
 RATE = 8.0
-"""Sum of all steps' learning rates at strength 1, chosen by measurement on the small world."""
+"""Sum of all steps' learning rates at strength 1, chosen by measurement on the small world. A step
+of 1 goes all the way the teacher sees, so a single one is never longer."""
 
 Gradient = Callable[[Tensor, int, torch.Generator], Tensor]
 """From latents (1, C, F, h, w), a timestep and a step's randomness to what to descend along."""
@@ -32,17 +35,20 @@ def descend(
     seed: int,
     strength: float = 1.0,
     gate: Tensor | None = None,
+    low: int = LOW,
+    high: int = HIGH,
 ) -> Iterator[Step]:
     """Move `x` in place; yields after every step, whose value is the RMS of x - x_src before it.
 
     x, x_src (1, C, F, h, w) fp32, gate broadcasts, 1 where the edit may happen. strength scales the
-    rate. Raises NonFinite when the latents stop being finite; they are then the last good ones.
+    rate; timesteps fall from `high` to `low`. Raises NonFinite when the latents stop being finite;
+    they are then the last good ones.
     """
-    visits = descending(steps, LOW, HIGH).tolist()
+    visits = descending(steps, low, high).tolist()
 
     def fill(index: int) -> Tensor:
         g = gradient(x, visits[index], step_generator(seed, index))
         x.grad = g if gate is None else gate * g
         return rms(x - x_src)
 
-    yield from optimize(fill, [x], torch.optim.SGD([x], lr=strength * RATE / steps), steps)
+    yield from optimize(fill, [x], torch.optim.SGD([x], lr=strength * min(RATE / steps, 1)), steps)

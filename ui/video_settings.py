@@ -33,6 +33,10 @@ def _run() -> dict[str, Component]:
             "seed": gr.Number(
                 _DEFAULT["seed"], label="Seed", info="The same seed repeats the run.", precision=0
             ),
+            "high": _slider(
+                "high", 1, 999, "First noise level", "Higher changes shapes, lower keeps them.", 1
+            ),
+            "low": _slider("low", 1, 999, "Last noise level", "Lower settles finer detail.", 1),
         }
 
 
@@ -104,5 +108,7 @@ def _method() -> dict[str, Component]:
     }
 
 
-def _slider(name: str, low: float, high: float, label: str, info: str) -> gr.Slider:
-    return gr.Slider(low, high, value=_DEFAULT[name], step=0.05, label=label, info=info)
+def _slider(
+    name: str, low: float, high: float, label: str, info: str, step: float = 0.05
+) -> gr.Slider:
+    return gr.Slider(low, high, value=_DEFAULT[name], step=step, label=label, info=info)

@@ -1,7 +1,7 @@
 """The methods against a teacher of closed form: the data of every prompt are one Gaussian.
 
 With std 0 the best answer to x_t is eps_hat = (x_t - alpha m) / sigma, guidance moves m linearly,
-and every gradient is free of the noise: SDS alpha (x - m), DDS alpha ((x - m) - (x_src - m_src)).
+and every gradient is free of the noise: SDS x - m, DDS (x - m) - (x_src - m_src).
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -22,9 +22,8 @@ from miniature.baselines import (
     variations,
 )
 from pipelines.catalog import LoadedVideoTeacher
-from sds import timesteps
 from sds.assd import DDS, Method, Prompts, Teachers
-from sds.descent import HIGH, LOW, RATE
+from sds.descent import RATE
 from sds.schedules import ddpm
 from sds.temporal import adaptive_mask
 from tests.sds.gaussian import GaussianTeacher
@@ -69,9 +68,8 @@ def task(source=0.1, target=0.12):
 
 
 def travelled(steps):
-    """How much of the way to a fixed point the loop goes when the gradient is alpha (x - goal)."""
-    alpha = SCHEDULE.alpha[timesteps.descending(steps, LOW, HIGH)].double()
-    return 1 - float((1 - RATE / steps * alpha).prod())
+    """How much of the way to a fixed point the loop goes when the gradient is x - goal."""
+    return 1 - (1 - RATE / steps) ** steps
 
 
 @pytest.mark.parametrize("guidance", [1.0, 7.5])
@@ -80,7 +78,7 @@ def test_sds_pulls_to_the_prompts_own_mean(guidance):
     gradient = sds_gradient(teacher(), prompts(0.9, 0.2, 0.1), guidance)
     mean = 0.1 + guidance * 0.1
     got = gradient(x, t, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(got, SCHEDULE.alpha[t] * (x - mean), atol=2e-6, rtol=1e-4)
+    torch.testing.assert_close(got, x - mean, atol=2e-6, rtol=1e-4)
 
 
 def test_sds_forgets_the_source_and_dds_moves_it_by_the_difference_of_the_means():

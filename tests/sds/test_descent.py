@@ -1,5 +1,6 @@
 """The loop of every edit of latents: which timesteps, at what rate, with whose randomness."""
 
+import pytest
 import torch
 
 from sds.descent import RATE, descend
@@ -20,11 +21,16 @@ def test_it_visits_falling_timesteps_at_the_stated_rate():
         seen.append(t)
         return torch.full_like(x, t / 1000)
 
-    x, values = moved(gradient, 10, seed=0, strength=0.5)
-    assert seen == list(range(950, 49, -100))
-    torch.testing.assert_close(x, X_SRC - 0.5 * RATE / 10 * sum(seen) / 1000)
+    x, values = moved(gradient, 91, seed=0, strength=0.5, low=50, high=950)
+    assert seen == list(range(950, 49, -10))
+    torch.testing.assert_close(x, X_SRC - 0.5 * RATE / 91 * sum(seen) / 1000)
     assert values[0] == 0
-    torch.testing.assert_close(values[1], 0.5 * RATE / 10 * 0.95)
+    assert values[1] == pytest.approx(0.5 * RATE / 91 * 0.95, rel=1e-5)
+
+
+def test_a_step_is_never_longer_than_the_teacher_sees():
+    x, _ = moved(lambda x, t, generator: x - 1, 1, seed=0)
+    torch.testing.assert_close(x, torch.ones_like(x))
 
 
 def test_the_noise_follows_from_the_seed():
@@ -38,6 +44,6 @@ def test_the_noise_follows_from_the_seed():
 
 def test_nothing_moves_where_the_gate_is_zero():
     gate = (torch.arange(4) < 2).float().view(1, 1, 1, 1, 4)
-    x, _ = moved(lambda x, t, generator: torch.ones_like(x), 5, seed=0, gate=gate)
+    x, _ = moved(lambda x, t, generator: torch.ones_like(x), 50, seed=0, gate=gate)
     assert torch.equal(x[..., 2:], X_SRC[..., 2:])
     torch.testing.assert_close(x[..., :2], X_SRC[..., :2] - RATE)
