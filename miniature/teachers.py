@@ -28,7 +28,7 @@ from miniature.training import Recipe, train
 from sds.schedules import Schedule, add_noise, ddpm, target
 
 IMAGE_RECIPE = Recipe(steps=4_600, batch=32, rate=8e-4, save_every=500)
-MOTION_RECIPE = Recipe(steps=450, batch=4, rate=1.5e-3, warmup=50, save_every=150)
+MOTION_RECIPE = Recipe(steps=300, batch=4, rate=1.5e-3, warmup=30, save_every=60)
 TOKENS = 16
 UNCONDITIONAL = 0.1
 WIDTH = 128
@@ -222,7 +222,7 @@ def train_motion(
         numbers = [FIRST_CLIP + k for k in picks.tolist()]
         ids = tokens(pipe.tokenizer, _captions(numbers, generator)).to(device)
         with torch.no_grad():
-            said = text(ids).last_hidden_state
+            said = text(ids).last_hidden_state.repeat_interleave(x.shape[1], dim=0)
         x = x.transpose(1, 2)
         return v_loss(schedule, lambda x_t, t: model(x_t, t, said).sample, x, t, generator)
 
