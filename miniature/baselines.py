@@ -150,6 +150,8 @@ def variations(method: Method) -> dict[str, Method]:
         found["assd-no-joint"] = replace(method, joint=0.0)
     if method.fusion != 1:
         found["assd-no-fusion"] = replace(method, fusion=1.0)
+    if method.focus:
+        found["assd-no-focus"] = replace(method, focus=0.0)
     if method.anchor:
         found["assd-no-anchor"] = replace(method, anchor=0.0)
     return found

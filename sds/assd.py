@@ -3,7 +3,8 @@
     x_t, x_src_t share t and eps; both go to the video teacher, and frame by frame to the image one.
     g      = eps_edit - eps_ref                         video teacher, attention fused
     g_assd = m (eps_edit - SS(eps_ref)) + (1 - m) g     m: where g changes abruptly in time
-    total  = sigma/alpha (g_assd + joint * g_image) + anchor (x - x_src)
+    g      = g_assd + joint * g_image
+    total  = sigma/alpha s^focus g + anchor (x - x_src)     s in [0, 1]: where g is strong
 
 sigma/alpha turns a difference of eps into one of x0, so that a step at any t moves as far as the
 teacher thinks it should.
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from sds import losses, temporal
 from sds.attention import fused
+from sds.focus import salience
 from sds.guidance import Branch, guided
 from sds.optical_flow import Flows
 from sds.priors import Prior
@@ -47,11 +49,14 @@ class Method:
     """Weight of the image teacher's gradient; 0 switches joint guidance off."""
     fusion: float = 0.8
     """Weight of the edit's own attention against the reference's; 1 switches fusion off."""
+    focus: float = 1.0
+    """How firmly the gradient is held back where it is weak, so that the rest of the picture stays;
+    0 switches it off."""
     anchor: float = 0.0
     """Weight of the pull back to the source (content preservation); 0 switches it off."""
 
 
-DDS = Method(smoothing="off", joint=0.0, fusion=1.0, anchor=0.0)
+DDS = Method(smoothing="off", joint=0.0, fusion=1.0, focus=0.0, anchor=0.0)
 """Plain DDS (2304.07090) on the video teacher: every part of ASSD off."""
 
 
@@ -110,6 +115,8 @@ def assd_gradient(
     if method.joint:
         total = total + method.joint * _image(teachers.image, prompts, method, x, x_src, times, eps)
     schedule = teachers.video.schedule
+    if method.focus:
+        total = salience(total) ** method.focus * total
     gradient = at(schedule.sigma / schedule.alpha, times, x.ndim) * total
     if method.anchor:
         gradient = gradient + method.anchor * losses.preserve(x, x_src)

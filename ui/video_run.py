@@ -61,6 +61,7 @@ def edit(
     smoothing: Literal["off", "residual", "shared"],
     smooth_along_flow: bool,
     mask_k: float,
+    focus: float,
     anchor: float,
 ) -> Iterator[tuple[Any, ...]]:
     """Edit a clip; yields the values of a `Shown` for each of the job's events."""
@@ -88,6 +89,7 @@ def edit(
                 mask_k=mask_k,
                 joint=joint,
                 fusion=fusion,
+                focus=focus,
                 anchor=anchor,
             ),
         )

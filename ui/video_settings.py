@@ -102,6 +102,9 @@ def _method() -> dict[str, Component]:
         "mask_k": _slider(
             "mask_k", 0, 3, "Smoothing threshold", "Higher smooths only the most abrupt changes."
         ),
+        "focus": _slider(
+            "focus", 0, 3, "Focus", "Holds back weak changes, so that the rest stays; 0 does not."
+        ),
         "anchor": _slider(
             "anchor", 0, 1, "Anchor", "Pulls the result back to the clip; 0 does not."
         ),

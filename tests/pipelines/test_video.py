@@ -190,6 +190,7 @@ SWITCHES = {
     "mask_k": -9.0,
     "joint": 0.0,
     "fusion": 1.0,
+    "focus": 0.0,
     "anchor": 0.5,
 }
 
