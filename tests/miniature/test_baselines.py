@@ -159,6 +159,7 @@ def test_each_variation_differs_in_one_part():
         "assd-smooth-along-flow",
         "assd-no-joint",
         "assd-no-fusion",
+        "assd-no-focus",
         "assd-no-anchor",
     }
     for method in found.values():
