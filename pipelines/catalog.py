@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pipelines import allocator
 from pipelines.errors import InputError
 from sds.assd import Prompts, Teachers
 
@@ -122,6 +123,8 @@ def load_video_teacher(name: str) -> LoadedVideoTeacher:
     chosen = video_teacher(name)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = compute_dtype(device)
+    if device.type == "cpu":
+        allocator.configure()
     image = sd.load_image(chosen.image)
     video = sd.load_video(chosen.image, chosen.motion)
     teachers = Teachers(

@@ -39,7 +39,7 @@ from sds.optical_flow import Flows
 from sds.optimize import NonFinite
 
 Preset = Literal["quick", "standard", "fine"]
-STEPS: dict[Preset, int] = {"quick": 14, "standard": 50, "fine": 150}
+STEPS: dict[Preset, int] = {"quick": 10, "standard": 40, "fine": 120}
 PREVIEW_EVERY = 1.5
 """Seconds between previews."""
 PREVIEW_FRAMES = 4

@@ -33,17 +33,17 @@ from sds.schedules import add_noise, at
 class Method:
     """Which parts of ASSD are on, and how strongly."""
 
-    guidance_source: float = 7.5
+    guidance_source: float = 4.0
     """Guidance scale of the reference branch; 1 is none (Imagen's convention). Equal scales keep
     the edit silent when nothing is asked."""
-    guidance_target: float = 7.5
+    guidance_target: float = 4.0
     """Guidance scale of the edit branch."""
     smoothing: Literal["off", "residual", "shared"] = "residual"
     """Sliding smoothing of the reference: of what the teacher adds to the noise, or, as in the
     paper's figure, of the whole prediction, with one noise shared by all frames."""
     smooth_along_flow: bool = False
     """Whether the sliding window follows the clip's optical flow instead of the pixel."""
-    mask_k: float = 1.0
+    mask_k: float = 3.0
     """The adaptive mask takes what varies more than its mean + k standard deviations."""
     joint: float = 0.5
     """Weight of the image teacher's gradient; 0 switches joint guidance off."""

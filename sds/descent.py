@@ -19,7 +19,7 @@ from sds.timesteps import descending
 LOW, HIGH = 50, 600
 """Timesteps a run visits. DDS (2304.07090) goes to 950; above 600 the noise hides where the object
 is, and the edit lands beside it."""
-RATE = 8.0
+RATE = 10.0
 """Sum of all steps' learning rates at strength 1, chosen by measurement on the small world. A step
 of 1 goes all the way the teacher sees, so a single one is never longer."""
 

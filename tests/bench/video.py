@@ -24,6 +24,7 @@ import tyro
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
+from pipelines import allocator
 from pipelines.catalog import compute_dtype, video_teacher
 from pipelines.video import STEPS
 from sds.assd import DDS, Method, Prompts, Teachers, assd_gradient
@@ -120,6 +121,7 @@ def alternate(loops: dict[str, Callable[[], None]], rounds: int) -> dict[str, fl
 
 
 def steps(rounds: int) -> dict[str, float]:
+    allocator.configure()
     slow, _ = load(torch.float32)
     fast, _ = load(compute_dtype(torch.device("cpu")))
     x_src = latents()
@@ -130,9 +132,21 @@ def steps(rounds: int) -> dict[str, float]:
             "DDS, as shipped": ours(fast, x_src, DDS),
             "ASSD, fp32": ours(slow, x_src, Method()),
             "ASSD, as shipped": ours(fast, x_src, Method()),
+            "ASSD, as shipped, glibc's own malloc": with_default_malloc(
+                ours(fast, x_src, Method())
+            ),
         },
         rounds,
     )
+
+
+def with_default_malloc(step: Callable[[], None]) -> Callable[[], None]:
+    def slower() -> None:
+        allocator.configure(allocator.GLIBC_DEFAULT)
+        step()
+        allocator.configure()
+
+    return slower
 
 
 def whole_run(preset: str) -> dict[str, float]:
