@@ -27,15 +27,15 @@ def scenes() -> dict[str, tuple[Scene, Scene]]:
         _moving("left"), object="ball", colour="red", pattern="plain", background="grass"
     )
     fish = replace(
-        _moving("right"), object="fish", colour="yellow", pattern="plain", background="sea"
+        _moving("rising"), object="fish", colour="blue", pattern="plain", background="plain"
     )
-    boat = replace(
-        _moving("bouncing"), object="boat", colour="white", pattern="plain", background="sea"
+    tree = replace(
+        _moving("circling"), object="tree", colour="white", pattern="checked", background="sea"
     )
     return {
         "ball": (ball, replace(ball, colour="blue")),
-        "fish": (fish, replace(fish, pattern="striped")),
-        "boat": (boat, replace(boat, colour="orange")),
+        "fish": (fish, replace(fish, colour="yellow")),
+        "tree": (tree, replace(tree, colour="purple")),
     }
 
 
@@ -50,10 +50,8 @@ def main() -> None:
     for name, (before, after) in scenes().items():
         frames = to_uint8(torch.from_numpy(draw(before).frames))
         write_clip(FOLDER / f"{name}.mp4", frames, clip_from_frames(frames, RATE))
-        # A change of pattern is only asked for where the old one is named too.
-        pattern = True if before.pattern != after.pattern else None
-        prompts = [caption(scene, pattern=pattern) for scene in (before, after)]
-        said.append({"clip": f"{name}.mp4", "source": prompts[0], "target": prompts[1]})
+        clip = {"clip": f"{name}.mp4", "source": caption(before), "target": caption(after)}
+        said.append(clip)
     (FOLDER / "examples.json").write_text(json.dumps(said, indent=2) + "\n")
 
 
