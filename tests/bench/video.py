@@ -21,7 +21,6 @@ from statistics import median
 
 import torch
 import tyro
-from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from pipelines import allocator
@@ -54,14 +53,14 @@ class Model:
     prompts: Prompts
 
 
-def load(dtype: torch.dtype) -> tuple[Model, StableDiffusionPipeline]:
+def load(dtype: torch.dtype) -> Model:
     chosen = video_teacher("miniature")
     image, video = sd.load_image(chosen.image), sd.load_video(chosen.image, chosen.motion)
     prompts = Prompts(*sd.embed(image, [SOURCE, TARGET, ""]).split(1))
     teachers = Teachers(
         sd.video_prior(video, dtype=dtype), sd.image_prior(image, dtype=dtype), chosen.frames
     )
-    return Model(teachers, prompts), image
+    return Model(teachers, prompts)
 
 
 def latents() -> Tensor:
@@ -121,8 +120,8 @@ def alternate(loops: dict[str, Callable[[], None]], rounds: int) -> dict[str, fl
 
 def steps(rounds: int) -> dict[str, float]:
     allocator.configure()
-    slow, _ = load(torch.float32)
-    fast, _ = load(compute_dtype(torch.device("cpu")))
+    slow = load(torch.float32)
+    fast = load(compute_dtype(torch.device("cpu")))
     x_src = latents()
     return alternate(
         {
