@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from pipelines.errors import InputError
 from pipelines.flow import optical_flow
-from pipelines.media import Clip, read_mask, resize, to_float
+from pipelines.media import Clip, floats_at, read_mask, resize
 from sds import masks
 
 FLOW_SIDE = 256
@@ -62,7 +62,7 @@ def read_gate(path: Path, clip: Clip, drawn_on: int, grow: float, feather: float
             f"Frame {drawn_on} of the mask is not in the clip: give 0 to {len(clip) - 1}."
         )
     size = _flow_size(clip.size)
-    small = torch.cat([resize(to_float(part), size) for part in clip.frames.split(8)])
+    small = floats_at(clip.frames, size)
     drawn = resize(mask.expand(1, 3, -1, -1), size)[:, :1]
     return Gate(masks.carry(drawn, drawn_on, optical_flow(small)), clip.size, grow, feather)
 

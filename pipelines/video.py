@@ -31,7 +31,7 @@ from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Preview, Step
 from pipelines.flow import optical_flow
 from pipelines.gate import Gate, read_gate
-from pipelines.media import Clip, read_clip, resize, to_float, to_uint8, write_clip
+from pipelines.media import Clip, floats_at, read_clip, to_uint8, write_clip
 from sds import optical_flow as flows_of
 from sds.assd import Method, Prompts, assd_gradient
 from sds.descent import HIGH, LOW, descend
@@ -133,9 +133,10 @@ def edit_video(job: EditVideo) -> Iterator[Event]:
     except NonFinite as error:
         failure = error
     seconds = time.monotonic() - began
-    frames, notes = _finish(job, loaded, piece, x)
-    yield from (Note(text) for text in notes)
     settings = describe(job)
+    frames = apply_change(clip, loaded.change(x, piece.x_src), gate)
+    notes = write_clip(job.out / "result.mp4", frames, clip, settings)
+    yield from (Note(text) for text in notes)
     metrics = _metrics(piece, frames, done, seconds)
     runs.write_json(job.out / "settings.json", settings)
     runs.write_json(job.out / "metrics.json", metrics)
@@ -175,8 +176,7 @@ def _prepare(
     loaded: LoadedVideoTeacher,
 ) -> Workpiece:
     size = working_size(clip.size, teacher.side)
-    # A few frames at a time: a long clip at full size does not fit in memory as floats.
-    small = torch.cat([resize(to_float(part), size) for part in clip.frames.split(8)])
+    small = floats_at(clip.frames, size)
     x_src = loaded.codec.encode(small.to(loaded.device))
     grid = x_src.shape[-2:]
     flows = None
@@ -231,15 +231,6 @@ def _spread(count: int, wanted: int) -> list[int]:
     """`wanted` frame numbers spread evenly over a clip, fewer if it is shorter."""
     wanted = min(count, wanted)
     return [round((k + 0.5) * count / wanted - 0.5) for k in range(wanted)]
-
-
-def _finish(
-    job: EditVideo, loaded: LoadedVideoTeacher, piece: Workpiece, x: Tensor
-) -> tuple[Tensor, list[str]]:
-    """Write the result; returns its frames, uint8 (F, H, W, 3), and notes for the user."""
-    frames = apply_change(piece.clip, loaded.change(x, piece.x_src), piece.gate)
-    notes = write_clip(job.out / "result.mp4", frames, piece.clip, describe(job))
-    return frames, notes
 
 
 def _metrics(piece: Workpiece, frames: Tensor, steps: int, seconds: float) -> dict[str, Any]:

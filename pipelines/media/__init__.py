@@ -11,6 +11,7 @@ from pipelines.media.masks import read_mask
 from pipelines.media.read import read_clip, read_settings
 from pipelines.media.stills import (
     contact_sheet,
+    floats_at,
     read_image,
     resize,
     save_png,
@@ -24,6 +25,7 @@ __all__ = [
     "Clip",
     "clip_from_frames",
     "contact_sheet",
+    "floats_at",
     "read_clip",
     "read_image",
     "read_mask",

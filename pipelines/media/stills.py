@@ -44,6 +44,14 @@ def resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
     return resized.clamp(0, 1)
 
 
+def floats_at(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """A clip at another size: uint8 (F, H, W, 3) to float32 (F, 3, h, w) in [0, 1].
+
+    A few frames at a time: a long clip at full size does not fit in memory as floats.
+    """
+    return torch.cat([resize(to_float(part), size) for part in frames.split(8)])
+
+
 def read_image(path: Path | str) -> Tensor:
     """A still as uint8 (H, W, 3), RGB 0..255, turned upright, transparent parts over white.
 

@@ -10,7 +10,7 @@ import torch
 import tyro
 
 from pipelines.catalog import load_video_teacher
-from pipelines.media import read_clip, resize, to_float
+from pipelines.media import floats_at, read_clip
 
 SIDE = 128
 
@@ -26,7 +26,7 @@ class Bench:
 def main() -> None:
     job = tyro.cli(Bench, prog="python -m tests.bench.autoencoder", description=__doc__)
     codec = load_video_teacher("miniature").codec
-    frames = resize(to_float(read_clip(job.clip).frames), (SIDE, SIDE))
+    frames = floats_at(read_clip(job.clip).frames, (SIDE, SIDE))
     error = (codec.decode(codec.encode(frames)) - frames).square().mean()
     print(f"{len(frames)} frames, PSNR {float(-10 * torch.log10(error)):.2f} dB")
 
