@@ -90,18 +90,19 @@ def second_colour(colour: str) -> Array:
 
 
 def _pattern(scene: Scene, u: Array, v: Array, pixel: float) -> Array:
-    """The object's own colour at every point of its frame: (h, w, 3)."""
+    """The object's own colour at every point of its frame: (h, w, 3).
+
+    Every pattern has one direction and one pitch, so that the words of an edit fix its answer.
+    """
     base = np.asarray(COLOUR[scene.colour], np.float32)
-    cos, sin = np.cos(scene.angle), np.sin(scene.angle)
-    p, q = u * cos + v * sin, v * cos - u * sin
     if scene.pattern == "plain":
         return np.broadcast_to(base, (*u.shape, 3))
     if scene.pattern == "striped":
-        edge = _wave(p, 0.62)
+        edge = _wave(u, 0.62)
     elif scene.pattern == "checked":
-        edge = _wave(p, 0.8) * _wave(q, 0.8) / 0.2
+        edge = _wave(u, 0.8) * _wave(v, 0.8) / 0.2
     else:
-        edge = 0.19 - np.hypot(_wrap(p, 0.58), _wrap(q, 0.58))
+        edge = 0.19 - np.hypot(_wrap(u, 0.58), _wrap(v, 0.58))
     weight = np.clip(edge / pixel + 0.5, 0, 1)
     return base + (second_colour(scene.colour) - base) * weight[..., None]
 

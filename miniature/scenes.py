@@ -59,8 +59,6 @@ class Scene:
     """Length of the path (diameter of the circle, height of the bounce)."""
     phase: float
     """Where a circle or a bounce starts, 0 to 1."""
-    angle: float
-    """Direction of the stripes, rows of dots or checks, in radians."""
     light: float
     """Direction the light comes from, in radians; 0 is from the right, pi/2 from below."""
     facing: int
@@ -89,7 +87,6 @@ def sample_scene(split: Split, seed: int) -> Scene:
         radius=radius,
         travel=travel,
         phase=rng.uniform(),
-        angle=rng.uniform(-0.6, 0.6),
         light=rng.uniform(-2.6, -0.5),
         facing=int(rng.choice((-1, 1))),
         texture_seed=int(rng.integers(2**31)),

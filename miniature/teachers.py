@@ -27,8 +27,8 @@ from miniature.scenes import caption, sample_scene, training_caption, words
 from miniature.training import Recipe, train
 from sds.schedules import Schedule, add_noise, ddpm, target
 
-IMAGE_RECIPE = Recipe(steps=4_600, batch=32, rate=8e-4, save_every=500)
-MOTION_RECIPE = Recipe(steps=300, batch=4, rate=1.5e-3, warmup=30, save_every=60)
+IMAGE_RECIPE = Recipe(steps=11_000, batch=32, rate=8e-4, save_every=500)
+MOTION_RECIPE = Recipe(steps=500, batch=4, rate=1.5e-3, warmup=30, save_every=60)
 TOKENS = 16
 UNCONDITIONAL = 0.1
 WIDTH = 128
@@ -123,6 +123,12 @@ def _captions(numbers: list[int], generator: torch.Generator) -> list[str]:
     return ["" if rng.uniform() < UNCONDITIONAL else text for text in said]
 
 
+def timesteps(count: int, generator: torch.Generator) -> Tensor:
+    """Logit-normal t in 0..999 (Esser et al., 2403.03206): most at the noise that edits visit."""
+    u = torch.randn(count, generator=generator, device=generator.device)
+    return (1000 * torch.sigmoid(u - 0.2)).long().clamp(max=999)
+
+
 def v_loss(schedule: Schedule, model, x: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
     """Mean squared error of the predicted velocity; `model(x_t, t)` is the network."""
     eps = torch.randn(x.shape, generator=generator, device=x.device)
@@ -148,7 +154,7 @@ def train_image(
     def loss(generator: torch.Generator) -> Tensor:
         picks = torch.randint(PICTURES, (recipe.batch,), generator=generator, device=device)
         x = latents[picks.cpu()].to(device).float() * vae.config.scaling_factor
-        t = torch.randint(1000, (recipe.batch,), generator=generator, device=device)
+        t = timesteps(recipe.batch, generator)
         ids = tokens(clip, _captions(picks.tolist(), generator)).to(device)
         with torch.autocast(x.device.type, torch.bfloat16):
             said = model.text(ids).last_hidden_state
@@ -218,7 +224,7 @@ def train_motion(
     def loss(generator: torch.Generator) -> Tensor:
         picks = torch.randint(CLIPS, (recipe.batch,), generator=generator, device=device)
         x = latents[picks.cpu()].to(device).float() * pipe.vae.config.scaling_factor
-        t = torch.randint(1000, (recipe.batch,), generator=generator, device=device)
+        t = timesteps(recipe.batch, generator)
         numbers = [FIRST_CLIP + k for k in picks.tolist()]
         ids = tokens(pipe.tokenizer, _captions(numbers, generator)).to(device)
         with torch.no_grad():
