@@ -5,6 +5,7 @@ noise, on the schedule of Stable Diffusion. They are saved as diffusers folders,
 `StableDiffusionPipeline` and `AnimateDiffPipeline` load them as they load the large ones.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    DiffusionPipeline,
     MotionAdapter,
     StableDiffusionPipeline,
     UNet2DConditionModel,
@@ -32,6 +34,9 @@ MOTION_RECIPE = Recipe(steps=500, batch=4, rate=1.5e-3, warmup=30, save_every=60
 TOKENS = 16
 UNCONDITIONAL = 0.1
 WIDTH = 128
+
+Network = Callable[[Tensor, Tensor], Tensor]
+"""x_t (N, C, ...), t (N,) -> what it predicts, like x_t."""
 
 
 def tokenizer(folder: Path) -> CLIPTokenizer:
@@ -129,13 +134,15 @@ def timesteps(count: int, generator: torch.Generator) -> Tensor:
     return (1000 * torch.sigmoid(u - 0.2)).long().clamp(max=999)
 
 
-def v_loss(schedule: Schedule, model, x: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
-    """Mean squared error of the predicted velocity; `model(x_t, t)` is the network."""
+def squared_errors(
+    schedule: Schedule, model: Network, x: Tensor, t: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Mean squared error of what the network says about x (N, C, ...) noised at t (N,): (N,)."""
     eps = torch.randn(x.shape, generator=generator, device=x.device)
     x_t = add_noise(schedule, x, eps, t)
     with torch.autocast(x.device.type, torch.bfloat16):
         output = model(x_t, t)
-    return (output.float() - target(schedule, x, eps, t)).square().mean()
+    return (output.float() - target(schedule, x, eps, t)).square().flatten(1).mean(1)
 
 
 def train_image(
@@ -159,7 +166,11 @@ def train_image(
         with torch.autocast(x.device.type, torch.bfloat16):
             said = model.text(ids).last_hidden_state
         x = x.contiguous(memory_format=torch.channels_last)
-        return v_loss(schedule, lambda x_t, t: model.denoiser(x_t, t, said).sample, x, t, generator)
+
+        def network(x_t: Tensor, t: Tensor) -> Tensor:
+            return model.denoiser(x_t, t, said).sample
+
+        return squared_errors(schedule, network, x, t, generator).mean()
 
     def on_save(averaged: Captioner, step: int) -> None:
         pipe = StableDiffusionPipeline(
@@ -184,11 +195,14 @@ def train_image(
                 width=128,
                 generator=torch.Generator(device).manual_seed(0),
             ).images
-        _sheet(samples, 8).save(work / "image.png")
+        sheet(samples, 8).save(work / "image.png")
 
     train("image", model, loss, recipe, work / "image.ckpt", seed + 1, on_save)
     ship(work / "image", folder)
-    return _load(work / "image", torch.float32)
+    write_words(folder.parent / "words.txt", words())
+    return StableDiffusionPipeline.from_pretrained(
+        work / "image", safety_checker=None, requires_safety_checker=False
+    )
 
 
 def train_motion(
@@ -230,7 +244,11 @@ def train_motion(
         with torch.no_grad():
             said = text(ids).last_hidden_state.repeat_interleave(x.shape[1], dim=0)
         x = x.transpose(1, 2)
-        return v_loss(schedule, lambda x_t, t: model(x_t, t, said).sample, x, t, generator)
+
+        def network(x_t: Tensor, t: Tensor) -> Tensor:
+            return model(x_t, t, said).sample
+
+        return squared_errors(schedule, network, x, t, generator).mean()
 
     def on_save(averaged: UNetMotionModel, step: int) -> None:
         averaged.save_motion_modules(work / "motion")
@@ -243,21 +261,23 @@ def train_motion(
 
 def ship(trained: Path, folder: Path) -> None:
     """Save a trained pipeline in half precision, every weights file under 10 MB."""
-    pipe = _load(trained, torch.float16)
+    pipe = DiffusionPipeline.from_pretrained(trained)
+    for part in pipe.components.values():
+        if isinstance(part, nn.Module):
+            part.half()
     pipe.save_pretrained(folder, safe_serialization=True, max_shard_size="9MB")
-    (folder.parent / "words.txt").write_text("\n".join(words()) + "\n")
 
 
-def _load(folder: Path, dtype: torch.dtype) -> StableDiffusionPipeline:
-    return StableDiffusionPipeline.from_pretrained(
-        folder, dtype=dtype, safety_checker=None, requires_safety_checker=False
-    )
+def write_words(path: Path, words: Sequence[str]) -> None:
+    """The words that teachers know, one a line."""
+    path.write_text("\n".join(words) + "\n")
 
 
-def _sheet(pictures: list[Image.Image], columns: int) -> Image.Image:
-    size = pictures[0].width
+def sheet(pictures: list[Image.Image], columns: int) -> Image.Image:
+    """Pictures of one size in rows of `columns`."""
+    width, height = pictures[0].size
     rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * size, rows * size))
+    whole = Image.new("RGB", (columns * width, rows * height))
     for k, image in enumerate(pictures):
-        sheet.paste(image, (k % columns * size, k // columns * size))
-    return sheet
+        whole.paste(image, (k % columns * width, k // columns * height))
+    return whole

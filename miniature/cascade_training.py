@@ -1,0 +1,213 @@
+"""Training the built-in cascade from rendered views and their captions.
+
+Stage I and the text encoder are trained as one; stage II reads the same encoder, frozen. It learns
+from random crops, half the picture's side, and works on whole pictures (Imagen, 2205.11487, section
+2.5). This module knows nothing about how the views are rendered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import wrap
+
+import numpy as np
+import torch
+from diffusers import IFPipeline, UNet2DConditionModel
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from miniature.cascade import (
+    STAGE_1,
+    STAGE_2,
+    Stage,
+    draw,
+    embed,
+    enlarge,
+    scheduler,
+    stage_1_pipeline,
+    stage_2_pipeline,
+    text_encoder,
+    tokenizer,
+    unet,
+)
+from miniature.teachers import (
+    UNCONDITIONAL,
+    Captioner,
+    Network,
+    sheet,
+    ship,
+    squared_errors,
+    write_words,
+)
+from miniature.training import Recipe, train
+from sds.schedules import Schedule, add_noise, at, ddpm
+
+RECIPE_1 = Recipe(steps=8_000, batch=32, rate=8e-4, save_every=300)
+RECIPE_2 = Recipe(steps=4_000, batch=16, rate=8e-4, save_every=300)
+VIEWS = 24_000
+"""Pictures to render: 1.2 GB."""
+LARGEST_WEIGHT = 10.0
+"""Of a sample in the loss; reached at t = 795."""
+EXAMPLES = 8
+"""Captions on a sample sheet."""
+TILE = 192
+"""Pixels along each side of a picture on a sample sheet."""
+CHANNELS_LAST = torch.channels_last
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One stage's shape, and how it is trained."""
+
+    stage: Stage
+    recipe: Recipe
+
+
+PLAN_1 = Plan(STAGE_1, RECIPE_1)
+PLAN_2 = Plan(STAGE_2, RECIPE_2)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The training set."""
+
+    store: np.ndarray
+    """uint8 (N, 3, S, S)."""
+    captions: list[str]
+    """One for each picture."""
+
+    def batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, list[str]]:
+        """Random pictures (count, 3, S, S) in [-1, 1], and captions.
+
+        Some captions are empty, for classifier-free guidance (2207.12598).
+        """
+        device = generator.device
+        picks = torch.randint(len(self.store), (count,), generator=generator, device=device)
+        kept = torch.rand(count, generator=generator, device=device) >= UNCONDITIONAL
+        x = torch.from_numpy(self.store[picks.cpu().numpy()]).to(device).float() / 127.5 - 1
+        pairs = zip(picks.tolist(), kept.tolist(), strict=True)
+        return x, [self.captions[k] if keep else "" for k, keep in pairs]
+
+    def examples(self) -> list[str]:
+        """Captions for a sample sheet, from all over the set."""
+        return self.captions[:: max(len(self.captions) // EXAMPLES, 1)][:EXAMPLES]
+
+
+def read_pictures(work: Path) -> Pictures:
+    """`work/views.npy` and `work/views.txt`, as `miniature.views.render_views` writes them."""
+    store = np.load(work / "views.npy", mmap_mode="r")
+    return Pictures(store, (work / "views.txt").read_text().splitlines())
+
+
+def eps_loss(schedule: Schedule, network: Network, x: Tensor, generator: torch.Generator) -> Tensor:
+    """The error of eps for pictures x (N, 3, h, w), at timesteps drawn evenly.
+
+    Weighed by 1 / alpha^2, up to LARGEST_WEIGHT: that is the error of v (Salimans and Ho,
+    2202.00512, appendix D). Unweighed, high noise would count for next to nothing: eps is nearly
+    x_t there, and what a caption says is in the rest.
+    """
+    t = torch.randint(len(schedule), (len(x),), generator=generator, device=x.device)
+    errors = squared_errors(schedule, lambda x_t, t: network(x_t, t)[:, :3], x, t, generator)
+    weight = at(schedule.alpha, t, 1).square().reciprocal().clamp(max=LARGEST_WEIGHT)
+    return (weight * errors).mean()
+
+
+def upsampled(x: Tensor, low: int) -> Tensor:
+    """Pictures (N, 3, S, S) brought to low x low and back, as IFSuperResolutionPipeline does it."""
+    small = interpolate(x, (low, low), mode="area")
+    return interpolate(small, x.shape[-2:], mode="bilinear", align_corners=True)
+
+
+def crops(x: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """A random square of each picture (N, C, S, S): (N, C, size, size)."""
+    most = x.shape[-1] - size + 1
+    corners = torch.randint(most, (len(x), 2), generator=generator, device=generator.device)
+    pairs = zip(x, corners.tolist(), strict=True)
+    return torch.stack([row[:, i : i + size, j : j + size] for row, (i, j) in pairs])
+
+
+def train_stage_1(
+    work: Path, folder: Path, words: Sequence[str], seed: int, device: str, plan: Plan = PLAN_1
+) -> IFPipeline:
+    """Train stage I and the text encoder, and ship them to `folder`, their words beside it."""
+    torch.manual_seed(seed)
+    pictures, t5 = read_pictures(work), tokenizer(words)
+    stage, recipe = plan.stage, plan.recipe
+    model = Captioner(text_encoder(len(t5)), unet(stage, low_resolution=False))
+    model.to(device, memory_format=CHANNELS_LAST)
+    schedule = ddpm(scheduler().alphas_cumprod).to(device)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        x, captions = pictures.batch(recipe.batch, generator)
+        x = interpolate(x, (stage.size, stage.size), mode="area")
+        said = embed(t5, model.text, captions)
+
+        def network(x_t: Tensor, t: Tensor) -> Tensor:
+            return model.denoiser(x_t.contiguous(memory_format=CHANNELS_LAST), t, said).sample
+
+        return eps_loss(schedule, network, x, generator)
+
+    def on_save(averaged: Captioner, step: int) -> None:
+        pipe = stage_1_pipeline(t5, averaged.text, averaged.denoiser)
+        pipe.save_pretrained(work / "stage_1")
+        captions = pictures.examples()
+        sheet(_tiles(draw(pipe, captions), captions), 4).save(work / "stage_1.png")
+
+    averaged = train("stage_1", model, loss, recipe, work / "stage_1.ckpt", seed + 3, on_save)
+    ship(work / "stage_1", folder)
+    write_words(folder.parent / "words.txt", words)
+    return stage_1_pipeline(t5, averaged.text, averaged.denoiser)
+
+
+def train_stage_2(
+    work: Path, folder: Path, pipe: IFPipeline, seed: int, device: str, plan: Plan = PLAN_2
+) -> None:
+    """Train stage II with the text encoder of stage I, and ship it to `folder`."""
+    torch.manual_seed(seed)
+    pictures, stage, recipe = read_pictures(work), plan.stage, plan.recipe
+    low, side = pipe.unet.config.sample_size, stage.size // 2
+    model = unet(stage, low_resolution=True).to(device, memory_format=CHANNELS_LAST)
+    schedule = ddpm(scheduler().alphas_cumprod).to(device)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        x, captions = pictures.batch(recipe.batch, generator)
+        x, up = crops(torch.cat([x, upsampled(x, low)], dim=1), side, generator).chunk(2, dim=1)
+        s = torch.randint(len(schedule), (len(x),), generator=generator, device=device)
+        eps = torch.randn(up.shape, generator=generator, device=device)
+        low_s = add_noise(schedule, up, eps, s)
+        with torch.no_grad():
+            said = embed(pipe.tokenizer, pipe.text_encoder, captions)
+
+        def network(x_t: Tensor, t: Tensor) -> Tensor:
+            seen = torch.cat([x_t, low_s], dim=1).contiguous(memory_format=CHANNELS_LAST)
+            return model(seen, t, said, class_labels=s).sample
+
+        return eps_loss(schedule, network, x, generator)
+
+    def on_save(averaged: UNet2DConditionModel, step: int) -> None:
+        larger = stage_2_pipeline(averaged)
+        larger.save_pretrained(work / "stage_2")
+        captions = pictures.examples()
+        small = draw(pipe, captions)
+        before, after = (
+            _tiles(small, captions),
+            _tiles(enlarge(larger, pipe, small, captions), captions),
+        )
+        pairs = [tile for pair in zip(before, after, strict=True) for tile in pair]
+        sheet(pairs, 4).save(work / "stage_2.png")
+
+    train("stage_2", model, loss, recipe, work / "stage_2.ckpt", seed + 4, on_save)
+    ship(work / "stage_2", folder)
+
+
+def _tiles(pictures: Tensor, captions: list[str]) -> list[Image.Image]:
+    """Pictures (N, 3, h, w) in [-1, 1], enlarged, over their captions."""
+    levels = (pictures.clamp(-1, 1) * 127.5 + 127.5).byte().permute(0, 2, 3, 1).numpy(force=True)
+    tiles = []
+    for picture, caption in zip(levels, captions, strict=True):
+        tile = Image.new("RGB", (TILE, TILE + 34), "white")
+        tile.paste(Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.NEAREST))
+        ImageDraw.Draw(tile).text((3, TILE + 2), "\n".join(wrap(caption, 31)), "black")
+        tiles.append(tile)
+    return tiles

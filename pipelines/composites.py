@@ -1,0 +1,75 @@
+"""The composites of 3D Paintbrush (2311.09571, section 3) and the prompt each is judged by.
+
+    localization   P yellow + (1 - P) gray    a 3d render of a gray mushroom with a yellow cap
+    style          P T + (1 - P) gray         a 3d render of a gray mushroom with a red dotted cap
+    background     P yellow + (1 - P) B       a 3d render of a mushroom with a yellow cap
+
+Painting the whole mesh needs one only: T, "a 3d render of a red dotted mushroom". This module knows
+nothing about fields, views or teachers.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+YELLOW = (0.8, 1.0, 0.0)
+GRAY = 0.71
+AN = tuple("aeiou")
+
+
+@dataclass(frozen=True)
+class Words:
+    """What to paint, in the user's words."""
+
+    object: str
+    """What the mesh is: "mushroom"."""
+    edit: str | None
+    """The part to paint: "cap". None paints everything."""
+    style: str
+    """How it should look: "red dotted"."""
+    plural: bool = False
+    """Whether the part is a plural ("legs"), which takes no article."""
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """What the fields say at N points."""
+
+    region: Tensor | None
+    """P, (N, 1) in [0, 1]; None where everything is painted."""
+    style: Tensor
+    """T, (N, 3) in [0, 1]."""
+    background: Tensor | None
+    """B, (N, 3) in [0, 1]; None leaves its composite out."""
+
+
+def prompts(words: Words, background: bool) -> list[str]:
+    """One prompt for each composite of `colours`, in its order."""
+    if words.edit is None:
+        return [f"a 3d render of {_one(f'{words.style} {words.object}')}"]
+    yellow, styled = f"yellow {words.edit}", f"{words.style} {words.edit}"
+    if not words.plural:
+        yellow, styled = _one(yellow), _one(styled)
+    found = [
+        f"a 3d render of a gray {words.object} with {yellow}",
+        f"a 3d render of a gray {words.object} with {styled}",
+    ]
+    if background:
+        found.append(f"a 3d render of {_one(words.object)} with {yellow}")
+    return found
+
+
+def colours(query: Query) -> list[Tensor]:
+    """The composites' colours, (N, 3) in [0, 1] each: localization, style and background."""
+    p = query.region
+    if p is None:
+        return [query.style]
+    yellow = p.new_tensor(YELLOW)
+    found = [p * yellow + (1 - p) * GRAY, p * query.style + (1 - p) * GRAY]
+    if query.background is not None:
+        found.append(p * yellow + (1 - p) * query.background)
+    return found
+
+
+def _one(noun: str) -> str:
+    return f"{'an' if noun.startswith(AN) else 'a'} {noun}"

@@ -1,0 +1,31 @@
+"""Meshes in and out: the one door to trimesh and xatlas.
+
+    model = unwrap(read_mesh("cow.glb"))
+    seen = surface(model)
+    ...
+    write_glb("painted.glb", model, textures)
+
+Knows nothing about diffusion, prompts or pages. Coordinates are the file's own but for `surface`;
+textures have v up and their first row on top.
+"""
+
+from pipelines.geometry.as_surface import surface
+from pipelines.geometry.gltf_write import write_glb
+from pipelines.geometry.model import Model, Part
+from pipelines.geometry.obj_write import write_obj
+from pipelines.geometry.read import MESHES, READABLE, read_mesh, read_settings
+from pipelines.geometry.unwrapping import decimate, unwrap
+
+__all__ = [
+    "MESHES",
+    "READABLE",
+    "Model",
+    "Part",
+    "decimate",
+    "read_mesh",
+    "read_settings",
+    "surface",
+    "unwrap",
+    "write_glb",
+    "write_obj",
+]

@@ -1,0 +1,142 @@
+"""The files a mesh may name: those in its own folder, or in its own zip, and no others.
+
+A mesh from a stranger may name any path. Absolute paths, drives, URLs, `..` that leaves the folder
+and links that lead out of it are refused with a sentence, before anything is opened. This module
+knows nothing about what is in the files.
+"""
+
+import re
+import stat
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from pipelines.errors import InputError
+
+MAX_BYTES = 512 * 2**20
+"""A file, or all of a zip unpacked: an OBJ of two million faces needs about half of it."""
+MAX_ENTRIES = 2000
+"""Files in a zip."""
+
+
+class Files(Protocol):
+    """What lies around a mesh."""
+
+    def read(self, name: str) -> bytes | None:
+        """The file `name`, relative to the mesh; None if there is none. InputError if outside."""
+        ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder a mesh lies in, and what is below it."""
+
+    root: Path
+
+    def read(self, name: str) -> bytes | None:
+        path = self.root / _inside(name, PurePosixPath())
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise InputError(
+                f"{name!r} is a link that leads out of the mesh's folder; it is not followed. "
+                "Put the file itself there."
+            )
+        return read_bounded(path) if path.is_file() else None
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """A zip, read without unpacking it to the disk."""
+
+    zip: zipfile.ZipFile
+    start: PurePosixPath
+    """The folder of the mesh inside the zip."""
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return self.zip.read(_inside(name, self.start))
+        except KeyError:
+            return None
+
+
+def read_bounded(path: Path) -> bytes:
+    """The bytes of a file of at most MAX_BYTES; InputError where it is larger or cannot be read."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(
+                f"{path.name} is larger than {MAX_BYTES >> 20} MB. Simplify the mesh or shrink "
+                "its textures first."
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path.name} cannot be read ({error.strerror}). Check its permissions."
+        ) from error
+
+
+def open_archive(path: Path, kinds: tuple[str, ...]) -> tuple[str, bytes, Archive]:
+    """The one mesh in a zip: its name, its bytes, and the files around it.
+
+    kinds: suffixes of meshes, with the dot. Raises InputError for a damaged or too large zip, for
+    entries that lead out of it, and unless it holds exactly one mesh.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+        found = _checked(archive, path.name, kinds)
+        return found, archive.read(found), Archive(archive, PurePosixPath(found).parent)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+        raise InputError(
+            f"{path.name} is not a zip that can be opened, or it is damaged or has a password. "
+            "Zip the mesh and its textures again."
+        ) from error
+
+
+def _checked(archive: zipfile.ZipFile, name: str, kinds: tuple[str, ...]) -> str:
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    # zipfile never unpacks more of an entry than the size it declares, so the sum is a real bound.
+    if len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in entries) > MAX_BYTES:
+        raise InputError(
+            f"{name} unpacks to more than {MAX_BYTES >> 20} MB or {MAX_ENTRIES} files. "
+            "Zip only the mesh and its textures."
+        )
+    for entry in entries:
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise InputError(
+                f"{name} holds the link {entry.filename!r}, which is not followed. "
+                "Zip the files themselves."
+            )
+        _inside(entry.filename, PurePosixPath())
+    paths = [PurePosixPath(entry.filename) for entry in entries]
+    meshes = [
+        str(p) for p in paths if p.suffix.lower() in kinds and not _hidden(p) and p.name[0] != "."
+    ]
+    if len(meshes) != 1:
+        raise InputError(
+            f"{name} holds {len(meshes)} meshes and must hold one "
+            f"({', '.join(kind[1:] for kind in kinds)}), with its textures."
+        )
+    return meshes[0]
+
+
+def _hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts[:-1])
+
+
+def _inside(name: str, start: PurePosixPath) -> str:
+    """`name`, relative to `start`, as a path from the root; InputError if it leaves the root."""
+    text = name.replace("\\", "/")
+    found = list(start.parts)
+    outside = text.startswith("/") or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) or "\0" in text
+    for part in text.split("/"):
+        if part == ".." and not found:
+            outside = True
+        elif part == "..":
+            found.pop()
+        elif part not in ("", "."):
+            found.append(part)
+    if outside:
+        raise InputError(
+            f"The mesh names {name[:80]!r}, which is not in its own folder; it is not read. Put "
+            "the file beside the mesh, name it without its folders, and upload both as a zip."
+        )
+    return "/".join(found)

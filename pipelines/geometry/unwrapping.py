@@ -1,0 +1,110 @@
+"""New UVs for the parts that need them: xatlas (MIT, github.com/jpcy/xatlas), in its own process.
+
+This module knows nothing about files or about why the old UVs were not kept.
+"""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from pipelines.errors import InputError
+from pipelines.geometry.corners import face_normals
+from pipelines.geometry.model import Floats, Model, Part
+
+MAX_FACES = 250_000
+"""A part with more faces is not unwrapped: xatlas would take many minutes."""
+TIMEOUT = 300.0
+"""Seconds a part may take."""
+
+
+def unwrap(model: Model, timeout: float = TIMEOUT) -> Model:
+    """The model with UVs on every part; those that are there stay as they are.
+
+    timeout: seconds for a part. Raises InputError above MAX_FACES, and when xatlas takes too long
+    or gives up.
+    """
+    parts = tuple(
+        part if part.uv is not None else replace(part, uv=_charts(part, timeout))
+        for part in model.parts
+    )
+    return replace(model, parts=parts)
+
+
+def decimate(model: Model, faces: int) -> Model:
+    """A simpler model of about `faces` faces, with quadric error metrics (Garland & Heckbert 1997).
+
+    Nothing of the old UVs, materials and colours fits the new faces, so a note says they are gone;
+    a model that has few enough faces is returned as it is.
+    """
+    if faces < 4:
+        raise InputError(f"{faces} faces make no mesh. Ask for 4 or more.")
+    if model.faces <= faces:
+        return model
+    parts = tuple(_simpler(part, faces / model.faces) for part in model.parts)
+    simpler = Model(model.name, parts, (), None)
+    note = (
+        f"Simplified from {model.faces:,} to {simpler.faces:,} faces; the old UVs, materials and "
+        "colours are left behind."
+    )
+    return replace(simpler, notes=(*model.notes, note))
+
+
+def _simpler(part: Part, share: float) -> Part:
+    target = max(int(len(part.faces) * share), 4)
+    if len(part.faces) <= target:
+        return Part(part.name, part.vertices, part.faces, uv=None)
+    low, size = _box(part)
+    # At unit size and welded: its tolerances are absolute, and a file's seams would tear open.
+    mesh = trimesh.Trimesh((part.vertices - low) / size, part.faces, process=False)
+    mesh.merge_vertices(merge_tex=True, merge_norm=True)
+    mesh = mesh.simplify_quadric_decimation(face_count=target)
+    vertices = np.asarray(mesh.vertices, dtype=np.float64) * size + low
+    return Part(part.name, vertices, np.asarray(mesh.faces, dtype=np.int64), uv=None)
+
+
+def _charts(part: Part, timeout: float) -> Floats:
+    """(F, 3, 2) from xatlas."""
+    if len(part.faces) > MAX_FACES:
+        raise InputError(
+            f"{part.name} has {len(part.faces):,} faces and needs new UVs, which takes too long "
+            f"above {MAX_FACES:,}. Simplify it with --max-faces 100000, or give it UVs."
+        )
+    low, size = _box(part)
+    if not face_normals(part.vertices, part.faces).any():
+        return np.zeros((len(part.faces), 3, 2))
+    used, faces = np.unique(part.faces, return_inverse=True)
+    vertices = (part.vertices[used] - low) / size
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = Path(folder) / "mesh.npz", Path(folder) / "uv.npz"
+        np.savez(given, vertices=vertices, faces=faces.reshape(-1, 3))
+        script = Path(__file__).with_name("charts.py")
+        try:
+            run = subprocess.run(
+                [sys.executable, str(script), str(given), str(made)],
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise InputError(
+                f"Making UVs for {part.name} ({len(part.faces):,} faces) took more than "
+                f"{timeout:.0f} s. Simplify it with --max-faces 50000, or give it UVs."
+            ) from None
+        if run.returncode or not made.is_file():
+            raise InputError(
+                f"xatlas could not make UVs for {part.name}: its surface may be broken. Repair it "
+                "in a 3D editor, or give it UVs there."
+            )
+        return np.load(made)["uv"]
+
+
+def _box(part: Part) -> tuple[Floats, float]:
+    """The lowest corner of a part's box, and its longest side."""
+    points = part.vertices[np.unique(part.faces)]
+    low = points.min(axis=0)
+    return low, float((points.max(axis=0) - low).max())

@@ -1,0 +1,79 @@
+"""A painted texture as layers: what was there, the new colours, and where they show.
+
+    texture = base + w (style - base),   w = 1 inside the region, 0 outside, soft between
+
+w comes from the localization by a threshold, so the region can be moved after a run. Where w is 0
+the base is untouched to the last bit. This module knows nothing about fields or teachers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipelines.errors import InputError
+from pipelines.media import read_image, save_png
+
+SOFTNESS = 0.2
+"""Width of the region's soft edge, in units of the localization."""
+NAMES = ("base", "style", "localization")
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """One texture's layers, all of one size."""
+
+    base: Tensor
+    """uint8 (h, w, 3): the mesh's own colours."""
+    style: Tensor
+    """uint8 (h, w, 3): the new colours, everywhere."""
+    localization: Tensor
+    """uint8 (h, w): how sure the run is that the texel belongs to the region, 0..255."""
+
+    def weight(self, threshold: float) -> Tensor:
+        """How much of the new colour shows at a threshold in (0, 1): (h, w) in [0, 1]."""
+        p = self.localization.float() / 255
+        # The edge lies wholly inside [0, 1], so that 0 shows nothing and 1 everything.
+        soft = min(SOFTNESS, 2 * threshold, 2 * (1 - threshold))
+        return ((p - threshold) / soft + 0.5).clamp(0, 1)
+
+    def texture(self, threshold: float) -> Tensor:
+        """uint8 (h, w, 3): what the mesh wears."""
+        weight = self.weight(threshold)[..., None]
+        base = self.base.float()
+        return (base + weight * (self.style.float() - base)).round().to(torch.uint8)
+
+
+def check_threshold(threshold: float) -> None:
+    """Raises InputError when the threshold shows everything or nothing."""
+    if not 0 < threshold < 1:
+        raise InputError(f"The threshold {threshold} must lie between 0 and 1; 0.5 is the default.")
+
+
+def file_name(layer: str, atlas: int, count: int) -> str:
+    """A layer's file: "style.png", or "style_2.png" where a mesh has several textures."""
+    return f"{layer}.png" if count == 1 else f"{layer}_{atlas}.png"
+
+
+def save_layers(folder: Path, layers: tuple[Layers, ...]) -> None:
+    """Write every layer as a PNG."""
+    for k, layer in enumerate(layers):
+        for name in NAMES:
+            save_png(folder / file_name(name, k, len(layers)), getattr(layer, name))
+
+
+def load_layers(folder: Path) -> tuple[Layers, ...]:
+    """What `save_layers` wrote. Raises InputError where a picture is missing."""
+    single = (folder / file_name("style", 0, 1)).exists()
+    count = 1 if single else len(list(folder.glob("style_*.png")))
+    if not count:
+        raise InputError(f"{folder} holds no painted mesh. Give the folder of a finished run.")
+
+    def read(name: str, k: int) -> Tensor:
+        return read_image(folder / file_name(name, k, count))
+
+    return tuple(
+        Layers(read("base", k), read("style", k), read("localization", k)[..., 0])
+        for k in range(count)
+    )

@@ -1,0 +1,221 @@
+"""The run that paints a surface: views, composites, CSD, steps.
+
+Each step draws new views of the whole sphere, asks the fields at the visible pixels only, renders
+every composite, and lets the cascade judge them all in one call of each stage. Geometry is fixed,
+so no gradient passes through visibility. This module knows nothing about files or textures.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pipelines import fields
+from pipelines.bake import sample
+from pipelines.composites import Query, colours
+from pipelines.render import (
+    Cameras,
+    Points,
+    Surface,
+    compose,
+    rasterise,
+    shade,
+    sphere_views,
+    visible,
+)
+from sds import csd
+from sds.losses import ramp
+from sds.optimize import Step, optimize, step_generator
+
+SUPERSAMPLING = 2
+"""Pixels rendered for each pixel that stage I sees, along each side."""
+
+
+@dataclass(frozen=True)
+class Painting:
+    """How a surface is painted."""
+
+    field: fields.Kind = "hash"
+    """What colours are kept in: a hash grid, the paper's Fourier network, or a texture."""
+    rate: float = 1e-2
+    """Learning rate of Adam."""
+    views: int = 4
+    """Views per step."""
+    cascade: Literal["joint", "phases"] = "joint"
+    """Whether both stages judge together, or stage II follows on stage I's frozen result."""
+    guidance_1: float = 8.0
+    """Guidance scale of stage I; 1 is none (Imagen's convention)."""
+    guidance_2: float = 8.0
+    """Guidance scale of stage II."""
+    low: int = 20
+    """Lowest noise level, of 1000."""
+    high: int = 900
+    """Highest noise level at the first step, of 1000."""
+    high_end: int = 500
+    """Highest noise level at the last step."""
+    detail: float = 0.8
+    """Weight of stage II at the end; 0 leaves it out."""
+    detail_from: float = 0.5
+    """Share of the run that stage I does alone, before stage II's weight rises from 0."""
+    background: bool = True
+    """Whether the background composite is judged too; it holds the region to its part."""
+
+
+PAPER = Painting(
+    field="fourier",
+    rate=1e-4,
+    guidance_1=csd.PAPER.stage_1.guidance,
+    guidance_2=csd.PAPER.stage_2.guidance,
+    high=980,
+    high_end=980,
+    detail_from=0.0,
+)
+"""3D Paintbrush as published: 5,000 steps of 4 views."""
+
+
+class Fields(nn.Module):
+    """P, T and B of a surface, as far as a run needs them."""
+
+    def __init__(
+        self, how: Painting, atlases: int, everywhere: bool, generator: torch.Generator
+    ) -> None:
+        """everywhere: the whole surface is painted, so there is no P and no B."""
+        super().__init__()
+        self.region = self.background = None
+        self.style = fields.make_field(how.field, "colour", atlases, generator)
+        if not everywhere:
+            self.region = fields.make_field(how.field, "region", atlases, generator)
+            if how.background:
+                self.background = fields.make_field(how.field, "colour", atlases, generator)
+
+    def forward(self, points: Points) -> Query:
+        """What the fields say at N points."""
+        return Query(
+            region=None if self.region is None else fields.localisation(self.region(points)),
+            style=fields.colour(self.style(points)),
+            background=None if self.background is None else fields.colour(self.background(points)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """The user's word on where the edit may happen."""
+
+    textures: tuple[Tensor, ...]
+    """(1, h, w) in [0, 1] for each texture, 1 where it may."""
+    replaces: bool
+    """Whether it is the region itself, or only bounds the one that is found."""
+
+    def on(self, query: Query, points: Points) -> Query:
+        """What the fields say, within the mask. Without a region nothing is bounded here."""
+        if query.region is None:
+            return query
+        allowed = sample_atlases(self.textures, points)
+        return replace(query, region=allowed if self.replaces else query.region * allowed)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is painted, and who judges it."""
+
+    surface: Surface
+    cascade: csd.Cascade
+    prompts: csd.Prompts
+    """One row for each composite."""
+    mask: Mask | None
+
+    def asked(self, painted: Fields, points: Points) -> Query:
+        """What `painted` says at N points, within the mask."""
+        query = painted(points)
+        return query if self.mask is None else self.mask.on(query, points)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """The same views of every composite."""
+
+    points: Points
+    index: Tensor
+    """(N,) long: each point's pixel."""
+    shading: Tensor
+    """(N,)."""
+    background: Tensor
+    """(B, 3) in [0, 1]."""
+    size: int
+
+    def render(self, query: Query) -> Tensor:
+        """All composites, one after the other: (composites * B, 3, size, size) in [0, 1]."""
+        pictures = [
+            compose(colour, self.shading, self.index, self.background, self.size)
+            for colour in colours(query)
+        ]
+        return torch.cat(pictures)
+
+
+def look(surface: Surface, cameras: Cameras, size: int, background: Tensor) -> Look:
+    """What `cameras` see of a surface. background (B, 3) in [0, 1]."""
+    points, index = visible(surface, rasterise(surface, cameras, size))
+    return Look(points, index, shade(points, cameras, index, size), background, size)
+
+
+def paint(task: Task, how: Painting, painted: Fields, steps: int, seed: int) -> Iterator[Step]:
+    """Train `painted` in place; yields after every step, whose value is the last stage's RMS.
+
+    Raises NonFinite when a field stops being finite; the fields are then the last good ones.
+    """
+    parameters = list(painted.parameters())
+    device = task.surface.vertices.device
+    frozen: Fields | None = None
+
+    def gradient(index: int) -> Tensor:
+        nonlocal frozen
+        method = method_at(how, index, steps)
+        detailed = method.lambda_2[1] > 0
+        if detailed and how.cascade == "phases" and frozen is None:
+            frozen = copy.deepcopy(painted).requires_grad_(False)
+        generator = step_generator(seed, index)
+        cameras = sphere_views(how.views, generator)
+        size = task.cascade.size_2 if detailed else SUPERSAMPLING * task.cascade.size_1
+        background = torch.rand(how.views, 3, generator=generator).to(device)
+        view = look(task.surface, cameras, size, background)
+        renders = view.render(task.asked(painted, view.points))
+        low = None if frozen is None else view.render(task.asked(frozen, view.points))
+        prompts = replace(
+            task.prompts, rows=task.prompts.rows.repeat_interleave(how.views, dim=0)
+        )
+        judged = csd.distill_cascade(
+            task.cascade, method, prompts, renders, index, steps, generator, low
+        )
+        judged.loss.backward()
+        return judged.rms_1 if judged.rms_2 is None else judged.rms_2
+
+    yield from optimize(gradient, parameters, torch.optim.Adam(parameters, lr=how.rate), steps)
+
+
+def method_at(how: Painting, index: int, steps: int) -> csd.Method:
+    """How the cascade is asked at step `index` of `steps`."""
+    alone = round(how.detail_from * steps)
+    detail = 0.0
+    if index >= alone:
+        detail = ramp(index - alone + 1, steps - alone + 1, how.detail)
+    times = dict(times=(how.low, how.high), times_end=(how.low, how.high_end))
+    method = csd.Method(
+        lambda_2=(detail, detail),
+        stage_1=csd.Asking(how.guidance_1, **times),
+        stage_2=csd.Asking(how.guidance_2, **times),
+    )
+    if detail and how.cascade == "phases":
+        return csd.second_phase(method)
+    return method
+
+
+def sample_atlases(textures: Sequence[Tensor], points: Points) -> Tensor:
+    """Every point's value on its own texture. textures (C, h, w) each -> (N, C)."""
+    values = points.uv.new_zeros(len(points.uv), len(textures[0]))
+    for k, texture in enumerate(textures):
+        here = points.atlas == k
+        values[here] = sample(texture, points.uv[here])
+    return values

@@ -1,0 +1,292 @@
+"""One step of cascaded score distillation, CSD (3D Paintbrush, 2311.09571).
+
+    z_1, z_2 = 2 x - 1, at the sizes of stage I and stage II
+    g_1 = w(t) (eps_1(z_1t; y, t) - eps)                                  stage I
+    g_2 = w(t) (eps_2(z_2t; y, t, low_s, s) - eps)                        stage II
+    low_s = alpha(s) up(z_1) + sigma(s) eps',   t and s independent,   w = sigma^2 = 1 - alpha_bar
+    total = lambda_1 g_1 + lambda_2 g_2,   lambda_2 rising linearly over the run
+
+eps_1 and eps_2 are guided. In the joint mode up(z_1) is the present render; in the two-phase mode
+it is a render of stage I's frozen result (CasTex, WACV 2026). Either way it carries no gradient.
+
+Renders are in [0, 1] and teachers see [-1, 1]. A gradient belongs to z; on its way to x it picks up
+dz/dx = 2. This module knows nothing about renderers, fields, prompts or how teachers are loaded.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from sds import losses
+from sds.guidance import Branch, from_threestudio, guided
+from sds.priors import Prior
+from sds.schedules import Schedule, add_noise
+
+
+class SuperResolutionPrior(Protocol):
+    """A frozen diffusion model that is also shown a noised low-resolution image."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The noise schedule of the image, on the model's device."""
+        ...
+
+    @property
+    def low_schedule(self) -> Schedule:
+        """The noise schedule of the low-resolution image, on the model's device."""
+        ...
+
+    def eps(self, x_t: Tensor, t: Tensor, cond: Tensor, low_s: Tensor, s: Tensor) -> Tensor:
+        """The noise in x_t, without guidance and without autograd.
+
+        x_t, low_s (N, 3, H, W) in [-1, 1] and noised, t, s (N,) long, cond (N, L, D) prompt
+        embeddings. Returns (N, 3, H, W) fp32.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """The teachers of CSD. Either may be missing where its weight is 0."""
+
+    stage_1: Prior | None
+    """Text to image; it is asked about images (N, 3, size_1, size_1)."""
+    stage_2: SuperResolutionPrior | None
+    """Super-resolution; it is asked about images (N, 3, size_2, size_2)."""
+    size_1: int
+    size_2: int
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Embeddings of what the renders should show."""
+
+    rows: Tensor
+    """(N, L, D), the prompt of each render."""
+    empty: Tensor
+    """(1, L, D)."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How one stage is asked."""
+
+    guidance: float = 21.0
+    """Guidance scale; 1 is none (Imagen's convention)."""
+    times: tuple[int, int] = (20, 980)
+    """Lowest and highest timestep at the first step of a run; each row draws its own, evenly."""
+    times_end: tuple[int, int] = (20, 980)
+    """The same at the last step. In between, both bounds move linearly."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How the two stages are weighed and asked."""
+
+    lambda_1: float = 1.0
+    """Weight of stage I; 0 leaves it out."""
+    lambda_2: tuple[float, float] = (0.0, 0.8)
+    """Weight of stage II at the first and at the last step, linear in between; 0 leaves it out."""
+    stage_1: Asking = Asking()
+    stage_2: Asking = Asking()
+    noise_levels: tuple[int, int] = (20, 980)
+    """Lowest and highest level s of the noise on stage II's low-resolution image; each row draws
+    its own, evenly. Twice the same number fixes it."""
+    noises: int = 1
+    """Noises, timesteps and levels per render and step. Their gradients are averaged."""
+
+
+_PAPER_STAGE = Asking(guidance=from_threestudio(20))
+PAPER = Method(stage_1=_PAPER_STAGE, stage_2=_PAPER_STAGE)
+"""3D Paintbrush: guidance 20 in its code's convention, t and s ~ U{20..980}, lambda_2 0 to 0.8."""
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What one step gave."""
+
+    loss: Tensor
+    """Scalar to call backward on; only its derivative means something."""
+    rms_1: Tensor | None
+    """Root mean square of stage I's gradient with respect to z_1, not weighted by lambda_1. None
+    where the stage is left out."""
+    rms_2: Tensor | None
+    """The same of stage II's, with respect to z_2."""
+
+
+def stage_1_only(method: Method) -> Method:
+    """The method without stage II: a baseline, and the first of the two phases."""
+    return replace(method, lambda_2=(0.0, 0.0))
+
+
+def stage_2_only(method: Method) -> Method:
+    """The method without stage I, stage II at its last weight from the start: a baseline."""
+    return replace(method, lambda_1=0.0, lambda_2=(method.lambda_2[1],) * 2)
+
+
+def second_phase(method: Method) -> Method:
+    """What follows `stage_1_only` in the two-phase mode: CasTex's noise level, 0.5 of 1000."""
+    return replace(stage_2_only(method), noise_levels=(500, 500))
+
+
+def distill_cascade(
+    cascade: Cascade,
+    method: Method,
+    prompts: Prompts,
+    x: Tensor,
+    step: int,
+    steps: int,
+    generator: torch.Generator,
+    low: Tensor | None = None,
+) -> Distilled:
+    """One step of CSD on a batch of renders. A stage that has a weight is called once.
+
+    x (N, 3, S, S) in [0, 1] with its graph: all views and composites, S no less than the sizes of
+    the stages in use. step counts from 0 to steps - 1. low (N, 3, S', S') in [0, 1], S' >= size_1:
+    the same views of stage I's frozen result (two phases); None conditions on x itself (joint).
+
+    The loss is the mean over the N rows. 3D Paintbrush takes the mean over views and the sum over
+    its three composites; under Adam the factor makes no difference.
+    Raises ValueError when a stage has a weight but no teacher, when neither stage has a weight, or
+    when a picture is smaller than the teacher's.
+    """
+    lambda_2 = _between(method.lambda_2, step, steps)
+    _check(cascade, method.lambda_1, lambda_2)
+    # A stage that is left out contributes nothing, and nothing is computed for it.
+    z_1 = g_1 = z_2 = g_2 = x.new_zeros(1)
+    if method.lambda_1:
+        z_1 = 2 * shrink(x, cascade.size_1) - 1
+        asking = _now(method.stage_1, step, steps)
+        g_1 = _averaged(cascade.stage_1, asking, method.noises, prompts, z_1, generator)
+    if lambda_2:
+        z_2 = 2 * shrink(x, cascade.size_2) - 1
+        small = 2 * shrink((x if low is None else low).detach(), cascade.size_1) - 1
+        seen = _show(cascade, method, small, generator)
+        asking = _now(method.stage_2, step, steps)
+        g_2 = _averaged(seen, asking, method.noises, prompts, z_2, generator)
+    return Distilled(
+        loss=losses.csd(z_1, g_1, z_2, g_2, method.lambda_1, lambda_2),
+        rms_1=losses.rms(g_1) if method.lambda_1 else None,
+        rms_2=losses.rms(g_2) if lambda_2 else None,
+    )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Stage II once it has been shown its low-resolution images: a plain prior."""
+
+    prior: SuperResolutionPrior
+    low_s: Tensor
+    """(N, 3, H, W): upsampled, in [-1, 1], then noised at level s."""
+    s: Tensor
+    """(N,) long."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """That of the images it is asked about."""
+        return self.prior.schedule
+
+    def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
+        """x_t (k N, 3, H, W), t (k N,), cond (k N, L, D), in k blocks -> eps (k N, 3, H, W)."""
+        blocks = len(x_t) // len(self.s)
+        return self.prior.eps(
+            x_t, t, cond, self.low_s.repeat(blocks, 1, 1, 1), self.s.repeat(blocks)
+        )
+
+
+@torch.no_grad()
+def show(prior: SuperResolutionPrior, low: Tensor, size: int, s: Tensor, eps: Tensor) -> Shown:
+    """Upsample low (N, 3, h, w) in [-1, 1] to size, noise it with eps (N, 3, size, size) at s (N,).
+
+    Bilinear and from corner to corner, as IFSuperResolutionPipeline does it.
+    """
+    up = interpolate(low, (size, size), mode="bilinear", align_corners=True)
+    return Shown(prior, add_noise(prior.low_schedule, up, eps, s), s)
+
+
+@torch.no_grad()
+def stage_gradient(
+    prior: Prior, z: Tensor, prompts: Prompts, guidance: float, t: Tensor, eps: Tensor
+) -> Tensor:
+    """w(t) (eps_hat(z_t; y, t) - eps), guided: SDS of stage I, or of stage II once it was shown.
+
+    z in [-1, 1] and eps (N, 3, H, W), t (N,) long -> (N, 3, H, W), with respect to z.
+    """
+    branch = Branch(add_noise(prior.schedule, z, eps, t), prompts.rows, prompts.empty, guidance)
+    eps_hat = guided(prior, [branch], t)[0]
+    return losses.sds(eps_hat, eps, losses.sds_weight(prior.schedule, t, z.ndim))
+
+
+def shrink(images: Tensor, size: int) -> Tensor:
+    """Images (N, 3, S, S) -> (N, 3, size, size), antialiased: the mean of each pixel's area.
+
+    Raises ValueError when size is above S.
+    """
+    side = images.shape[-1]
+    if side < size:
+        raise ValueError(
+            f"images of {side}x{side} are smaller than the teacher's {size}x{size}; render them at "
+            f"{size}x{size} or more"
+        )
+    if side % size == 0:
+        return interpolate(images, (size, size), mode="area")
+    return interpolate(images, (size, size), mode="bilinear", antialias=True)
+
+
+def _averaged(
+    prior: Prior,
+    asking: Asking,
+    noises: int,
+    prompts: Prompts,
+    z: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
+    """The mean of `noises` gradients of each row, from one call of the teacher."""
+    z = z.detach().repeat(noises, 1, 1, 1)
+    prompts = replace(prompts, rows=prompts.rows.repeat(noises, 1, 1))
+    t, eps = _levels(z, asking.times, generator), _noise(z, generator)
+    g = stage_gradient(prior, z, prompts, asking.guidance, t, eps)
+    return g.unflatten(0, (noises, -1)).mean(0)
+
+
+def _show(cascade: Cascade, method: Method, small: Tensor, generator: torch.Generator) -> Shown:
+    small, size = small.repeat(method.noises, 1, 1, 1), cascade.size_2
+    s = _levels(small, method.noise_levels, generator)
+    eps = _noise(small[..., :1, :1].expand(-1, -1, size, size), generator)
+    return show(cascade.stage_2, small, size, s, eps)
+
+
+def _between(ends: tuple[float, float], step: int, steps: int) -> float:
+    return ends[0] + losses.ramp(step, steps, ends[1] - ends[0])
+
+
+def _now(asking: Asking, step: int, steps: int) -> Asking:
+    """The same question with the range of timesteps of this step."""
+    bounds = zip(asking.times, asking.times_end, strict=True)
+    low, high = (round(_between(ends, step, steps)) for ends in bounds)
+    return replace(asking, times=(low, high))
+
+
+def _levels(rows: Tensor, bounds: tuple[int, int], generator: torch.Generator) -> Tensor:
+    low, high = bounds
+    drawn = torch.randint(low, high + 1, (len(rows),), generator=generator, device=generator.device)
+    return drawn.to(rows.device)
+
+
+def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(like.shape, dtype=like.dtype, generator=generator, device=generator.device)
+    return noise.to(like.device)
+
+
+def _check(cascade: Cascade, lambda_1: float, lambda_2: float) -> None:
+    if lambda_1 and cascade.stage_1 is None:
+        raise ValueError("stage I has a weight but no teacher; give one or set lambda_1 to 0")
+    if lambda_2 and cascade.stage_2 is None:
+        raise ValueError("stage II has a weight but no teacher; give one or set lambda_2 to 0, 0")
+    if not lambda_1 and not lambda_2:
+        raise ValueError(
+            "neither stage has a weight at this step; set lambda_1, or start lambda_2 above 0"
+        )

@@ -1,0 +1,250 @@
+"""Meshes that cannot be used: a sentence with the remedy; and files that try to reach outside."""
+
+import json
+import os
+import zipfile
+
+import geometry_files as files
+import pytest
+
+from pipelines.errors import InputError
+from pipelines.geometry import read_mesh, read_settings
+
+SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.obj", "hello, this is a letter", "no faces"),
+        ("a.obj", "", "no faces"),
+        ("a.obj", SQUARE, "point cloud"),
+        ("a.obj", "v 0 0\nv 1 0\nv 1 1\nf 1 2 3\n", "damaged"),
+        ("a.obj", "v a b c\nf 1 1 1\n", "damaged"),
+        ("a.obj", SQUARE + "f 1 2 5\n", "does not have"),
+        ("a.obj", SQUARE + "f 1 2 -9\n", "does not have"),
+        ("a.obj", SQUARE + "f 1 2 0\n", "does not have"),
+        ("a.obj", SQUARE + "f 1/1 2/1 3/1\n", "does not have"),
+        ("a.obj", SQUARE + "f 1 1 2\nf 2 2 2\n", "area"),
+        ("a.obj", "v 0 0 nan\nv 1 0 0\nv 1 1 0\nf 1 2 3\n", "finite"),
+        ("a.obj", "v 0 0 inf\nv 1 0 0\nv 1 1 0\nf 1 2 3\n", "finite"),
+        ("a.ply", "ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\n"
+         "property float z\nend_header\n0 0 0\n", "point cloud"),
+        ("a.ply", "not a ply", "damaged"),
+        ("a.stl", "solid nothing\nendsolid nothing\n", ""),
+        ("a.stl", "??", "damaged"),
+        ("a.off", "OFF\n3 1 0\n0 0 0\n1 0 0\n1 1 0\n3 0 1 7\n", ""),
+        ("a.off", "OFF\n0 0 0\n", ""),
+        ("a.glb", "glTF and then nothing", "damaged"),
+        ("a.gltf", "{}", "damaged"),
+        ("a.gltf", '{"asset": {"version": "2.0"}}', "no faces"),
+        ("a.gltf", '{"asset": {"version": "1.0"}}', "glTF 1"),
+        ("a.gltf", '{"asset": {"version": "2.0"}, "extensionsUsed": ["KHR_draco_mesh_compression"'
+         "]}", "without compression"),
+        ("a.gltf", '{"asset": {"version": "2.0"}, "buffers": [{"uri": "b.bin"}]}', "missing"),
+        ("a.fbx", "Kaydara", "OBJ, GLB"),
+        ("a", "no suffix", "OBJ, GLB"),
+        ("a.zip", "PK not a zip", "zip"),
+    ],
+)  # fmt: skip
+def test_a_sentence_with_the_remedy(name, content, says, tmp_path):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(InputError) as error:
+        read_mesh(path)
+    assert says in str(error.value)
+    assert str(error.value).endswith(".")
+    assert str(tmp_path) not in str(error.value)
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(InputError, match="no file"):
+        read_mesh(tmp_path / "gone.obj")
+    with pytest.raises(InputError, match="no file"):
+        read_settings(tmp_path / "gone.glb")
+
+
+def test_settings_of_what_is_no_glb(tmp_path):
+    with pytest.raises(InputError, match="not a GLB"):
+        read_settings(files.off_cube(tmp_path))
+
+
+def test_too_many_faces(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.geometry.read.MAX_FACES", 11)
+    with pytest.raises(InputError, match="Simplify"):
+        read_mesh(files.off_cube(tmp_path))
+
+
+def test_a_file_that_is_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.geometry.files.MAX_BYTES", 100)
+    with pytest.raises(InputError, match="larger than"):
+        read_mesh(files.off_cube(tmp_path))
+
+
+def test_a_glb_that_was_cut_short(tmp_path):
+    path = files.gltf_scene(tmp_path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match="cut short"):
+        read_mesh(path)
+
+
+def test_a_node_that_is_its_own_ancestor(tmp_path):
+    path = files.gltf_scene(tmp_path)
+    tree, content = files.tree_of(path), path.read_bytes()
+    tree["nodes"][1]["children"] = [0]
+    blob = content[content.index(b"BIN\0") + 4 :]
+    with pytest.raises(InputError, match="damaged"):
+        read_mesh(files.write_tree(tmp_path / "loop.glb", tree, blob))
+
+
+def test_one_part_without_area_does_not_spoil_the_others(tmp_path):
+    path = tmp_path / "a.obj"
+    path.write_text(SQUARE + "usemtl a\nf 1 2 3\nusemtl b\nf 1 1 2\n")
+    assert read_mesh(path).faces == 2
+
+
+OUTSIDE = [
+    "../secret/x.png",
+    "maps/../../secret/x.png",
+    "..\\secret\\x.png",
+    "C:\\secret\\x.png",
+    "file:///secret/x.png",
+    "http://example.com/x.png",
+    "/secret/x.png",
+    "\\\\server\\x.png",
+]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder for a mesh, beside one with a secret; opening anything there fails the test."""
+    files.save(tmp_path / "secret" / "x.png", files.picture())
+    inner = tmp_path / "mesh"
+    inner.mkdir()
+    from pipelines.geometry import files as module
+
+    original = module.read_bounded
+
+    def guarded(path):
+        assert path.resolve().parent == inner.resolve(), f"{path} was opened"
+        return original(path)
+
+    monkeypatch.setattr(module, "read_bounded", guarded)
+    return inner
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_an_obj_names_a_library_outside(name, folder):
+    path = folder / "a.obj"
+    path.write_text(f"mtllib {name}\n{SQUARE}f 1 2 3\n")
+    with pytest.raises(InputError, match="not in its own folder"):
+        read_mesh(path)
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_material_names_a_picture_outside(name, folder):
+    (folder / "a.mtl").write_text(f"newmtl a\nmap_Kd -o 0 0 {name}\n")
+    path = folder / "a.obj"
+    path.write_text(f"mtllib a.mtl\n{SQUARE}usemtl a\nf 1 2 3\n")
+    with pytest.raises(InputError, match="not in its own folder"):
+        read_mesh(path)
+
+
+@pytest.mark.parametrize("name", [*OUTSIDE, "..%2Fsecret%2Fx.png", "%2e%2e/secret/x.png"])
+@pytest.mark.parametrize("key", ["buffers", "images"])
+def test_a_gltf_names_a_file_outside(key, name, folder):
+    path = folder / "a.gltf"
+    path.write_text(json.dumps({"asset": {"version": "2.0"}, key: [{"uri": name}]}))
+    with pytest.raises(InputError, match="not in its own folder"):
+        read_mesh(path)
+
+
+def test_a_ply_names_a_picture_outside(folder):
+    path = files.ply_cube(folder)
+    text = path.read_text().replace(
+        "element vertex", "comment TextureFile ../secret/x.png\nelement vertex"
+    )
+    text = text.replace("property double z\n", "property double z\nproperty float u\n"
+                        "property float v\n")  # fmt: skip
+    rows = text.split("end_header\n")[1].splitlines()
+    for k in range(8):
+        words = rows[k].split()
+        rows[k] = " ".join([*words[:3], "0", "0", *words[3:]])
+    path.write_text(text.split("end_header\n")[0] + "end_header\n" + "\n".join(rows) + "\n")
+    with pytest.raises(InputError, match="not in its own folder"):
+        read_mesh(path)
+
+
+def test_a_link_that_leads_out_is_not_followed(folder):
+    os.symlink(folder.parent / "secret" / "x.png", folder / "x.png")
+    os.symlink(folder.parent / "secret", folder / "maps")
+    for name in ("x.png", "maps/x.png"):
+        (folder / "a.mtl").write_text(f"newmtl a\nmap_Kd {name}\n")
+        path = folder / "a.obj"
+        path.write_text(f"mtllib a.mtl\n{SQUARE}usemtl a\nf 1 2 3\n")
+        with pytest.raises(InputError, match="link"):
+            read_mesh(path)
+
+
+def packed(folder, **entries: str):
+    path = folder / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("deep/a.obj", entries.pop("obj", SQUARE + "f 1 2 3\n"))
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["../x.png", "/etc/x.png", "C:/x.png", "deep/../../x.png"])
+def test_a_zip_whose_entries_lead_out(name, folder):
+    with pytest.raises(InputError, match="not in its own folder"):
+        read_mesh(packed(folder, **{name: "x"}))
+
+
+@pytest.mark.parametrize("name", ["../../secret/x.mtl", "/secret/x.mtl", "file:///x.mtl"])
+def test_a_mesh_in_a_zip_that_names_a_file_outside(name, folder):
+    with pytest.raises(InputError, match="not in its own folder"):
+        read_mesh(packed(folder, obj=f"mtllib {name}\n{SQUARE}f 1 2 3\n"))
+
+
+def test_a_mesh_in_a_zip_may_name_a_folder_beside_its_own(folder):
+    obj = f"mtllib ../materials/x.mtl\n{SQUARE}usemtl a\nf 1 2 3\n"
+    path = packed(folder, obj=obj, **{"materials/x.mtl": "newmtl a\nKd 0 0 1\n"})
+    assert read_mesh(path).parts[0].factor == (0, 0, 1, 1)
+
+
+def test_a_zip_with_a_link(folder):
+    path = packed(folder)
+    with zipfile.ZipFile(path, "a") as archive:
+        entry = zipfile.ZipInfo("x.png")
+        entry.external_attr = 0o120777 << 16
+        archive.writestr(entry, "../secret/x.png")
+    with pytest.raises(InputError, match="link"):
+        read_mesh(path)
+
+
+def test_a_zip_that_unpacks_to_too_much(folder, monkeypatch):
+    monkeypatch.setattr("pipelines.geometry.files.MAX_BYTES", 10_000)
+    path = packed(folder, bomb="0" * 20_000)
+    assert path.stat().st_size < 10_000
+    with pytest.raises(InputError, match="unpacks to more"):
+        read_mesh(path)
+
+
+def test_a_zip_with_too_many_files(folder, monkeypatch):
+    monkeypatch.setattr("pipelines.geometry.files.MAX_ENTRIES", 2)
+    with pytest.raises(InputError, match="files"):
+        read_mesh(packed(folder, a="1", b="2"))
+
+
+@pytest.mark.parametrize("entries", [{"b.obj": SQUARE}, {"b.glb": "x"}])
+def test_a_zip_holds_one_mesh(entries, folder):
+    with pytest.raises(InputError, match="must hold one"):
+        read_mesh(packed(folder, **entries))
+
+
+def test_a_picture_that_is_too_large(tmp_path, monkeypatch):
+    path = files.obj_cube(tmp_path)
+    monkeypatch.setattr("pipelines.geometry.pictures.MAX_PIXELS", 95)
+    with pytest.raises(InputError, match="Shrink"):
+        read_mesh(path)

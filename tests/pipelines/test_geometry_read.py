@@ -1,0 +1,232 @@
+"""Reading: each kind of mesh gives the vertices, faces, UVs and colours that its file says."""
+
+import io
+import zipfile
+
+import geometry_files as files
+import numpy as np
+import pytest
+from geometry_files import CORNER_UV, CUBE, TRIANGLES
+
+from pipelines.geometry import read_mesh, surface, unwrap
+from pipelines.geometry.gltf_read import triangles
+from pipelines.geometry.model import linear, srgb
+
+
+@pytest.mark.parametrize("make", [files.ply_cube, files.off_cube])
+def test_vertices_and_faces_are_those_of_the_file_in_its_order(make, tmp_path):
+    (part,) = read_mesh(make(tmp_path)).parts
+    assert np.array_equal(part.vertices, CUBE)
+    assert np.array_equal(part.faces, TRIANGLES)
+    assert part.uv is None
+
+
+def test_stl_stays_a_soup_in_its_order(tmp_path):
+    (part,) = read_mesh(files.stl_cube(tmp_path)).parts
+    assert np.array_equal(part.vertices[part.faces], CUBE[TRIANGLES])
+
+
+def test_ply_vertex_colours_come_out_at_every_corner(tmp_path):
+    (part,) = read_mesh(files.ply_cube(tmp_path)).parts
+    coded = np.stack([30.0 * np.arange(8), 255 - 30.0 * np.arange(8), np.full(8, 7.0)], axis=1)
+    assert np.allclose(part.colours, linear(coded / 255)[TRIANGLES], atol=1e-6)
+
+
+def test_ply_texture_coordinates_of_faces(tmp_path):
+    files.save(tmp_path / "skin.png", files.picture())
+    head = "ply\nformat ascii 1.0\ncomment TextureFile skin.png\nelement vertex 8\n"
+    head += "".join(f"property double {c}\n" for c in "xyz") + "element face 12\n"
+    head += "property list uchar int vertex_indices\nproperty list uchar float texcoord\n"
+    rows = [f"{x} {y} {z}" for x, y, z in CUBE]
+    for face, uv in zip(TRIANGLES, CORNER_UV, strict=True):
+        rows.append("3 " + " ".join(map(str, [*face, 6, *uv.reshape(-1)])))
+    path = tmp_path / "t.ply"
+    path.write_text(head + "end_header\n" + "\n".join(rows) + "\n")
+    (part,) = read_mesh(path).parts
+    assert np.array_equal(part.faces, TRIANGLES)
+    assert part.keeps_uv
+    assert np.allclose(part.uv, CORNER_UV, atol=1e-6)
+    assert np.array_equal(part.picture, files.picture())
+
+
+def test_obj_parts_are_its_materials(tmp_path):
+    wood, red = read_mesh(files.obj_cube(tmp_path)).parts
+    assert (wood.name, red.name) == ("wood", "red")
+    sides = np.arange(12).reshape(6, 2)
+    for part, of in ((wood, sides[0::2].reshape(-1)), (red, sides[1::2].reshape(-1))):
+        assert np.array_equal(part.vertices, CUBE)
+        assert np.array_equal(part.faces, TRIANGLES[of])
+        assert np.allclose(part.uv, CORNER_UV[of], atol=1e-6)
+        assert part.keeps_uv
+    assert np.array_equal(wood.picture, files.picture())
+    assert np.allclose(red.factor, (linear(np.array(0.5)), 0, 0, 0.5))
+
+
+def test_obj_relative_and_mixed_indices_and_polygons(tmp_path):
+    path = tmp_path / "m.obj"
+    path.write_text(
+        "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nf -4/-3 -3/-2 -2/-1\n"
+        "v 0 0 1\nf 1 3 4 # a comment\nf 1/1 2/2 3/3 -1/1\n"
+    )
+    (part,) = read_mesh(path).parts
+    assert part.faces.tolist() == [[0, 1, 2], [0, 2, 3], [0, 1, 2], [0, 2, 4]]
+    assert part.uv is None
+    assert part.old_uv is None
+
+
+def test_scene_coordinates_agree_with_trimesh(tmp_path):
+    path = files.gltf_scene(tmp_path)
+    parts = read_mesh(path).parts
+    assert [part.name for part in parts] == ["left", "right", "bare"]
+    theirs = files.corners_of(path)
+    for part in parts:
+        ours = part.vertices[part.faces]
+        if part.name == "right":
+            # Its node mirrors; trimesh leaves such faces clockwise.
+            ours = ours[:, [0, 2, 1]]
+        assert np.allclose(ours, theirs[part.name], atol=1e-6)
+
+
+def test_a_mirrored_node_keeps_its_faces_counter_clockwise(tmp_path):
+    for part in read_mesh(files.gltf_scene(tmp_path)).parts:
+        a, b, c = (part.vertices[part.faces[:, k]] for k in range(3))
+        volume = np.einsum("fi,fi->", a, np.cross(b, c)) / 6
+        assert volume == pytest.approx(6 * (8 if part.name != "bare" else 1), rel=1e-5)
+
+
+def test_gltf_textures_factors_and_colours(tmp_path):
+    left, right, bare = read_mesh(files.gltf_scene(tmp_path)).parts
+    assert np.array_equal(left.picture, files.picture(channels=4))
+    assert left.factor == (0.5, 1, 1, 0.75)
+    assert np.allclose(left.uv, CORNER_UV, atol=1e-6)
+    assert np.allclose(right.uv, CORNER_UV[:, [0, 2, 1]], atol=1e-6)
+    assert bare.uv is None
+    colours = np.arange(24).reshape(8, 3) * 10 / 255
+    assert np.allclose(bare.colours, colours[TRIANGLES], atol=1e-6)
+
+
+def test_gltf_with_its_buffer_in_a_file_reads_as_the_glb_does(tmp_path):
+    glb = read_mesh(files.gltf_scene(tmp_path))
+    gltf = read_mesh(files.gltf_scene(tmp_path, "scene.gltf"))
+    for a, b in zip(glb.parts, gltf.parts, strict=True):
+        assert np.array_equal(a.vertices, b.vertices)
+        assert np.array_equal(a.faces, b.faces)
+        assert (a.old_uv is None) == (b.old_uv is None)
+
+
+@pytest.mark.parametrize("mode", [5, 6])
+def test_strips_and_fans_become_triangles(mode):
+    primitive = {"attributes": {"POSITION": 0}, "mode": mode}
+
+    class Stub:
+        tree = {"accessors": [{"count": 5}]}  # noqa: RUF012
+
+    expected = {
+        5: [[0, 1, 2], [1, 3, 2], [2, 3, 4]],
+        6: [[0, 1, 2], [0, 2, 3], [0, 3, 4]],
+    }
+    assert triangles(Stub(), primitive).tolist() == expected[mode]
+
+
+@pytest.mark.parametrize(
+    ("transform", "expected"),
+    [
+        ({"scale": [0.5, 0.25]}, (0.5, 0.25)),
+        ({"offset": [0.1, 0.2]}, (1.1, 1.2)),
+        # A quarter turn takes (1, 1) to (1, -1) in glTF's coordinates, whose v points down.
+        ({"rotation": np.pi / 2}, (1, -1)),
+        ({"rotation": np.pi / 2, "scale": [0.5, 0.25], "offset": [0.1, 0.2]}, (0.35, -0.3)),
+    ],
+)
+def test_texture_transforms(transform, expected, tmp_path):
+    path = files.gltf_scene(tmp_path)
+    tree, content = files.tree_of(path), path.read_bytes()
+    info = tree["materials"][0]["pbrMetallicRoughness"]["baseColorTexture"]
+    info["extensions"] = {"KHR_texture_transform": transform}
+    blob = content[content.index(b"BIN\0") + 4 :]
+    uv = read_mesh(files.write_tree(tmp_path / "t.glb", tree, blob)).parts[0].old_uv
+    corner = np.argwhere((CORNER_UV == (1, 0)).all(-1))[0]
+    assert np.allclose(uv[tuple(corner)], (expected[0], 1 - expected[1]), atol=1e-6)
+
+
+def test_a_skinned_mesh_is_where_its_joints_are(tmp_path):
+    path = files.gltf_scene(tmp_path)
+    tree, content = files.tree_of(path), path.read_bytes()
+    blob = content[content.index(b"BIN\0") + 4 :]
+    start = len(blob)
+    blob += (
+        np.zeros((36, 4), "<u1").tobytes()
+        + np.tile([[1, 0, 0, 0]], (36, 1)).astype("<f4").tobytes()
+    )
+    for offset, length, component in ((start, 144, 5121), (start + 144, 576, 5126)):
+        tree["bufferViews"].append({"buffer": 0, "byteOffset": offset, "byteLength": length})
+        about = {"componentType": component, "count": 36, "type": "VEC4"}
+        tree["accessors"].append({"bufferView": len(tree["bufferViews"]) - 1, **about})
+    tree["nodes"].append({"translation": [0, 0, 7]})
+    tree["scenes"][0]["nodes"].append(4)
+    tree["skins"] = [{"joints": [4]}]
+    tree["nodes"][1]["skin"] = 0
+    tree["meshes"][0]["primitives"][0]["attributes"] |= {"JOINTS_0": 6, "WEIGHTS_0": 7}
+    part = read_mesh(files.write_tree(tmp_path / "skin.glb", tree, blob)).parts[0]
+    assert np.allclose(part.vertices[part.faces], CUBE[TRIANGLES] + (0, 0, 7))
+
+
+def test_a_zip_reads_as_the_folder_does(tmp_path):
+    files.obj_cube(tmp_path)
+    packed = tmp_path / "cube.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("cube.obj", "cube.mtl", "maps/wood.png", "maps/rough.png"):
+            archive.write(tmp_path / name, f"deep/{name}")
+        archive.writestr("__MACOSX/deep/._cube.obj", "not a mesh")
+        archive.writestr("readme.txt", "hello")
+    for a, b in zip(read_mesh(packed).parts, read_mesh(tmp_path / "cube.obj").parts, strict=True):
+        assert np.array_equal(a.faces, b.faces)
+        assert (a.picture is None) == (b.picture is None)
+    assert read_mesh(packed).notes == ()
+
+
+def test_a_missing_texture_is_noted_and_the_part_starts_white(tmp_path):
+    path = files.obj_cube(tmp_path)
+    (tmp_path / "maps" / "wood.png").unlink()
+    model = read_mesh(path)
+    assert model.parts[0].picture is None
+    assert any("wood.png" in note and "missing" in note for note in model.notes)
+
+
+def test_a_missing_gltf_texture_is_noted(tmp_path):
+    path = files.gltf_scene(tmp_path)
+    tree, content = files.tree_of(path), path.read_bytes()
+    tree["images"][0] = {"uri": "gone.png"}
+    blob = content[content.index(b"BIN\0") + 4 :]
+    model = read_mesh(files.write_tree(tmp_path / "t.glb", tree, blob))
+    assert (model.parts[0].picture == 255).all()
+    assert any("gone.png" in note for note in model.notes)
+
+
+def test_a_picture_that_is_none_is_noted(tmp_path):
+    path = files.obj_cube(tmp_path)
+    (tmp_path / "maps" / "wood.png").write_bytes(b"no picture")
+    assert any("no picture" in note for note in read_mesh(path).notes)
+
+
+def test_a_single_triangle_works(tmp_path):
+    path = tmp_path / "one.obj"
+    path.write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    seen = surface(unwrap(read_mesh(path)))
+    assert seen.faces.tolist() == [[0, 1, 2]]
+    assert seen.uv.isfinite().all()
+    assert (seen.normals == seen.normals.new_tensor([0, 0, 1])).all()
+
+
+def test_transfer_curves_are_inverse_and_hit_the_known_point():
+    x = np.linspace(0, 1, 257)
+    assert np.allclose(srgb(linear(x)), x, atol=1e-12)
+    assert linear(np.array(0.5)) == pytest.approx(0.21404114, abs=1e-8)
+
+
+def test_names_in_other_encodings_do_not_matter(tmp_path):
+    path = tmp_path / "latin.obj"
+    body = io.BytesIO()
+    body.write(b"o caf\xe9\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    path.write_bytes(body.getvalue())
+    assert read_mesh(path).faces == 1

@@ -1,0 +1,195 @@
+"""UVs: which are kept, how overlap is measured, and what unwrapping promises."""
+
+from pathlib import PurePath
+
+import numpy as np
+import pytest
+import trimesh
+from geometry_files import CORNER_UV, CUBE, TRIANGLES
+from scipy.spatial import Delaunay
+
+from pipelines.errors import InputError
+from pipelines.geometry import Model, Part, decimate, surface, unwrap, unwrapping
+from pipelines.geometry.corners import corner_normals, split
+from pipelines.geometry.uv import overlap, unusable
+
+SQUARE = np.array([[(0, 0), (1, 0), (1, 1)], [(0, 0), (1, 1), (0, 1)]], dtype=float)
+
+
+def model(vertices, faces, **about) -> Model:
+    part = Part("thing", np.asarray(vertices, float), np.asarray(faces), uv=None, **about)
+    return Model(PurePath("thing.obj"), (part,), (), None)
+
+
+def sphere(subdivisions: int = 2):
+    mesh = trimesh.creation.icosphere(subdivisions=subdivisions)
+    return np.asarray(mesh.vertices), np.asarray(mesh.faces)
+
+
+def test_two_halves_of_a_square_do_not_overlap():
+    assert overlap(SQUARE) == 0
+
+
+def test_the_same_area_twice_is_half_used_again():
+    assert overlap(np.concatenate([SQUARE, SQUARE])) == 0.5
+    assert overlap(np.concatenate([SQUARE, SQUARE[..., ::-1]])) == 0.5
+
+
+@pytest.mark.parametrize("shift", [0.25, 0.5, 0.8])
+def test_squares_pushed_over_each_other(shift):
+    pushed = np.concatenate([SQUARE, SQUARE + np.array([shift, 0])])
+    assert overlap(pushed) == pytest.approx((1 - shift) / 2, abs=2e-3)
+
+
+def test_triangles_that_only_share_edges_never_overlap():
+    points = np.random.default_rng(0).random((3000, 2))
+    assert overlap(points[Delaunay(points).simplices]) == 0
+
+
+def test_a_cube_on_a_grid_is_usable_and_its_spoilt_versions_say_why():
+    assert unusable(CUBE, TRIANGLES, CORNER_UV) is None
+    assert "none" in unusable(CUBE, TRIANGLES, None)
+    assert "repeats" in unusable(CUBE, TRIANGLES, CORNER_UV * 3)
+    assert "no area" in unusable(CUBE, TRIANGLES, CORNER_UV * (1, 0))
+    assert "not numbers" in unusable(CUBE, TRIANGLES, np.where(CORNER_UV == 0, np.nan, CORNER_UV))
+    mirrored = CORNER_UV.copy()
+    mirrored[2:4] = mirrored[0:2]
+    assert "more than once" in unusable(CUBE, TRIANGLES, mirrored)
+
+
+def test_unwrapping_gives_every_face_a_place_of_its_own():
+    vertices, faces = sphere()
+    part = unwrap(model(vertices, faces)).parts[0]
+    assert part.uv.shape == (len(faces), 3, 2)
+    assert part.uv.min() >= 0
+    assert part.uv.max() <= 1
+    assert unusable(vertices, faces, part.uv) is None
+    assert not part.keeps_uv
+    # Stretch: a chart of a smooth surface keeps areas in proportion, but for a factor.
+    a, b = part.uv[:, 1] - part.uv[:, 0], part.uv[:, 2] - part.uv[:, 0]
+    flat = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+    space = np.linalg.norm(
+        np.cross(
+            vertices[faces[:, 1]] - vertices[faces[:, 0]],
+            vertices[faces[:, 2]] - vertices[faces[:, 0]],
+        ),
+        axis=1,
+    )
+    ratio = flat / space
+    assert ratio.max() < 3 * ratio.min()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_scale_and_place_do_not_matter(scale):
+    vertices, faces = sphere(1)
+    uv = unwrap(model(vertices, faces)).parts[0].uv
+    far = unwrap(model(vertices * scale + 3 * scale, faces)).parts[0].uv
+    assert np.allclose(uv, far, atol=1e-3)
+
+
+def test_uvs_that_are_there_are_left_alone():
+    part = Part("a", CUBE, TRIANGLES, uv=CORNER_UV, old_uv=CORNER_UV)
+    given = Model(PurePath("a.obj"), (part,), (), None)
+    assert unwrap(given).parts[0] is part
+
+
+def test_a_time_out_names_the_remedy():
+    vertices, faces = sphere()
+    with pytest.raises(InputError, match="--max-faces"):
+        unwrap(model(vertices, faces), timeout=1e-3)
+
+
+def test_too_many_faces_name_the_remedy(monkeypatch):
+    monkeypatch.setattr(unwrapping, "MAX_FACES", 11)
+    with pytest.raises(InputError, match="--max-faces"):
+        unwrap(model(CUBE, TRIANGLES))
+
+
+def test_decimation_comes_near_the_count_and_keeps_the_shape():
+    vertices, faces = sphere(4)
+    simple = decimate(model(vertices * 1e-3 + 5, faces), 600)
+    assert simple.faces == pytest.approx(600, rel=0.05)
+    assert "600" in simple.notes[-1] or f"{simple.faces:,}" in simple.notes[-1]
+    points = (simple.parts[0].vertices - 5) * 1e3
+    assert np.allclose(np.linalg.norm(points, axis=1), 1, atol=0.03)
+    small = model(CUBE, TRIANGLES)
+    assert decimate(small, 12) is small
+
+
+def test_normals_of_a_sphere_point_outwards():
+    vertices, faces = sphere(3)
+    assert np.allclose(corner_normals(vertices, faces), vertices[faces], atol=0.02)
+
+
+def test_a_cube_keeps_its_edges():
+    normals = corner_normals(CUBE, TRIANGLES)
+    assert np.array_equal(normals, np.broadcast_to(normals[:, :1], normals.shape))
+    assert np.array_equal(np.abs(normals).sum(-1), np.ones((12, 3)))
+    centre = CUBE[TRIANGLES].mean(axis=1) - CUBE.mean(axis=0)
+    assert ((normals[:, 0] * centre).sum(-1) > 0).all()
+
+
+def test_a_split_mesh_is_as_smooth_as_a_welded_one():
+    vertices, faces = sphere(2)
+    soup = np.arange(faces.size).reshape(-1, 3)
+    split_normals = corner_normals(vertices[faces].reshape(-1, 3), soup)
+    assert np.allclose(split_normals, corner_normals(vertices, faces), atol=1e-12)
+
+
+def test_a_cylinder_is_smooth_around_and_sharp_at_its_lids():
+    mesh = trimesh.creation.cylinder(radius=1, height=2, sections=24)
+    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    normals = corner_normals(vertices, faces)
+    lid = np.ptp(vertices[faces][..., 2], axis=1) == 0
+    assert np.allclose(np.abs(normals[lid][..., 2]), 1)
+    around = vertices[faces[~lid]] * (1, 1, 0)
+    assert np.allclose(normals[~lid], around, atol=0.1)
+    assert np.allclose(normals[~lid][..., 2], 0, atol=1e-12)
+
+
+def test_faces_without_area_have_no_say_and_no_nan():
+    vertices = np.concatenate([CUBE, CUBE[:1]])
+    faces = np.concatenate([TRIANGLES, [[0, 8, 1], [3, 3, 3], [0, 1, 1]]])
+    normals = corner_normals(vertices, faces)
+    assert np.allclose(normals[:12], corner_normals(CUBE, TRIANGLES))
+    assert np.allclose(np.linalg.norm(normals, axis=-1), 1)
+    seen = surface(unwrap(model(vertices, faces)))
+    assert seen.normals.isfinite().all()
+    assert seen.uv.isfinite().all()
+    assert len(seen.faces) == 15
+
+
+def test_split_repeats_vertices_and_nothing_else():
+    rng = np.random.default_rng(3)
+    faces, count = rng.integers(0, 50, (200, 3)), 60
+    values = rng.integers(0, 3, (200, 3, 2)).astype(np.float32)
+    new, origin, rows = split(faces, values, count)
+    assert np.array_equal(origin[new], faces)
+    assert np.array_equal(rows[new], values)
+    assert np.array_equal(origin[:count], np.arange(count))
+    pairs = {
+        (v, *xy)
+        for v, xy in zip(faces.ravel(), values.reshape(-1, 2).tolist(), strict=True)
+        for xy in [tuple(xy)]
+    }
+    assert len(origin) == len(pairs) + count - len(np.unique(faces))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_the_surface_is_at_unit_size(scale):
+    vertices, faces = sphere(1)
+    part = Part(
+        "a", vertices * scale * (1, 2, 3) + 7 * scale, faces, uv=np.zeros((*faces.shape, 2))
+    )
+    second = Part("b", CUBE * scale + 7 * scale, TRIANGLES, uv=CORNER_UV)
+    seen = surface(Model(PurePath("two.glb"), (part, second), (), None))
+    assert seen.vertices.norm(dim=1).max() == pytest.approx(1, abs=1e-6)
+    assert (seen.vertices.amin(0) + seen.vertices.amax(0)).abs().max() < 1e-6
+    assert seen.atlas.tolist() == [0] * len(faces) + [1] * 12
+    assert np.allclose(seen.uv[-12:], CORNER_UV)
+    assert (seen.faces[-12:] - len(vertices)).tolist() == TRIANGLES.tolist()
+
+
+def test_a_surface_needs_uvs():
+    with pytest.raises(ValueError, match="unwrap"):
+        surface(model(CUBE, TRIANGLES))
