@@ -190,12 +190,9 @@ def train_stage_2(
         larger.save_pretrained(work / "stage_2")
         captions = pictures.examples()
         small = draw(pipe, captions)
-        before, after = (
-            _tiles(small, captions),
-            _tiles(enlarge(larger, pipe, small, captions), captions),
-        )
-        pairs = [tile for pair in zip(before, after, strict=True) for tile in pair]
-        sheet(pairs, 4).save(work / "stage_2.png")
+        large = enlarge(larger, pipe, small, captions)
+        pairs = zip(_tiles(small, captions), _tiles(large, captions), strict=True)
+        sheet([tile for pair in pairs for tile in pair], 4).save(work / "stage_2.png")
 
     train("stage_2", model, loss, recipe, work / "stage_2.ckpt", seed + 4, on_save)
     ship(work / "stage_2", folder)

@@ -20,6 +20,12 @@ from pipelines.render.surface import Points
 Kind = Literal["fourier", "hash", "texture"]
 """The fields there are, `hash` the fastest on a CPU."""
 
+What = Literal["region", "colour"]
+"""What a field is for: `localisation` reads the first, `colour` the second."""
+CHANNELS: dict[What, int] = {"region": 2, "colour": 3}
+STD: dict[What, float] = {"region": 7.2, "colour": 14.4}
+"""Of the Fourier frequencies. 3D Paintbrush has 12 and 24 on meshes of radius 0.6; ours have 1."""
+
 PRIMES = (1, 2654435761, 805459861)
 """The spatial hash of Teschner et al. (2003), as in 2201.05989."""
 
@@ -137,20 +143,20 @@ class TextureField(nn.Module):
 
 def make_field(
     kind: Kind,
-    channels: int,
+    what: What,
+    atlases: int,
     generator: torch.Generator,
-    std: float = 7.2,
-    atlases: int = 1,
     resolution: int = 1024,
 ) -> FourierField | HashField | TextureField:
-    """A field that starts near 0. std is for `fourier`; atlases and resolution for `texture`.
+    """A field that starts near 0, to be read by `localisation` or `colour`.
 
-    3D Paintbrush's std of 12 (localisation) and 24 (colours) is on meshes of radius 0.6; on ours,
-    of radius 1, the same detail is 7.2 and 14.4. The generator is on the CPU; move the field after.
+    atlases and resolution: how many textures the surface has, and their side in texels; they matter
+    to `texture` only. The generator is on the CPU; move the field afterwards.
     """
+    channels = CHANNELS[what]
     match kind:
         case "fourier":
-            return FourierField(channels, std, generator)
+            return FourierField(channels, STD[what], generator)
         case "hash":
             return HashField(channels, generator)
         case "texture":
@@ -158,16 +164,8 @@ def make_field(
 
 
 def localisation(raw: Tensor) -> Tensor:
-    """Raw values -> probability (N, 1): sigmoid of one channel, or the first of two by softmax.
-
-    Raises ValueError for any other number of channels.
-    """
-    match raw.shape[-1]:
-        case 1:
-            return raw.sigmoid()
-        case 2:
-            return raw.softmax(-1)[..., :1]
-    raise ValueError(f"a localisation field has 1 or 2 channels, not {raw.shape[-1]}; make it so")
+    """Raw values of a region (N, 2) -> its probability (N, 1): the first of a softmax over two."""
+    return raw.softmax(-1)[..., :1]
 
 
 def colour(raw: Tensor) -> Tensor:
