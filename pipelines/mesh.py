@@ -31,7 +31,7 @@ from pipelines.events import Done, Event, Note, Preview, Step
 from pipelines.layers import check_threshold
 from pipelines.media import to_uint8
 from pipelines.painted import bake_layers, write_painted
-from pipelines.painting import PAPER, Fields, Painting, Task, look, paint
+from pipelines.painting import PAPER, Fields, Look, Painting, Task, look, paint
 from pipelines.render import orbit
 from pipelines.uv_mask import read_uv_mask
 from sds.csd import Prompts
@@ -112,11 +112,11 @@ def paint_mesh(job: PaintMesh) -> Iterator[Event]:
     began = time.monotonic()
     model = _read(job)
     surface = geometry.surface(model)
+    bases = [torch.tensor(geometry.base_colour(part, job.resolution)) for part in model.parts]
     mask = None
     if job.mask is not None:
-        mask = read_uv_mask(
-            job.mask, surface, job.mask_view, job.resolution, job.mask_replaces
-        )
+        sizes = [(len(base), base.shape[1]) for base in bases]
+        mask = read_uv_mask(job.mask, surface, job.mask_view, sizes, job.mask_replaces)
     runs.open_folder(job.out)
     yield from (Note(text) for text in model.notes)
     loaded = load_mesh_teacher(teacher.name)
@@ -134,7 +134,7 @@ def paint_mesh(job: PaintMesh) -> Iterator[Event]:
         failure = error
     seconds = time.monotonic() - started
     settings = describe(job)
-    layers = bake_layers(model, task, painted, job.resolution)
+    layers = bake_layers(task, painted, bases)
     shares = write_painted(job.out, model, surface, layers, job.threshold, settings)
     metrics = {
         "seconds": round(seconds, 3),
@@ -201,9 +201,8 @@ def _prompts(job: PaintMesh, loaded: LoadedMeshTeacher) -> Prompts:
 def _optimise(job: PaintMesh, task: Task, painted: Fields) -> Iterator[Step | Preview]:
     """Train `painted` in place, one step per call of the cascade."""
     steps = job.total_steps
-    sides = look(
-        task.surface, orbit(4, 20.0), PREVIEW_SIDE, torch.full((4, 3), 1.0, device=task.device)
-    )
+    white = torch.ones(4, 3, device=task.surface.vertices.device)
+    sides = look(task.surface, orbit(4, 20.0), PREVIEW_SIDE, white)
     began = last = time.monotonic()
     for step in paint(task, job.how, painted, steps, job.seed):
         now = time.monotonic()
@@ -213,3 +212,25 @@ def _optimise(job: PaintMesh, task: Task, painted: Fields) -> Iterator[Step | Pr
             last = time.monotonic()
         if runs.stop_asked(job.out):
             return
+
+
+@torch.no_grad()
+def _shown(task: Task, painted: Fields, sides: Look) -> Tensor:
+    """The new colours on gray, from every side: uint8 (4, h, w, 3)."""
+    query = task.asked(painted, sides.points)
+    p = task.bound(sides.points) if query.region is None else query.region
+    return to_uint8(sides.picture(p * query.style + (1 - p) * GRAY))
+
+
+def main() -> None:
+    job = tyro.cli(
+        PaintMesh,
+        prog="python -m pipelines.mesh",
+        description=__doc__,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    sys.exit(command.run(paint_mesh(job)))
+
+
+if __name__ == "__main__":
+    main()

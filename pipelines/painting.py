@@ -132,6 +132,12 @@ class Task:
         query = painted(points)
         return query if self.mask is None else self.mask.on(query, points)
 
+    def bound(self, points: Points) -> Tensor:
+        """The mask itself at N points, 1 without one: (N, 1)."""
+        if self.mask is None:
+            return torch.ones_like(points.uv[:, :1])
+        return sample_atlases(self.mask.textures, points)
+
 
 @dataclass(frozen=True, eq=False)
 class Look:
@@ -148,11 +154,11 @@ class Look:
 
     def render(self, query: Query) -> Tensor:
         """All composites, one after the other: (composites * B, 3, size, size) in [0, 1]."""
-        pictures = [
-            compose(colour, self.shading, self.index, self.background, self.size)
-            for colour in colours(query)
-        ]
-        return torch.cat(pictures)
+        return torch.cat([self.picture(colour) for colour in colours(query)])
+
+    def picture(self, colour: Tensor) -> Tensor:
+        """The views in one colour for each point, (N, 3): (B, 3, size, size) in [0, 1]."""
+        return compose(colour, self.shading, self.index, self.background, self.size)
 
 
 def look(surface: Surface, cameras: Cameras, size: int, background: Tensor) -> Look:
@@ -183,9 +189,7 @@ def paint(task: Task, how: Painting, painted: Fields, steps: int, seed: int) -> 
         view = look(task.surface, cameras, size, background)
         renders = view.render(task.asked(painted, view.points))
         low = None if frozen is None else view.render(task.asked(frozen, view.points))
-        prompts = replace(
-            task.prompts, rows=task.prompts.rows.repeat_interleave(how.views, dim=0)
-        )
+        prompts = replace(task.prompts, rows=task.prompts.rows.repeat_interleave(how.views, dim=0))
         judged = csd.distill_cascade(
             task.cascade, method, prompts, renders, index, steps, generator, low
         )
@@ -217,5 +221,5 @@ def sample_atlases(textures: Sequence[Tensor], points: Points) -> Tensor:
     values = points.uv.new_zeros(len(points.uv), len(textures[0]))
     for k, texture in enumerate(textures):
         here = points.atlas == k
-        values[here] = sample(texture, points.uv[here])
+        values[here] = sample(texture.permute(1, 2, 0), points.uv[here])
     return values

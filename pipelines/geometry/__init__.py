@@ -10,6 +10,7 @@ textures have v up and their first row on top.
 """
 
 from pipelines.geometry.as_surface import surface
+from pipelines.geometry.base import base_colour
 from pipelines.geometry.gltf_write import write_glb
 from pipelines.geometry.model import Model, Part
 from pipelines.geometry.obj_write import write_obj
@@ -21,6 +22,7 @@ __all__ = [
     "READABLE",
     "Model",
     "Part",
+    "base_colour",
     "decimate",
     "read_mesh",
     "read_settings",

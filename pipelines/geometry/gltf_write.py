@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.geometry import pictures
+from pipelines.geometry.base import with_alpha
 from pipelines.geometry.corners import corner_normals, split
 from pipelines.geometry.gltf_file import Document, Tree, add_array, add_view, array, to_glb
 from pipelines.geometry.gltf_read import (
@@ -38,8 +39,8 @@ def write_glb(
     """Write the model with its new textures, whole or not at all.
 
     textures: one per part, uint8 (h, w, 3) or (h, w, 4) in the part's `uv`, first row on top; None
-    leaves the part as it was. A texture without alpha takes that of the picture it replaces, where
-    the UVs were kept. settings: JSON to embed, for `read_settings`.
+    leaves the part as it was. A texture without alpha takes that of the picture it replaces.
+    settings: JSON to embed, for `read_settings`.
     """
     if isinstance(model.source, Gltf):
         document, places = model.source.document.copy(), model.source.places
@@ -126,9 +127,7 @@ def _paint(document: Document, place: Place, part: Part, texture: NDArray[np.uin
     info = slot.setdefault(key, {})
     if not part.keeps_uv:
         _new_uv(document, primitive, material, info, part, place.mirrored)
-    content = pictures.encode_png(
-        pictures.with_alpha(texture, part.picture if part.keeps_uv else None)
-    )
+    content = pictures.encode_png(with_alpha(texture, part))
     info["index"] = _replace_texture(document, info.get("index"), content)
     # The texture holds the whole base colour now: what multiplied it must not do so again.
     slot[factor] = [1.0, 1.0, 1.0, part.factor[3]]

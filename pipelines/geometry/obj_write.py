@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.geometry import pictures
+from pipelines.geometry.base import with_alpha
 from pipelines.geometry.corners import corner_normals
 from pipelines.geometry.gltf_write import Textures
 from pipelines.geometry.model import Floats, Model, srgb
@@ -115,11 +116,9 @@ def _materials(
         for line in material.lines if material else ():
             if texture is None or line.split()[0].lower() not in ("kd", "map_kd"):
                 lines.append(_with_copied_map(line, material, stem, files))
-        picture = texture
+        picture = part.picture if material is None else None
         if texture is not None:
-            picture = pictures.with_alpha(texture, part.picture if part.keeps_uv else None)
-        elif material is None:
-            picture = part.picture
+            picture = with_alpha(texture, part)
         if texture is not None or material is None:
             colour = (1.0, 1.0, 1.0) if texture is not None else srgb(np.array(part.factor[:3]))
             lines.append("Kd " + " ".join(f"{c:.6g}" for c in colour))

@@ -22,13 +22,16 @@ def decode(content: bytes, name: str) -> NDArray[np.uint8] | None:
     """
     try:
         picture = Image.open(io.BytesIO(content), formats=FORMATS)
-        _check_size(picture.size, name)
-        clear = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
-        return np.asarray(picture.convert("RGBA" if clear else "RGB"))
+        small = picture.size[0] * picture.size[1] <= MAX_PIXELS
+        if small:
+            clear = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
+            return np.asarray(picture.convert("RGBA" if clear else "RGB"))
     except Image.DecompressionBombError:
-        raise _too_large(name) from None
+        # Pillow's own bound, above ours.
+        pass
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         return None
+    raise InputError(f"The texture {name} has more than 8192 x 8192 pixels. Shrink it first.")
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
@@ -39,24 +42,10 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
 
 
 def resize(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """uint8 (H, W, C) to size (h, w), bilinear; C is 1, 3 or 4."""
+    """uint8 (H, W, C) to size (h, w), bilinear; C is 1, 3 or 4. Exact at its own size."""
+    if picture.shape[:2] == size:
+        return picture
     flat = picture[..., 0] if picture.shape[2] == 1 else picture
     small = Image.fromarray(np.ascontiguousarray(flat))
     out = small.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(out).reshape(*size, picture.shape[2])
-
-
-def with_alpha(texture: NDArray[np.uint8], picture: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """The texture with the alpha of the picture it replaces, where that has one and it has none."""
-    if picture is None or picture.shape[2] == 3 or texture.shape[2] == 4:
-        return texture
-    return np.concatenate([texture, resize(picture[..., 3:], texture.shape[:2])], axis=2)
-
-
-def _check_size(size: tuple[int, int], name: str) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise _too_large(name)
-
-
-def _too_large(name: str) -> InputError:
-    return InputError(f"The texture {name} has more than 8192 x 8192 pixels. Shrink it first.")

@@ -49,7 +49,7 @@ def rasterise(surface: Surface, cameras: Cameras, size: int) -> Buffer:
 
     Raises ValueError when the surface is not wholly in front of a camera.
     """
-    corners = _project(surface.vertices, cameras, size)
+    corners = project(surface.vertices, cameras, size)
     group = max(WORK // (len(surface.faces) + size * size), 1)
     parts = [_views(q, surface.faces, size) for q in corners.split(group, dim=1)]
     face, bary, depth = (torch.cat(values) for values in zip(*parts, strict=True))
@@ -57,8 +57,12 @@ def rasterise(surface: Surface, cameras: Cameras, size: int) -> Buffer:
     return Buffer(face.view(shape), bary.view(*shape, 3), depth.view(shape))
 
 
-def _project(vertices: Tensor, cameras: Cameras, size: int) -> Tensor:
-    """Homogeneous pixel coordinates of all vertices in all cameras. -> (3, B, V) fp64."""
+def project(vertices: Tensor, cameras: Cameras, size: int) -> Tensor:
+    """Homogeneous pixel coordinates (x z, y z, z) of points (V, 3) in all cameras; z is the depth.
+
+    Pixel centres have whole coordinates, from the top left. -> (3, B, V) fp64. Raises ValueError
+    when a point is not in front of a camera.
+    """
     position = cameras.position.to(vertices.device).double()
     axes = Cameras(position, cameras.fov).axes
     right, up, back = ((vertices.double() - position[:, None]) @ axes.mT).unbind(2)

@@ -1,10 +1,11 @@
-"""What rendering and the fields see of a mesh: triangles, their normals and their place on a texture.
+"""What rendering and the fields see of a mesh: triangles, normals and places on a texture.
 
 This module knows nothing about files, cameras or colours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 
@@ -25,6 +26,10 @@ class Surface:
     """(F, 3, 2) fp32 in [0, 1]: every corner's place on its texture; v = 0 is the bottom row."""
     atlas: Tensor
     """(F,) long: which texture the face is on, counted from 0."""
+
+    def to(self, device: torch.device | str) -> "Surface":
+        """The same surface on another device."""
+        return Surface(*(getattr(self, f.name).to(device) for f in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,8 +62,7 @@ def test_an_obj_keeps_its_polygons_where_only_colours_change(tmp_path):
 
 
 def test_an_obj_that_is_unwrapped_keeps_vertices_and_face_order(tmp_path):
-    given = files.off_cube(tmp_path)
-    lines = [f"v {x} {y} {z} # named" for x, y, z in CUBE]
+    lines = [f"v {x} {y} {z} 1.0" for x, y, z in CUBE]
     lines += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in TRIANGLES]
     given = tmp_path / "bare.obj"
     given.write_text("\n".join(lines))

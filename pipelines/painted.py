@@ -1,0 +1,140 @@
+"""From trained fields to files: layers, the painted mesh, its textures, a turntable.
+
+This module knows nothing about teachers or how the fields were trained.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipelines import geometry
+from pipelines.bake import texels, texture_image
+from pipelines.layers import Layers, file_name, save_layers
+from pipelines.media import clip_from_frames, save_png, to_uint8, write_clip
+from pipelines.painting import Fields, Task, look, sample_atlases
+from pipelines.render import Cameras, Points, Surface, at, compose, downsample, orbit
+
+CHUNK = 1 << 17
+"""Texels that the fields are asked about at once."""
+SAMPLES = 50_000
+"""Random points on the surface that shares are measured at."""
+TURNTABLE_FRAMES = 48
+TURNTABLE_SIDE = 384
+SUPERSAMPLING = 2
+
+
+@torch.no_grad()
+def bake_layers(task: Task, painted: Fields, bases: Sequence[Tensor]) -> tuple[Layers, ...]:
+    """The layers of every texture. bases uint8 (h, w, 3): the mesh's own colours, one for each."""
+    return tuple(_bake(task, painted, atlas, base) for atlas, base in enumerate(bases))
+
+
+def write_painted(
+    folder: Path,
+    model: geometry.Model,
+    surface: Surface,
+    layers: tuple[Layers, ...],
+    threshold: float,
+    settings: dict[str, Any],
+) -> dict[str, float]:
+    """Write what a run gives, its metrics aside; returns the shares that were painted.
+
+    A part whose localization is 0 everywhere stays as it was. The shares: `painted_share` of the
+    surface's area, and `changed_outside_share` of the texels that no region covers.
+    """
+    textures = [layer.texture(threshold) for layer in layers]
+    touched = [
+        texture.numpy() if layer.localization.any() else None
+        for layer, texture in zip(layers, textures, strict=True)
+    ]
+    save_layers(folder, layers)
+    for k, texture in enumerate(textures):
+        save_png(folder / file_name("texture", k, len(textures)), texture)
+    geometry.write_obj(folder / "painted.obj", model, touched)
+    geometry.write_glb(folder / "painted.glb", model, touched, settings)
+    write_turntable(folder / "turntable.mp4", surface, textures, settings)
+    weights = [layer.weight(threshold) for layer in layers]
+    return {
+        "painted_share": round(_share(surface, weights), 4),
+        "changed_outside_share": round(_changed(layers, textures, weights), 6),
+    }
+
+
+@torch.no_grad()
+def write_turntable(
+    path: Path, surface: Surface, textures: list[Tensor], settings: dict[str, Any]
+) -> None:
+    """A clip of the mesh turning once around. textures uint8 (h, w, 3), one for each atlas."""
+    around = orbit(TURNTABLE_FRAMES, 20.0)
+    frames = torch.cat(
+        [
+            render_textured(surface, textures, Cameras(few, around.fov), TURNTABLE_SIDE)
+            for few in around.position.split(8)
+        ]
+    )
+    write_clip(path, frames, clip_from_frames(frames, 24), settings)
+
+
+def render_textured(
+    surface: Surface, textures: list[Tensor], cameras: Cameras, size: int
+) -> Tensor:
+    """Pictures of a textured surface on white: uint8 (B, size, size, 3)."""
+    white = torch.ones(len(cameras), 3, device=surface.vertices.device)
+    view = look(surface, cameras, SUPERSAMPLING * size, white)
+    floats = [texture.permute(2, 0, 1).float() / 255 for texture in textures]
+    colours = sample_atlases(floats, view.points)
+    pictures = compose(colours, view.shading, view.index, view.background, view.size)
+    return to_uint8(downsample(pictures, size))
+
+
+def _bake(task: Task, painted: Fields, atlas: int, base: Tensor) -> Layers:
+    size = base.shape[0], base.shape[1]
+    points, index = texels(task.surface, atlas, size)
+    if not len(index):
+        return Layers(base, base, torch.zeros(size, dtype=torch.uint8))
+    regions, styles = [], []
+    for start in range(0, len(index), CHUNK):
+        few = _few(points, slice(start, start + CHUNK))
+        query = task.asked(painted, few)
+        region = task.bound(few) if query.region is None else query.region
+        regions.append(region)
+        styles.append(query.style)
+    values = torch.cat([torch.cat(styles), torch.cat(regions)], dim=1)
+    image = (texture_image(values, index, size) * 255).round().to(torch.uint8).cpu()
+    return Layers(base, image[..., :3].contiguous(), image[..., 3].contiguous())
+
+
+def _few(points: Points, part: slice) -> Points:
+    return Points(points.position[part], points.normal[part], points.uv[part], points.atlas[part])
+
+
+def _share(surface: Surface, weights: list[Tensor]) -> float:
+    """Share of the area where more of the new colour shows than of the old."""
+    points = random_points(surface, SAMPLES, torch.Generator().manual_seed(0))
+    shown = sample_atlases([weight[None] for weight in weights], points)
+    return float((shown > 0.5).float().mean())
+
+
+def random_points(surface: Surface, count: int, generator: torch.Generator) -> Points:
+    """Points spread evenly over the area of a surface, on its device."""
+    corners = surface.vertices[surface.faces].cpu()
+    edges = corners[:, 1:] - corners[:, :1]
+    area = torch.linalg.cross(edges[:, 0], edges[:, 1]).norm(dim=1)
+    face = torch.multinomial(area, count, replacement=True, generator=generator)
+    root, v = torch.rand(2, count, generator=generator)
+    root = root.sqrt()
+    bary = torch.stack([1 - root, root * (1 - v), root * v], dim=1)
+    device = surface.vertices.device
+    return at(surface, face.to(device), bary.to(device))
+
+
+def _changed(layers: tuple[Layers, ...], textures: list[Tensor], weights: list[Tensor]) -> float:
+    changed = outside = 0
+    for layer, texture, weight in zip(layers, textures, weights, strict=True):
+        away = weight == 0
+        changed += int((texture != layer.base).any(-1)[away].sum())
+        outside += int(away.sum())
+    return changed / max(outside, 1)
