@@ -33,10 +33,11 @@ class Layers:
 
     def weight(self, threshold: float) -> Tensor:
         """How much of the new colour shows at a threshold in (0, 1): (h, w) in [0, 1]."""
-        p = self.localization.float() / 255
+        p = self.localization.double() / 255
         # The edge lies wholly inside [0, 1], so that 0 shows nothing and 1 everything.
         soft = min(SOFTNESS, 2 * threshold, 2 * (1 - threshold))
-        return ((p - threshold) / soft + 0.5).clamp(0, 1)
+        # Rounded, so that the ends are met to the last bit.
+        return ((p - threshold) / soft + 0.5).round(decimals=6).clamp(0, 1).float()
 
     def texture(self, threshold: float) -> Tensor:
         """uint8 (h, w, 3): what the mesh wears."""

@@ -66,7 +66,8 @@ def project_mask(
         if not len(index):
             found.append(torch.zeros(1, *size))
             continue
-        x, y, z = project(points.position, camera, side)[:, 0]
+        xz, yz, z = project(points.position, camera, side)[:, 0]
+        x, y = xz / z, yz / z
         column, row = x.round().long(), y.round().long()
         inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
         row, column = row.clamp(0, side - 1), column.clamp(0, side - 1)

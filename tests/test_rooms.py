@@ -20,6 +20,10 @@ DOORS = {
     "av": ("pipelines/media/",),
     "imageio": ("pipelines/media/",),
     "cv2": ("pipelines/flow.py",),
+    "trimesh": ("pipelines/geometry/",),
+    "xatlas": ("pipelines/geometry/",),
+    "scipy": ("pipelines/bake.py", "pipelines/geometry/"),
+    "embreex": (),
     "torchvision": (),
 }
 

@@ -1,0 +1,204 @@
+"""The mesh job from a file to files, with the built-in cascade."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from pipelines import geometry, mesh
+from pipelines.errors import InputError
+from pipelines.events import Done, Note, Preview, Step
+from pipelines.layers import load_layers
+from pipelines.media import read_clip, save_png
+from pipelines.mesh import PaintMesh, paint_mesh
+from pipelines.painting import Painting
+
+FILES = (
+    "painted.glb",
+    "painted.obj",
+    "texture.png",
+    "localization.png",
+    "turntable.mp4",
+    "settings.json",
+    "metrics.json",
+)
+
+
+@pytest.fixture
+def box(tmp_path):
+    """A box without UVs, far from the origin."""
+    path = tmp_path / "box.obj"
+    made = trimesh.creation.box((2, 3, 1)).subdivide()
+    made.apply_translation((100, -20, 3))
+    made.export(path)
+    return path
+
+
+def job(path, out, **changes):
+    asked = dict(object="house", edit="roof", style="red dotted", steps=2, resolution=64)
+    return PaintMesh(mesh=path, out=out, **{**asked, **changes})
+
+
+def finished(asked):
+    events = list(paint_mesh(asked))
+    assert isinstance(events[-1], Done)
+    return events
+
+
+def test_a_run_leaves_everything_that_is_promised(box, tmp_path):
+    out = tmp_path / "run"
+    events = finished(job(box, out))
+    assert all((out / name).stat().st_size for name in FILES)
+    assert [e.index for e in events if isinstance(e, Step)] == [0, 1]
+    previews = [e for e in events if isinstance(e, Preview)]
+    assert previews[-1].frames.shape == (4, mesh.PREVIEW_SIDE, mesh.PREVIEW_SIDE, 3)
+    assert any("UVs" in e.text for e in events if isinstance(e, Note))
+    before, after = trimesh.load(box, process=False), trimesh.load(out / "painted.obj")
+    after = after if isinstance(after, trimesh.Trimesh) else after.to_geometry()
+    assert len(after.faces) == len(before.faces)
+    np.testing.assert_allclose(after.bounds, before.bounds, atol=1e-5)
+    assert len(read_clip(out / "turntable.mp4")) == 48
+    again = geometry.read_mesh(out / "painted.glb")
+    assert again.parts[0].picture.shape[:2] == (64, 64)
+    np.testing.assert_array_equal(again.parts[0].faces.shape, (len(before.faces), 3))
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["steps"] == 2 and metrics["changed_outside_share"] == 0
+    assert geometry.read_settings(out / "painted.glb")["seed"] == 0
+
+
+def test_the_same_seed_gives_the_same_texture(box, tmp_path):
+    textures = []
+    for k, seed in enumerate((5, 5, 6)):
+        finished(job(box, tmp_path / str(k), seed=seed))
+        textures.append((tmp_path / str(k) / "style.png").read_bytes())
+    assert textures[0] == textures[1] != textures[2]
+
+
+def test_stopping_keeps_a_result(box, tmp_path):
+    events = paint_mesh(job(box, tmp_path / "run", steps=50))
+    for event in events:
+        if isinstance(event, Step) and event.index == 1:
+            (tmp_path / "run" / "stop").touch()
+    assert event.metrics["steps"] == 2
+    assert (tmp_path / "run" / "painted.glb").exists()
+
+
+def test_painting_everything_needs_no_part(box, tmp_path):
+    events = finished(job(box, tmp_path / "run", edit="", everywhere=True))
+    assert events[-1].metrics["painted_share"] == 1
+
+
+def test_a_mask_bounds_what_is_painted(box, tmp_path):
+    picture = torch.zeros(64, 64, dtype=torch.uint8)
+    picture[:, :32] = 255
+    save_png(tmp_path / "mask.png", picture)
+    finished(job(box, tmp_path / "run", edit="", everywhere=True, mask=tmp_path / "mask.png"))
+    (layer,) = load_layers(tmp_path / "run")
+    texture = layer.texture(0.5)
+    assert texture[:, 34:].equal(layer.base[:, 34:])
+    assert layer.localization[:, :30].eq(255).all()
+
+
+def test_a_mask_drawn_on_a_view_lands_on_what_the_view_sees(box, tmp_path):
+    save_png(tmp_path / "mask.png", torch.full((96, 96), 255, dtype=torch.uint8))
+    events = finished(
+        job(
+            box,
+            tmp_path / "run",
+            edit="",
+            everywhere=True,
+            mask=tmp_path / "mask.png",
+            mask_view=(0.0, 0.0),
+        )
+    )
+    # From straight ahead one sees the front of the box: 2 x 3 of the 22 units of its area.
+    assert events[-1].metrics["painted_share"] == pytest.approx(6 / 22, abs=0.02)
+
+
+@pytest.mark.parametrize("cascade", ["joint", "phases"])
+def test_both_ways_to_run_the_cascade(box, tmp_path, cascade):
+    events = finished(job(box, tmp_path / "run", painting=Painting(cascade=cascade)))
+    assert events[-1].settings["painting"]["cascade"] == cascade
+
+
+def test_a_second_edit_keeps_the_first(box, tmp_path):
+    """Edits are layered by painting the painted mesh again."""
+    first = torch.zeros(64, 64, dtype=torch.uint8)
+    first[:32] = 255
+    save_png(tmp_path / "top.png", first)
+    save_png(tmp_path / "bottom.png", 255 - first)
+    finished(job(box, tmp_path / "a", edit="", everywhere=True, mask=tmp_path / "top.png"))
+    (one,) = load_layers(tmp_path / "a")
+    second = job(
+        tmp_path / "a" / "painted.glb",
+        tmp_path / "b",
+        edit="",
+        everywhere=True,
+        mask=tmp_path / "bottom.png",
+        seed=1,
+    )
+    finished(second)
+    (two,) = load_layers(tmp_path / "b")
+    assert two.base.equal(one.texture(0.5))
+    assert two.texture(0.5)[:30].equal(one.texture(0.5)[:30])
+
+
+BAD = {
+    "unknown words": (dict(style="golden"), '"golden"'),
+    "no part": (dict(edit=""), "empty"),
+    "part and everything": (dict(everywhere=True), "--global"),
+    "no steps": (dict(steps=0), "at least 1"),
+    "no mesh": (dict(mesh="gone.obj"), "no file"),
+    "threshold": (dict(threshold=1.5), "between 0 and 1"),
+    "resolution": (dict(resolution=4), "16 to 8192"),
+    "view without mask": (dict(mask_view=(0.0, 0.0)), "--mask"),
+    "paper with other settings": (dict(preset="paper", painting=Painting(views=2)), "paper"),
+    "noise levels": (dict(painting=Painting(low=900, high=100)), "lowest first"),
+    "views": (dict(painting=Painting(views=0)), "at least 1"),
+    "teacher": (dict(teacher="none"), "Choose one of"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_before_anything_is_written(box, tmp_path, name):
+    changes, sentence = BAD[name]
+    changes = {k: tmp_path / v if k == "mesh" else v for k, v in changes.items()}
+    asked = PaintMesh(
+        **{
+            **dict(mesh=box, out=tmp_path / "run", object="house", edit="roof", style="red"),
+            **changes,
+        }
+    )
+    with pytest.raises(InputError, match=sentence):
+        list(paint_mesh(asked))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "level", "sentence"), [((64, 32), 255, "64x64"), ((64, 64), 0, "allows nothing")]
+)
+def test_masks_that_do_not_fit_are_refused(box, tmp_path, shape, level, sentence):
+    save_png(tmp_path / "mask.png", torch.full(shape, level, dtype=torch.uint8))
+    with pytest.raises(InputError, match=sentence):
+        list(paint_mesh(job(box, tmp_path / "run", mask=tmp_path / "mask.png")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_line_prints_metrics_last(box, tmp_path, capsys, monkeypatch):
+    line = f"mesh {box} --object house --edit roof --style red --steps 1 --resolution 32"
+    monkeypatch.setattr("sys.argv", [*line.split(), "--out", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as end:
+        mesh.main()
+    assert end.value.code == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["steps"] == 1
+
+
+def test_the_command_line_exits_2_on_bad_input(box, tmp_path, capsys, monkeypatch):
+    line = f"mesh {box} --object zeppelin --edit roof --style red --out {tmp_path / 'run'}"
+    monkeypatch.setattr("sys.argv", line.split())
+    with pytest.raises(SystemExit) as end:
+        mesh.main()
+    assert end.value.code == 2
+    assert "zeppelin" in capsys.readouterr().err

@@ -1,0 +1,175 @@
+"""The painting run on a sphere, with teachers whose answers are known."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+import trimesh
+
+from pipelines.composites import GRAY, YELLOW, Query, Words, colours, prompts
+from pipelines.painted import bake_layers, random_points
+from pipelines.painting import PAPER, Fields, Mask, Painting, Task, method_at, paint
+from pipelines.render import Surface
+from sds import csd
+from sds.schedules import at, ddpm
+
+SCHEDULE = ddpm(torch.linspace(0.9999, 0.005, 1000))
+FAST = Painting(guidance_1=1.0, guidance_2=1.0, rate=0.05, views=2)
+
+
+@dataclass(frozen=True)
+class Wants:
+    """Believes that every picture is one colour (N, 3), given as its condition in [-1, 1]."""
+
+    schedule = SCHEDULE
+    low_schedule = SCHEDULE
+
+    def eps(self, x_t, t, cond, low_s=None, s=None):
+        alpha, sigma = (at(v, t, 4) for v in (SCHEDULE.alpha, SCHEDULE.sigma))
+        return (x_t - alpha * cond[:, 0, :, None, None]) / sigma
+
+
+def sphere(atlases=1):
+    mesh = trimesh.creation.icosphere(subdivisions=2)
+    faces = torch.from_numpy(mesh.faces).long()
+    vertices = torch.from_numpy(mesh.vertices).float()
+    count = len(faces)
+    side = int(count**0.5) + 1
+    cell = torch.stack([torch.arange(count) % side, torch.arange(count) // side], dim=1)
+    corner = torch.tensor([[0.1, 0.1], [0.9, 0.1], [0.1, 0.9]])
+    return Surface(
+        vertices=vertices,
+        faces=faces,
+        normals=vertices[faces],
+        uv=(cell[:, None] + corner) / side,
+        atlas=(torch.arange(count) % atlases).sort().values,
+    )
+
+
+def task(wanted, mask=None, atlases=1):
+    rows = torch.tensor(wanted).view(-1, 1, 3) * 2 - 1
+    cascade = csd.Cascade(Wants(), Wants(), 8, 16)
+    return Task(sphere(atlases), cascade, csd.Prompts(rows, torch.zeros(1, 1, 3)), mask)
+
+
+def fields(everywhere=False, how=FAST, atlases=1):
+    return Fields(how, atlases, everywhere, torch.Generator().manual_seed(0))
+
+
+def run(what, painted, steps, how=FAST):
+    return list(paint(what, how, painted, steps, seed=3))
+
+
+def test_composites_are_the_papers():
+    p = torch.tensor([[0.0], [0.25], [1.0]])
+    query = Query(p, torch.full((3, 3), 0.3), torch.full((3, 3), 0.9))
+    localization, style, background = colours(query)
+    yellow = torch.tensor(YELLOW)
+    torch.testing.assert_close(localization, p * yellow + (1 - p) * GRAY)
+    torch.testing.assert_close(style, (p * 0.3 + (1 - p) * GRAY).expand(3, 3))
+    torch.testing.assert_close(background, p * yellow + (1 - p) * 0.9)
+    assert len(colours(replace(query, background=None))) == 2
+    assert colours(Query(None, query.style, None)) == [query.style]
+
+
+def test_prompts_are_the_papers():
+    assert prompts(Words("mushroom", "cap", "orange dotted"), background=True) == [
+        "a 3d render of a gray mushroom with a yellow cap",
+        "a 3d render of a gray mushroom with an orange dotted cap",
+        "a 3d render of a mushroom with a yellow cap",
+    ]
+    assert prompts(Words("table", "legs", "red", plural=True), background=False) == [
+        "a 3d render of a gray table with yellow legs",
+        "a 3d render of a gray table with red legs",
+    ]
+    assert prompts(Words("table", None, "orange"), background=True) == [
+        "a 3d render of an orange table"
+    ]
+
+
+def test_a_teacher_that_wants_one_colour_gets_it():
+    """Both stages pull the render, light and all, to what they believe in."""
+    wanted = (0.2, 0.5, 0.1)
+    what, painted = task([wanted]), fields(everywhere=True)
+    run(what, painted, 60)
+    points = random_points(what.surface, 500, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        colour = what.asked(painted, points).style.mean(0)
+    # The light is between a half and one, so colours come out lighter, in the wanted proportion.
+    assert (colour / colour.sum() - torch.tensor(wanted) / sum(wanted)).abs().max() < 0.06
+
+
+def test_the_region_follows_the_localization_composite():
+    for wanted, inside in ((YELLOW, True), ((GRAY,) * 3, False)):
+        what, painted = task([wanted, (0.3, 0.3, 0.3), (0.5, 0.5, 0.5)]), fields()
+        run(what, painted, 40)
+        points = random_points(what.surface, 500, torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            p = what.asked(painted, points).region
+        assert (p.mean() > 0.6) == inside
+
+
+def test_the_same_seed_repeats_a_run_and_another_does_not():
+    def end(seed):
+        painted = fields()
+        list(paint(task([YELLOW] * 3), FAST, painted, 4, seed))
+        return torch.cat([p.detach().flatten() for p in painted.parameters()])
+
+    assert end(1).equal(end(1))
+    assert not end(1).equal(end(2))
+
+
+def test_stage_two_enters_at_its_share_of_the_run():
+    how = Painting(detail=0.8, detail_from=0.5)
+    weights = [method_at(how, k, 100).lambda_2 for k in range(100)]
+    assert all(weight == (0.0, 0.0) for weight in weights[:50])
+    assert all(a[1] < b[1] for a, b in zip(weights[49:], weights[50:], strict=False))
+    assert weights[-1][1] == pytest.approx(0.8)
+    phases = replace(how, cascade="phases")
+    assert method_at(phases, 0, 100).lambda_1 == 1.0
+    assert method_at(phases, 99, 100).lambda_1 == 0.0
+    assert method_at(phases, 99, 100).noise_levels == (500, 500)
+
+
+def test_the_paper_preset_is_the_papers():
+    method = method_at(PAPER, 4999, 5000)
+    assert method.stage_1.guidance == method.stage_2.guidance == 21.0
+    assert method.stage_1.times == method.stage_1.times_end == (20, 980)
+    assert method.lambda_2[1] == pytest.approx(0.8)
+    assert (PAPER.field, PAPER.rate, PAPER.views) == ("fourier", 1e-4, 4)
+
+
+@pytest.mark.parametrize("cascade", ["joint", "phases"])
+@pytest.mark.parametrize("field", ["hash", "fourier", "texture"])
+def test_every_field_and_cascade_runs_and_moves(cascade, field):
+    how = replace(FAST, cascade=cascade, field=field)
+    painted = fields(how=how, atlases=2)
+    before = [p.detach().clone() for p in painted.parameters()]
+    steps = run(task([YELLOW, (1.0, 0.0, 0.0), YELLOW], atlases=2), painted, 4, how)
+    assert len(steps) == 4 and all(step.value > 0 for step in steps)
+    moved = [not a.equal(b) for a, b in zip(before, painted.parameters(), strict=True)]
+    assert all(moved)
+
+
+def test_outside_a_mask_the_base_stays_to_the_last_bit():
+    allowed = torch.zeros(1, 32, 32)
+    allowed[:, :16] = 1
+    what = task([YELLOW, (1.0, 0.0, 0.0), YELLOW], Mask((allowed,), replaces=False))
+    painted = fields()
+    run(what, painted, 6)
+    base = torch.randint(256, (32, 32, 3), generator=torch.Generator().manual_seed(0)).byte()
+    (layer,) = bake_layers(what, painted, [base])
+    assert layer.texture(0.3)[20:].equal(base[20:])
+    assert layer.localization[:14].float().mean() > 0
+
+
+def test_a_mask_that_replaces_is_the_region():
+    allowed = torch.zeros(1, 32, 32)
+    allowed[:, :16] = 1
+    what = task([YELLOW] * 3, Mask((allowed,), replaces=True))
+    points = random_points(what.surface, 400, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        region = what.asked(fields(), points).region
+    assert region.equal(what.bound(points))
+    top = points.uv[:, 1] > 0.55
+    torch.testing.assert_close(region[top], torch.ones_like(region[top]))
