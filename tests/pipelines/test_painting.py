@@ -1,6 +1,7 @@
 """The painting run on a sphere, with teachers whose answers are known."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -123,7 +124,7 @@ def test_stage_two_enters_at_its_share_of_the_run():
     how = Painting(detail=0.8, detail_from=0.5)
     weights = [method_at(how, k, 100).lambda_2 for k in range(100)]
     assert all(weight == (0.0, 0.0) for weight in weights[:50])
-    assert all(a[1] < b[1] for a, b in zip(weights[49:], weights[50:], strict=False))
+    assert all(a < b for (_, a), (_, b) in pairwise(weights[49:]))
     assert weights[-1][1] == pytest.approx(0.8)
     phases = replace(how, cascade="phases")
     assert method_at(phases, 0, 100).lambda_1 == 1.0
