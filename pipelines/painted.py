@@ -71,8 +71,8 @@ def write_turntable(
     around = orbit(TURNTABLE_FRAMES, 20.0)
     frames = torch.cat(
         [
-            render_textured(surface, textures, Cameras(few, around.fov), TURNTABLE_SIDE)
-            for few in around.position.split(8)
+            render_textured(surface, textures, Cameras(position, around.fov), TURNTABLE_SIDE)
+            for position in around.position.split(8)
         ]
     )
     write_clip(path, frames, clip_from_frames(frames, 24), settings)
@@ -97,9 +97,9 @@ def _bake(task: Task, painted: Fields, atlas: int, base: Tensor) -> Layers:
         return Layers(base, base, torch.zeros(size, dtype=torch.uint8))
     regions, styles = [], []
     for start in range(0, len(index), CHUNK):
-        few = _few(points, slice(start, start + CHUNK))
-        query = task.asked(painted, few)
-        region = task.bound(few) if query.region is None else query.region
+        part = few(points, slice(start, start + CHUNK))
+        query = task.asked(painted, part)
+        region = task.bound(part) if query.region is None else query.region
         regions.append(region)
         styles.append(query.style)
     values = torch.cat([torch.cat(styles), torch.cat(regions)], dim=1)
@@ -107,7 +107,8 @@ def _bake(task: Task, painted: Fields, atlas: int, base: Tensor) -> Layers:
     return Layers(base, image[..., :3].contiguous(), image[..., 3].contiguous())
 
 
-def _few(points: Points, part: slice) -> Points:
+def few(points: Points, part: slice) -> Points:
+    """Some of the points."""
     return Points(points.position[part], points.normal[part], points.uv[part], points.atlas[part])
 
 

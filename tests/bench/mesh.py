@@ -1,0 +1,151 @@
+"""How fast a step of the mesh job is, beside a literal transcription of 3D Paintbrush's.
+
+    python -m tests.bench.mesh [--json FILE]
+
+All loops ask the same built-in cascade about the same mesh, in turns, in one process; the ratio of
+their medians is the result. The literal step (section 4 of 2311.09571 and its released code): every
+texel through three Fourier networks, textures looked up at every pixel of 1024 x 1024 renders, each
+composite's teacher calls on their own, fp32. Its texels go through the networks in checkpointed
+pieces, because at once they do not fit into 24 GB; the texture's side is a setting for that reason.
+Needs a quiet machine; nothing here is asserted.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import torch
+import tyro
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from miniature.meshes import sample_mesh, surface
+from pipelines import allocator
+from pipelines.bake import texels
+from pipelines.catalog import compute_dtype, mesh_teacher
+from pipelines.composites import Query, Words, colours, prompts
+from pipelines.painted import CHUNK, few
+from pipelines.painting import PAPER, Fields, Painting, Task, look, paint, sample_atlases
+from pipelines.render import sphere_views
+from sds import csd
+from sds.optimize import step_generator
+from sds.priors import deepfloyd
+
+WORDS = Words("robot", "head", "red dotted")
+RENDER = 1024
+CAPACITY = 10**6
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure the mesh job on this machine."""
+
+    json: Path | None = None
+    """Where to write the numbers."""
+    rounds: int = 5
+    """Steps timed of each loop."""
+    texture: int = 512
+    """Side of the literal loop's texture; the released code has 1024."""
+
+
+def task(dtype: torch.dtype) -> Task:
+    chosen = mesh_teacher("miniature")
+    small, large = deepfloyd.load_stage_1(chosen.stage_1), deepfloyd.load_stage_2(chosen.stage_2)
+    cascade = csd.Cascade(
+        deepfloyd.stage_1_prior(small, dtype=dtype),
+        deepfloyd.stage_2_prior(large, dtype=dtype),
+        chosen.size_1,
+        chosen.size_2,
+    )
+    embedded = deepfloyd.embed(small, [*prompts(WORDS, background=True), ""])
+    mesh = surface(sample_mesh("tune", 1, "robot"))
+    return Task(mesh, cascade, csd.Prompts(embedded[:-1], embedded[-1:]), mask=None)
+
+
+def literal(what: Task, side: int) -> Callable[[], None]:
+    """One step as released: all texels, full-size renders, a teacher call for each composite."""
+    fields = Fields(PAPER, 1, False, torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(fields.parameters(), lr=PAPER.rate)
+    method = csd.Method(lambda_2=(0.8, 0.8), stage_1=csd.PAPER.stage_1, stage_2=csd.PAPER.stage_2)
+
+    def ask(start: int) -> Tensor:
+        query = fields(few(points, slice(start, start + CHUNK)))
+        return torch.cat([query.region, query.style, query.background], dim=1)
+
+    def step() -> None:
+        nonlocal points
+        points, index = texels(what.surface, 0, (side, side))
+        pieces = range(0, len(index), CHUNK)
+        values = torch.cat([checkpoint(ask, k, use_reentrant=False) for k in pieces])
+        texture = values.new_zeros(side * side, 7).index_copy(0, index, values)
+        texture = texture.view(side, side, 7).permute(2, 0, 1)
+        generator = step_generator(0, 0)
+        view = look(
+            what.surface, sphere_views(PAPER.views, generator), RENDER, torch.rand(PAPER.views, 3)
+        )
+        seen = sample_atlases([texture], view.points)
+        total = seen.new_zeros(())
+        for k, colour in enumerate(colours(Query(seen[:, :1], seen[:, 1:4], seen[:, 4:]))):
+            rows = what.prompts.rows[k : k + 1].expand(PAPER.views, -1, -1)
+            asked = replace(what.prompts, rows=rows)
+            picture = view.picture(colour)
+            judged = csd.distill_cascade(what.cascade, method, asked, picture, 0, 1, generator)
+            total = total + judged.loss
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+
+    points = None
+    return step
+
+
+def ours(what: Task, how: Painting) -> Callable[[], None]:
+    """A step of the product with both stages."""
+    fields = Fields(how, 1, False, torch.Generator().manual_seed(0))
+    steps = paint(what, replace(how, detail_from=0.0), fields, CAPACITY, 0)
+    return lambda: next(steps) and None
+
+
+def stage_1_alone(what: Task, how: Painting) -> Callable[[], None]:
+    """A step of the product before stage II enters."""
+    fields = Fields(how, 1, False, torch.Generator().manual_seed(0))
+    steps = paint(what, replace(how, detail=0.0), fields, CAPACITY, 0)
+    return lambda: next(steps) and None
+
+
+def alternate(loops: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Median seconds of each loop's step, taken in turns, after one step of warming up."""
+    for loop in loops.values():
+        loop()
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(rounds):
+        for name, loop in loops.items():
+            began = time.perf_counter()
+            loop()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+def main() -> None:
+    bench = tyro.cli(Bench, description=__doc__)
+    allocator.configure()
+    exact, fast = task(torch.float32), task(compute_dtype(torch.device("cpu")))
+    loops = {
+        f"literal step, {bench.texture} texels a side, fp32": literal(exact, bench.texture),
+        "ours at the paper's settings": ours(fast, PAPER),
+        "ours by default, both stages": ours(fast, Painting()),
+        "ours by default, stage I alone": stage_1_alone(fast, Painting()),
+    }
+    found = alternate(loops, bench.rounds)
+    slowest = next(iter(found.values()))
+    for name, seconds in found.items():
+        print(f"{name}: {seconds:.3f} s, {slowest / seconds:.2f} times faster")
+    if bench.json is not None:
+        bench.json.write_text(json.dumps({"seconds_per_step": found}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
