@@ -1,7 +1,7 @@
 """The studio: `python app.py` opens the page.
 
-Assembles the tabs and launches. The teacher loads behind the page, so that the page comes first and
-the first edit does not wait. Runs are kept in ./runs, or in the folder that SCOREBRUSH_RUNS names.
+Assembles the tabs and launches. The teachers load behind the page, so that the page comes first and
+the first run does not wait. Runs are kept in ./runs, or in the folder that SCOREBRUSH_RUNS names.
 """
 
 import os
@@ -12,14 +12,16 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr
 
 from pipelines import worker
-from pipelines.catalog import load_video_teacher
+from pipelines.catalog import load_mesh_teacher, load_video_teacher
+from pipelines.mesh import PaintMesh
 from pipelines.video import EditVideo
 from ui.folders import base_folder
+from ui.mesh import mesh_tab
 from ui.theme import CSS, theme
 from ui.video import EXAMPLES, video_tab
 
 HOUR = 3600
-INTRODUCTION = "# Scorebrush\nEdit a clip by saying what it shows and what it should show."
+INTRODUCTION = "# Scorebrush\nEdit a clip, or paint a part of a mesh, by saying what you want."
 
 
 def page() -> gr.Blocks:
@@ -29,6 +31,8 @@ def page() -> gr.Blocks:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
         with gr.Tab("Video"):
             video_tab()
+        with gr.Tab("Paint a mesh", elem_id="mesh-tab"):
+            mesh_tab()
     return blocks.queue(default_concurrency_limit=1)
 
 
@@ -44,6 +48,7 @@ def main() -> None:
         prevent_thread_lock=True,
     )
     worker.prepare(lambda: load_video_teacher(EditVideo.teacher))
+    worker.prepare(lambda: load_mesh_teacher(PaintMesh.teacher))
     blocks.block_thread()
 
 

@@ -1,16 +1,14 @@
-"""Measure video edits against answers that are known exactly.
+"""Measure video edits and painted meshes against answers that are known exactly.
 
     python -m miniature.evaluate video --json results.json [--sheet sheet.png] [--quick]
+    python -m miniature.evaluate mesh --json results.json [--sheet sheet.png] [--quick]
 
-Held-out scenes of the small world, each with one attribute to be changed, are edited by every
-method and compared with the same scene drawn with that change. This module knows nothing about how
-a method works (`miniature.baselines`) or how a score is computed (`miniature.metrics`).
+For meshes see `miniature.mesh_evaluate`. For videos, held-out scenes of the small world, each with
+one attribute to be changed, are edited by every method and compared with the same scene drawn with
+that change. This module knows nothing about how a method works (`miniature.baselines`) or how a
+score is computed (`miniature.metrics`).
 """
 
-import math
-import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +23,9 @@ from torch import Tensor
 from miniature.baselines import EditFunction, Task, methods
 from miniature.draw import Drawn, draw
 from miniature.edits import Edit, edits
+from miniature.measuring import check_sheet, commit, finite, machine, pick
+from miniature.mesh_evaluate import Mesh, measure_mesh
+from miniature.mesh_report import mesh_table
 from miniature.metrics import (
     background_regions,
     object_regions,
@@ -129,37 +130,7 @@ def score(
 def choose(functions: Mapping[str, EditFunction], job: Video) -> dict[str, EditFunction]:
     """The methods a job asks for. Raises InputError for a name there is not."""
     names = job.only or (QUICK_METHODS if job.quick else tuple(functions))
-    unknown = [name for name in names if name not in functions]
-    if unknown:
-        raise InputError(
-            f"There is no method called {', '.join(unknown)}. Choose from: {', '.join(functions)}."
-        )
-    return {name: functions[name] for name in names}
-
-
-def machine() -> dict[str, Any]:
-    """What the seconds were measured on."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
-
-
-def commit() -> str | None:
-    """The commit measured, with "-dirty" where tracked files differ; None outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+    return pick(functions, names)
 
 
 def settings(job: Video, method: Method) -> dict[str, Any]:
@@ -176,15 +147,7 @@ def settings(job: Video, method: Method) -> dict[str, Any]:
 
 def scores(rows: Sequence[Row]) -> dict[str, Any]:
     """Rows and their means as JSON, where an infinite PSNR is null."""
-    return {"rows": [_finite(asdict(row)) for row in rows], "summary": _finite(summary(rows))}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, float):
-        return round(value, 4) if math.isfinite(value) else None
-    return value
+    return {"rows": [finite(asdict(row)) for row in rows], "summary": finite(summary(rows))}
 
 
 def measure(job: Video) -> list[Result]:
@@ -192,8 +155,7 @@ def measure(job: Video) -> list[Result]:
 
     Raises InputError for an unknown method or a sheet that is not a PNG, before anything is run.
     """
-    if job.sheet is not None and job.sheet.suffix.lower() != ".png":
-        raise InputError(f"The sheet is a PNG: give {job.sheet.with_suffix('.png').name}.")
+    check_sheet(job.sheet)
     loaded, method = load_video_teacher("miniature"), Method()
     functions = choose(methods(loaded, method, STEPS[job.preset]), job)
     wanted = edits(job.split, job.quick)
@@ -216,14 +178,17 @@ def measure(job: Video) -> list[Result]:
 
 def main() -> None:
     job = tyro.extras.subcommand_cli_from_dict(
-        {"video": Video}, prog="python -m miniature.evaluate", description=__doc__
+        {"video": Video, "mesh": Mesh}, prog="python -m miniature.evaluate", description=__doc__
     )
     try:
-        results = measure(job)
+        if isinstance(job, Mesh):
+            found = mesh_table([result.row for result in measure_mesh(job)])
+        else:
+            found = table([result.row for result in measure(job)])
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    print(table([result.row for result in results]))
+    print(found)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Draw the clips the studio offers as examples, and write down what to say about them.
+"""Make the clips and meshes the studio offers as examples, and write down what to say about them.
 
     python -m miniature.examples
 
-Scenes of the tune split, which no teacher was trained on. Each changes one attribute, so that
-`miniature.draw` could also draw the right answer. This module knows nothing about edits or pages.
+Scenes and meshes of the tune split, which no teacher was trained on. Each clip's edit changes one
+attribute, so that `miniature.draw` could also draw the right answer. This module knows nothing
+about edits or pages.
 """
 
 import json
@@ -13,12 +14,19 @@ from pathlib import Path
 import torch
 
 from miniature.draw import draw
+from miniature.meshes import sample_mesh, write_obj
 from miniature.scenes import Scene, caption, sample_scene
 from pipelines.media import clip_from_frames, to_uint8, write_clip
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "examples"
 RATE = 8
 """Frames per second."""
+MESHES = {
+    "mushroom": {"object": "mushroom", "edit": "cap", "style": "red dotted", "plural": False},
+    "snowman": {"object": "snowman", "edit": "hat", "style": "blue striped", "plural": False},
+    "rocket": {"object": "rocket", "edit": "fins", "style": "yellow", "plural": True},
+}
+"""By family: what to say about its mesh."""
 
 
 def scenes() -> dict[str, tuple[Scene, Scene]]:
@@ -52,7 +60,15 @@ def main() -> None:
         write_clip(FOLDER / f"{name}.mp4", frames, clip_from_frames(frames, RATE))
         clip = {"clip": f"{name}.mp4", "source": caption(before), "target": caption(after)}
         said.append(clip)
-    (FOLDER / "examples.json").write_text(json.dumps(said, indent=2) + "\n")
+    _say("examples.json", said)
+    for family in MESHES:
+        write_obj(FOLDER / f"{family}.obj", sample_mesh("tune", 0, family))
+    meshes = [{"mesh": f"{family}.obj", **words} for family, words in MESHES.items()]
+    _say("meshes.json", meshes)
+
+
+def _say(name: str, said: list[dict[str, str | bool]]) -> None:
+    (FOLDER / name).write_text(json.dumps(said, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -51,6 +52,16 @@ class Result:
     """Middle frame of the source, of the true answer and of the result: uint8 (H, W, 3)."""
 
 
+class Pictured(Protocol):
+    """What a sheet needs of a result: `edit.prompts`, `row.method`, and three pictures."""
+
+    edit: Any
+    """What was asked; hashable, and the same for all its results."""
+    row: Any
+    pictures: tuple[Tensor, Tensor, Tensor]
+    """Of the source, of the true answer and of the result: uint8 (H, H, 3)."""
+
+
 SCORES = (
     "psnr_inside",
     "gain",
@@ -92,13 +103,13 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def sheet(results: Sequence[Result], gap: int = 4, head: int = 30) -> Tensor:
+def sheet(results: Sequence[Pictured], gap: int = 4, head: int = 30) -> Tensor:
     """One row an edit: source, true answer and every method. -> uint8 (H, W, 3).
 
     gap: white pixels between pictures; head: pixels for the names on top, and half of them for the
     prompts above each row.
     """
-    grouped: dict[Edit, list[Result]] = {}
+    grouped: dict[Any, list[Pictured]] = {}
     for result in results:
         grouped.setdefault(result.edit, []).append(result)
     methods = list(dict.fromkeys(result.row.method for result in results))

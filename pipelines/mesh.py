@@ -38,7 +38,7 @@ from sds.csd import Prompts
 from sds.optimize import NonFinite
 
 Preset = Literal["quick", "standard", "fine", "paper"]
-STEPS: dict[Preset, int] = {"quick": 100, "standard": 300, "fine": 1000, "paper": 5000}
+STEPS: dict[Preset, int] = {"quick": 60, "standard": 300, "fine": 1000, "paper": 5000}
 PREVIEW_EVERY = 1.5
 """Seconds between previews."""
 PREVIEW_SIDE = 192

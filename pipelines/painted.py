@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines import geometry
@@ -46,16 +48,34 @@ def write_painted(
     surface's area, and `changed_outside_share` of the texels that no region covers.
     """
     textures = [layer.texture(threshold) for layer in layers]
-    touched = [
+    touched = touched_textures(layers, textures)
+    save_layers(folder, layers)
+    geometry.write_obj(folder / "painted.obj", model, touched)
+    write_textures(folder, textures)
+    geometry.write_glb(folder / "painted.glb", model, touched, settings)
+    write_turntable(folder / "turntable.mp4", surface, textures, settings)
+    return shares(surface, layers, threshold)
+
+
+def touched_textures(
+    layers: tuple[Layers, ...], textures: list[Tensor]
+) -> list[NDArray[np.uint8] | None]:
+    """For each part its texture, or None where its localization is 0 everywhere."""
+    return [
         texture.numpy() if layer.localization.any() else None
         for layer, texture in zip(layers, textures, strict=True)
     ]
-    save_layers(folder, layers)
+
+
+def write_textures(folder: Path, textures: list[Tensor]) -> None:
+    """Write every texture uint8 (h, w, 3) as a PNG of its own."""
     for k, texture in enumerate(textures):
         save_png(folder / file_name("texture", k, len(textures)), texture)
-    geometry.write_obj(folder / "painted.obj", model, touched)
-    geometry.write_glb(folder / "painted.glb", model, touched, settings)
-    write_turntable(folder / "turntable.mp4", surface, textures, settings)
+
+
+def shares(surface: Surface, layers: tuple[Layers, ...], threshold: float) -> dict[str, float]:
+    """`painted_share` of the surface's area, `changed_outside_share` of the texels outside."""
+    textures = [layer.texture(threshold) for layer in layers]
     weights = [layer.weight(threshold) for layer in layers]
     return {
         "painted_share": round(_share(surface, weights), 4),

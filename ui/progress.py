@@ -12,7 +12,13 @@ def progress_line(elem_id: str) -> gr.HTML:
     """The empty line, to be placed on the page."""
     template = (PAGE / "progress.html").read_text()
     return gr.HTML(
-        "", label="Progress", html_template=template, elem_id=elem_id, done=0.0, kind="idle"
+        "",
+        label="Progress",
+        html_template=template,
+        elem_id=elem_id,
+        elem_classes="status",
+        done=0.0,
+        kind="idle",
     )
 
 

@@ -13,7 +13,8 @@ from gradio.components import Component
 from pipelines.catalog import ASSETS, video_teacher
 from pipelines.video import STEPS, EditVideo
 from ui.progress import progress_line
-from ui.video_run import Shown, edit, stop
+from ui.running import stop
+from ui.video_run import Shown, edit
 from ui.video_settings import more_settings
 
 EXAMPLES = ASSETS / "examples"
@@ -27,7 +28,7 @@ def video_tab() -> None:
     with gr.Row():
         with gr.Column(min_width=320):
             inputs, buttons = _form()
-        with gr.Column(min_width=320, elem_id="outcome"):
+        with gr.Column(min_width=320, elem_id="outcome", elem_classes="outcome"):
             outputs = _outcome()
     _wire(inputs, buttons | outputs | {"run": gr.State(None)})
 
@@ -58,14 +59,14 @@ def _form() -> tuple[dict[str, Component], dict[str, Component]]:
             min_width=180,
         )
     with gr.Row():
-        edit_button = gr.Button("Edit", variant="primary", elem_id="edit", scale=2, min_width=140)
+        start_button = gr.Button("Edit", variant="primary", elem_id="edit", scale=2, min_width=140)
         stop_button = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
     more = more_settings()
     if teacher.words is not None:
         with gr.Accordion("Words the teacher knows", open=False):
             gr.Markdown(f"{teacher.about}\n\n{', '.join(teacher.words)}", elem_classes="words")
     named = {"clip": clip, "source": source, "target": target}
-    buttons = {"edit_button": edit_button, "stop_button": stop_button}
+    buttons = {"start_button": start_button, "stop_button": stop_button}
     return named | {"preset": preset, "strength": strength} | more, buttons
 
 
@@ -128,8 +129,8 @@ def _outcome() -> dict[str, Component]:
 
 
 def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
-    edit_button, stop_button = outputs["edit_button"], outputs["stop_button"]
-    edit_button.click(
+    start_button, stop_button = outputs["start_button"], outputs["stop_button"]
+    start_button.click(
         edit,
         [inputs[name] for name in signature(edit).parameters],
         [outputs[f.name] for f in fields(Shown)],
@@ -138,7 +139,7 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         show_progress_on=outputs["status"],
         concurrency_limit=1,
     )
-    edit_button.click(None, js=_SCROLL, api_visibility="private")
+    start_button.click(None, js=_SCROLL, api_visibility="private")
     stop_button.click(
         stop,
         outputs["run"],

@@ -1,43 +1,35 @@
-"""What the video tab's buttons do: an edit as a stream of page states, and its stop.
+"""What the video tab's buttons do: an edit as a stream of page states.
 
 The job's events become `Shown`s, one field for each output on the page. Knows nothing about layout.
 """
 
-import html
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
 
-from pipelines import runs, worker
-from pipelines.errors import InputError, RunFailed
+from pipelines import worker
+from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Note, Preview, Step
 from pipelines.media import contact_sheet
 from pipelines.video import EditVideo, Method, Preset, edit_video
 from ui.folders import new_folder
 from ui.progress import duration, progress
+from ui.running import Change, given, ready, values_of
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """A change of the page; what is not given stays as it is."""
+class Shown(Change):
+    """A change of the video tab."""
 
-    status: Any = field(default_factory=gr.skip)
     preview: Any = field(default_factory=gr.skip)
     result: Any = field(default_factory=gr.skip)
     result_file: Any = field(default_factory=gr.skip)
     settings_file: Any = field(default_factory=gr.skip)
     metrics: Any = field(default_factory=gr.skip)
-    run: Any = field(default_factory=gr.skip)
-    edit_button: Any = field(default_factory=gr.skip)
-    stop_button: Any = field(default_factory=gr.skip)
-
-    def values(self) -> tuple[Any, ...]:
-        """In the order of the fields."""
-        return tuple(getattr(self, f.name) for f in fields(self))
 
 
 def edit(
@@ -65,22 +57,23 @@ def edit(
     anchor: float,
 ) -> Iterator[tuple[Any, ...]]:
     """Edit a clip; yields the values of a `Shown` for each of the job's events."""
-    try:
-        job = EditVideo(
-            clip=Path(_given(clip, "There is no clip. Upload one or pick an example.")),
+
+    def job() -> EditVideo:
+        return EditVideo(
+            clip=Path(given(clip, "There is no clip. Upload one or pick an example.")),
             source=source,
             target=target,
             out=new_folder(),
             preset=preset,
             steps=steps,
-            seed=_given(seed, "The seed is empty. Give a whole number, such as 0."),
+            seed=given(seed, "The seed is empty. Give a whole number, such as 0."),
             strength=strength,
             high=int(high),
             low=int(low),
             mask=None if mask is None else Path(mask),
-            mask_frame=_given(mask_frame, "The mask's frame is empty. Give 0 for the first."),
-            mask_grow=_given(mask_grow, "How far to grow the mask is empty. Give 0 for none."),
-            mask_feather=_given(mask_feather, "The mask's feather is empty. Give 0 for none."),
+            mask_frame=given(mask_frame, "The mask's frame is empty. Give 0 for the first."),
+            mask_grow=given(mask_grow, "How far to grow the mask is empty. Give 0 for none."),
+            mask_feather=given(mask_feather, "The mask's feather is empty. Give 0 for none."),
             method=Method(
                 guidance_source=guidance_source,
                 guidance_target=guidance_target,
@@ -93,33 +86,8 @@ def edit(
                 anchor=anchor,
             ),
         )
-        with closing(_shown(job)) as states:
-            for shown in states:
-                yield shown.values()
-    except Exception as error:
-        known = isinstance(error, InputError | RunFailed)
-        text = str(error) if known else "This is a defect of the program. Its log says more."
-        # Whatever happened, the page is ready for the next edit.
-        yield Shown(
-            status=progress(text, 0, failed=True),
-            edit_button=gr.Button(interactive=True),
-            stop_button=gr.Button(interactive=False),
-        ).values()
-        if not known:
-            raise
-        raise gr.Error(html.escape(text, quote=False), print_exception=False) from error
 
-
-def stop(run: str) -> dict[str, Any]:
-    """Ask the run in the folder `run` to stop and keep what there is."""
-    runs.ask_to_stop(Path(run))
-    return gr.Button(interactive=False)
-
-
-def _given(value: Any, otherwise: str) -> Any:
-    if value is None:
-        raise InputError(otherwise)
-    return value
+    yield from values_of(lambda: _shown(job()), Shown)
 
 
 def _shown(job: EditVideo) -> Iterator[Shown]:
@@ -130,7 +98,7 @@ def _shown(job: EditVideo) -> Iterator[Shown]:
         result_file=gr.DownloadButton(visible=False),
         settings_file=gr.DownloadButton(visible=False),
         metrics="",
-        edit_button=gr.Button(interactive=False),
+        start_button=gr.Button(interactive=False),
     )
     notes = []
     try:
@@ -194,6 +162,5 @@ def _result(folder: Path, status: Any = None, metrics: str = "") -> Shown:
         result_file=gr.DownloadButton(value=result, visible=True),
         settings_file=gr.DownloadButton(value=settings, visible=True),
         metrics=metrics,
-        edit_button=gr.Button(interactive=True),
-        stop_button=gr.Button(interactive=False),
+        **ready(),
     )

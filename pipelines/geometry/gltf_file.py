@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.geometry.files import Files
+from pipelines.geometry.files import MAX_BYTES, Files
 
 JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
 DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
+MAX_ROWS = 20_000_000
+"""Entries of an accessor. A few bytes can declare any number of them."""
 COMPRESSED = {
     "KHR_draco_mesh_compression",
     "EXT_meshopt_compression",
@@ -62,6 +64,10 @@ def parse(content: bytes, files: Files, notes: list[str]) -> Document:
             f"The mesh is compressed with {sorted(packed)[0]}. Export it without compression."
         )
     buffers = [_buffer(buffer, binary, files) for buffer in tree.get("buffers", [])]
+    if sum(view["byteLength"] for view in tree.get("bufferViews", [])) > 2 * MAX_BYTES:
+        raise InputError(
+            f"The mesh unpacks to more than {2 * MAX_BYTES >> 20} MB. Simplify it first."
+        )
     views = [_view(view, buffers) for view in tree.get("bufferViews", [])]
     document = Document(tree, views)
     for image in tree.get("images", []):
@@ -94,6 +100,10 @@ def array(document: Document, accessor: int) -> NDArray:
     """An accessor's values as they are stored, (count, width)."""
     about = document.tree["accessors"][accessor]
     width = WIDTHS[about["type"]]
+    if about["count"] > MAX_ROWS:
+        raise InputError(
+            f"The mesh has lists of more than {MAX_ROWS:,} entries. Simplify it first."
+        )
     values = _strided(document, about, about["count"], about["componentType"], width)
     if "sparse" in about:
         sparse = about["sparse"]
@@ -133,9 +143,10 @@ def add_array(document: Document, values: NDArray, normalized: bool = False) -> 
         "componentType": component,
         "count": len(values),
         "type": TYPES[values.shape[1]],
-        "min": values.min(axis=0).tolist(),
-        "max": values.max(axis=0).tolist(),
     }
+    if np.isfinite(values).all():
+        # Positions must have them, and a file may hold a NaN where no face looks.
+        accessor |= {"min": values.min(axis=0).tolist(), "max": values.max(axis=0).tolist()}
     document.listed("accessors").append(accessor | ({"normalized": True} if normalized else {}))
     return len(document.tree["accessors"]) - 1
 

@@ -19,7 +19,6 @@ from pipelines.geometry.gltf_file import Document, Tree, add_array, add_view, ar
 from pipelines.geometry.gltf_read import (
     TRANSFORM,
     TRIANGLES,
-    WEBP,
     Gltf,
     Place,
     base_slot,
@@ -213,9 +212,8 @@ def _replace_texture(document: Document, number: int | None, content: bytes) -> 
         keep = {key: texture[key] for key in ("sampler",) if key in texture}
         return _add_texture(document, content, keep)
     texture["source"] = image
-    texture.get("extensions", {}).pop(WEBP, None)
-    if not texture.get("extensions", True):
-        texture.pop("extensions")
+    # All extensions of textures name the same picture in another format.
+    texture.pop("extensions", None)
     about = document.tree["images"][image]
     view = about["bufferView"]
     if sum(other.get("bufferView") == view for other in document.tree["images"]) > 1:

@@ -1,37 +1,22 @@
-"""Wavefront OBJ and MTL, kept line by line so that they can be written back as they were.
+"""Wavefront OBJ, kept line by line so that it can be written back as it was.
 
 A part is what one `usemtl` paints: all its faces, wherever in the file. trimesh is not used for
-these two: it splits vertices at UV seams and sorts faces by material, and both orders must survive.
+it: it splits vertices at UV seams and sorts faces by material, and both orders must survive.
 This module knows nothing about other formats.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.geometry import pictures
 from pipelines.geometry.files import Files
 from pipelines.geometry.model import WHITE, Floats, Part, linear
+from pipelines.geometry.mtl import Material, base_of, read_materials
 
-OPTIONS = {"-blendu": 1, "-blendv": 1, "-boost": 1, "-mm": 2, "-texres": 1, "-clamp": 1, "-bm": 1}
-OPTIONS |= {"-imfchan": 1, "-type": 1, "-cc": 1, "-colorspace": 1}
-VECTORS = ("-o", "-s", "-t")
-"""Options of a map: how many words follow; a vector is followed by one to three numbers."""
 Face = tuple[int, int, str, tuple[int, int, int]]
 """A face while it is read: its line, its label, its corners, and how many v, vt, vn came before."""
-
-
-@dataclass(frozen=True, eq=False)
-class Material:
-    """One `newmtl` of an MTL file."""
-
-    lines: tuple[str, ...]
-    """Its statements, without `newmtl`."""
-    maps: dict[str, bytes]
-    """The pictures it names, by the name in the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +30,7 @@ class Obj:
     uvs: tuple[str, ...]
     normals: tuple[str, ...]
     body: tuple[str, ...]
-    """All other lines, in order: faces, groups, names, comments; without mtllib and usemtl."""
+    """All other lines, in order: faces, materials, groups, names, comments; without mtllib."""
     face_lines: NDArray[np.int64]
     """(T,) the line in `body` of every triangle, over all parts, in the file's order."""
     corners: NDArray[np.int64]
@@ -67,7 +52,7 @@ def read_obj(content: bytes, files: Files) -> tuple[list[Part], list[str], Obj]:
     text = content.decode("utf-8", "surrogateescape").replace("\\\r\n", " ").replace("\\\n", " ")
     lines = text.splitlines()
     obj, libraries = _sections(lines)
-    materials, notes = _materials(libraries, files)
+    materials, notes = read_materials(libraries, files)
     points = _table(obj.points, (3, 4, 6, 7))
     uvs = _table(obj.uvs, (1, 2, 3)) if obj.uvs else np.zeros((0, 2))
     _check_indices(obj.corners, len(points), len(uvs), len(obj.normals))
@@ -81,7 +66,7 @@ def _part(obj: Obj, k: int, points: Floats, uvs: Floats, notes: list[str]) -> Pa
     label = obj.labels[k]
     picture, factor = None, WHITE
     if label in obj.materials:
-        picture, factor = _base(obj.materials[label], label, notes)
+        picture, factor = base_of(obj.materials[label], label, notes)
     elif label:
         notes.append(f"The material {label!r} is in no material file; that part starts white.")
     complete = bool((corners[..., 1] >= 0).all()) and uvs.shape[1] >= 2
@@ -117,6 +102,7 @@ def _sections(lines: list[str]) -> tuple[Obj, list[str]]:
             body.append(line)
         elif key == "usemtl":
             label = labels.setdefault(words[1].strip() if len(words) > 1 else "", len(labels))
+            body.append(line)
         elif key == "mtllib":
             libraries.append(words[1].strip() if len(words) > 1 else "")
         elif key in ("", "#") and not faces and not kinds["v"]:
@@ -209,88 +195,3 @@ def _table(lines: tuple[str, ...], widths: tuple[int, ...]) -> Floats:
     if rows and not width:
         raise ValueError("a line has too few numbers")
     return np.array([row[:width] for row in rows], dtype=np.float64).reshape(len(rows), width)
-
-
-def _materials(libraries: list[str], files: Files) -> tuple[dict[str, Material], list[str]]:
-    found: dict[str, Material] = {}
-    notes: list[str] = []
-    for library in libraries:
-        content = files.read(library)
-        if content is None:
-            notes.append(f"The material file {library} is missing; its parts start white.")
-            continue
-        text = content.decode("utf-8", "surrogateescape")
-        for name, lines in _blocks(text.splitlines()):
-            maps = {}
-            for picture in filter(None, map(map_file, lines)):
-                data = files.read(picture)
-                if data is None:
-                    notes.append(f"The texture {picture} of {name} is missing.")
-                else:
-                    maps[picture] = data
-            found.setdefault(name, Material(tuple(lines), maps))
-    return found, notes
-
-
-def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
-    name, block = None, []
-    for line in lines:
-        words = line.split(None, 1)
-        if words and words[0] == "newmtl":
-            if name is not None:
-                yield name, block
-            name, block = words[1].strip() if len(words) > 1 else "", []
-        elif words:
-            block.append(line.strip())
-    if name is not None:
-        yield name, block
-
-
-def map_file(line: str) -> str | None:
-    """The file that a statement like `map_Kd -s 1 1 1 wood.png` names, if it is one."""
-    words = line.split()
-    key = words[0].lower()
-    if len(words) < 2 or not (key.startswith("map_") or key in ("bump", "disp", "norm", "refl")):
-        return None
-    rest = line.split(None, 1)[1]
-    while rest.startswith("-"):
-        option, _, rest = rest.partition(" ")
-        for _ in range(OPTIONS.get(option, 3 if option in VECTORS else 0)):
-            word, _, after = rest.lstrip().partition(" ")
-            if option in VECTORS and not _is_number(word):
-                break
-            rest = after
-        rest = rest.lstrip()
-    return rest.strip() or None
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def _base(
-    material: Material, label: str, notes: list[str]
-) -> tuple[NDArray[np.uint8] | None, tuple[float, float, float, float]]:
-    """A material's base-colour picture and factor; the factor is 1 where there is a picture."""
-    colour, opacity, picture = (1.0, 1.0, 1.0), 1.0, None
-    for line in material.lines:
-        words = line.split()
-        key = words[0].lower()
-        if key == "kd" and len(words) >= 4 and all(map(_is_number, words[1:4])):
-            colour = tuple(linear(np.clip(np.array(words[1:4], dtype=np.float64), 0, 1)).tolist())
-        elif key == "d" and _is_number(words[-1]):
-            opacity = float(words[-1])
-        elif key == "tr" and _is_number(words[-1]):
-            opacity = 1 - float(words[-1])
-        elif key == "map_kd" and (name := map_file(line)) in material.maps:
-            picture = pictures.decode(material.maps[name], name)
-            if picture is None:
-                notes.append(f"The texture {name} of {label} is no picture; save it again as PNG.")
-    if picture is not None and not any(colour):
-        # Kd times the map would be black everywhere; exporters write it and mean the map alone.
-        colour = (1.0, 1.0, 1.0)
-    return picture, (*colour, min(max(opacity, 0.0), 1.0))

@@ -15,16 +15,17 @@ from pipelines.geometry import pictures
 from pipelines.geometry.base import with_alpha
 from pipelines.geometry.corners import corner_normals
 from pipelines.geometry.gltf_write import Textures
-from pipelines.geometry.model import Floats, Model, srgb
-from pipelines.geometry.obj_read import Material, Obj, map_file
+from pipelines.geometry.model import Floats, Model, Part, srgb
+from pipelines.geometry.mtl import Material, map_file
+from pipelines.geometry.obj_read import Obj
 from pipelines.media.files import replacing
 
 
 def write_obj(path: Path | str, model: Model, textures: Textures) -> list[Path]:
     """Write `path`, its .mtl and its pictures; gives the files written, the OBJ first.
 
-    textures: as for `write_glb`. What OBJ has no words for (scenes of nodes, PBR maps of a glTF)
-    is not in it.
+    textures: as for `write_glb`. What OBJ has no words for is not in it: scenes of nodes, PBR maps
+    of a glTF, colours of faces (a vertex takes one of them).
     """
     path = Path(path)
     if isinstance(model.source, Obj):
@@ -33,7 +34,7 @@ def write_obj(path: Path | str, model: Model, textures: Textures) -> list[Path]:
         labels = list(model.source.labels)
     else:
         labels = [f"part_{k}" for k in range(len(model.parts))]
-        text, materials = _built(model, labels), {}
+        text, materials = _built(model, textures, labels), None
     pictures_of, lines = _materials(path.stem, model, textures, labels, materials)
     library = path.with_suffix(".mtl")
     files = [(path.with_name(name), content) for name, content in pictures_of.items()]
@@ -53,7 +54,7 @@ def _edited(model: Model, obj: Obj, textures: Textures) -> Iterator[str]:
         for texture, part in zip(textures, model.parts, strict=True)
     ]
     yield from obj.head
-    yield from obj.points
+    yield from _points(model, obj, textures)
     yield from obj.uvs
     faces: dict[int, list[str]] = {}
     before = len(obj.uvs)
@@ -70,19 +71,33 @@ def _edited(model: Model, obj: Obj, textures: Textures) -> Iterator[str]:
         if anew[obj.part_of[k]]:
             corners = np.stack([corners[:, 0], index[k], corners[:, 2]], axis=1)
         faces.setdefault(int(obj.face_lines[k]), []).append(_face(corners))
-    label_of = dict(zip(obj.face_lines.tolist(), obj.part_of.tolist(), strict=True))
-    label = None
+    # Faces before the first `usemtl` have no material yet; painted, they need one.
+    nameless = {k for k, label in enumerate(obj.labels) if not label and textures[k] is not None}
+    first = {int(obj.face_lines[obj.part_of == k][0]): _label("", k) for k in nameless}
     for at, line in enumerate(obj.body):
-        if at in label_of and label_of[at] != label:
-            label = label_of[at]
-            yield f"usemtl {_label(obj.labels[label], label)}"
+        if at in first:
+            yield f"usemtl {first[at]}"
         yield from faces.get(at, [line])
 
 
-def _built(model: Model, labels: list[str]) -> Iterator[str]:
+def _points(model: Model, obj: Obj, textures: Textures) -> Iterator[str]:
+    """The `v` lines; vertex colours of painted parts turn white, as they multiply the texture."""
+    white: set[int] = set()
+    for part, texture in zip(model.parts, textures, strict=True):
+        if texture is not None and part.colours is not None:
+            white.update(part.faces.ravel().tolist())
+    for k, line in enumerate(obj.points):
+        yield " ".join([*line.split("#", 1)[0].split()[:-3], "1 1 1"]) if k in white else line
+
+
+def _built(model: Model, textures: Textures, labels: list[str]) -> Iterator[str]:
     """The lines of a model that came from another kind of file."""
-    for part in model.parts:
-        yield from (f"v {x:.17g} {y:.17g} {z:.17g}" for x, y, z in part.vertices.tolist())
+    rows = [part.vertices for part in model.parts]
+    pairs = list(zip(model.parts, textures, strict=True))
+    if any(part.colours is not None and texture is None for part, texture in pairs):
+        rows = [np.concatenate([p.vertices, _vertex_colours(p, t)], axis=1) for p, t in pairs]
+    for row in np.concatenate(rows).tolist():
+        yield "v " + " ".join(f"{x:.17g}" for x in row)
     before = np.zeros(3, dtype=np.int64)
     for part, label in zip(model.parts, labels, strict=True):
         uv = part.uv if part.uv is not None else part.old_uv
@@ -100,19 +115,32 @@ def _built(model: Model, labels: list[str]) -> Iterator[str]:
         before += (len(part.vertices), len(uv_lines), len(normal_lines))
 
 
+def _vertex_colours(part: Part, texture: NDArray[np.uint8] | None) -> Floats:
+    """(V, 3) sRGB: the colours of a part that is not painted, else white."""
+    colours = np.ones_like(part.vertices)
+    if part.colours is not None and texture is None:
+        colours[part.faces] = srgb(part.colours).round(6)
+    return colours
+
+
 def _materials(
     stem: str,
     model: Model,
     textures: Textures,
     labels: list[str],
-    old: dict[str, Material],
+    old: dict[str, Material] | None,
 ) -> tuple[dict[str, bytes], list[str]]:
-    """The pictures to write, by name, and the lines of the MTL."""
+    """The pictures to write, by name, and the lines of the MTL.
+
+    old: the materials of the OBJ it came from; None where it came from another kind of file.
+    """
     files: dict[str, bytes] = {}
     lines: list[str] = []
     for k, (part, texture, label) in enumerate(zip(model.parts, textures, labels, strict=True)):
+        material = None if old is None else old.get(label)
+        if old is not None and material is None and texture is None:
+            continue
         lines.append(f"newmtl {_label(label, k)}")
-        material = old.get(label)
         for line in material.lines if material else ():
             if texture is None or line.split()[0].lower() not in ("kd", "map_kd"):
                 lines.append(_with_copied_map(line, material, stem, files))
@@ -123,27 +151,29 @@ def _materials(
             colour = (1.0, 1.0, 1.0) if texture is not None else srgb(np.array(part.factor[:3]))
             lines.append("Kd " + " ".join(f"{c:.6g}" for c in colour))
         if picture is not None:
-            name = f"{stem}_{k}.png"
-            files[name] = pictures.encode_png(picture)
+            name = _put(files, f"{stem}_{k}.png", pictures.encode_png(picture))
             lines.append(f"map_Kd {name}")
     return files, lines
 
 
 def _with_copied_map(line: str, material: Material, stem: str, files: dict[str, bytes]) -> str:
-    """A statement of an MTL; the picture it names is put beside the new file, under its own name.
-
-    Two pictures of one name in different folders get a number.
-    """
+    """A statement of an MTL; the picture it names is put beside the new file, by its own name."""
     name = map_file(line)
     if name not in material.maps:
         return line
-    content = material.maps[name]
-    base = f"{stem}_{name.replace(chr(92), '/').rsplit('/', 1)[-1]}"
-    taken, k = base, 1
+    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    # A file that was written here before keeps its names when it is written again.
+    own = base if base.startswith(f"{stem}_") else f"{stem}_{base}"
+    return line[: line.rindex(name)] + _put(files, own, material.maps[name])
+
+
+def _put(files: dict[str, bytes], name: str, content: bytes) -> str:
+    """Add a picture and give its name, with a number in front if another has that name."""
+    taken, k = name, 1
     while files.setdefault(taken, content) != content:
         k += 1
-        taken = f"{k}_{base}"
-    return line[: line.rindex(name)] + taken
+        taken = f"{k}_{name}"
+    return taken
 
 
 def _listed(key: str, values: Floats) -> tuple[list[str], NDArray[np.int64]]:

@@ -88,6 +88,19 @@ def test_a_glb_that_was_cut_short(tmp_path):
         read_mesh(path)
 
 
+def test_a_gltf_that_declares_more_than_it_holds(tmp_path):
+    path = files.gltf_scene(tmp_path)
+    tree, content = files.tree_of(path), path.read_bytes()
+    tree["accessors"][0] |= {"count": 10**12}
+    tree["accessors"][0].pop("bufferView")
+    blob = content[content.index(b"BIN\0") + 4 :]
+    with pytest.raises(InputError, match="Simplify"):
+        read_mesh(files.write_tree(tmp_path / "many.glb", tree, blob))
+    tree["bufferViews"] += [tree["bufferViews"][0] | {"byteLength": 400 << 20}] * 3
+    with pytest.raises(InputError, match="Simplify"):
+        read_mesh(files.write_tree(tmp_path / "large.glb", tree, blob))
+
+
 def test_a_node_that_is_its_own_ancestor(tmp_path):
     path = files.gltf_scene(tmp_path)
     tree, content = files.tree_of(path), path.read_bytes()

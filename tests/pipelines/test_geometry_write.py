@@ -46,6 +46,8 @@ def test_an_obj_comes_back_line_by_line(tmp_path):
     material = out.with_suffix(".mtl").read_text()
     assert "Ns 12" in material
     assert "map_Pr same_rough.png" in material
+    write_obj(out, again, untouched(again))
+    assert {p.name for p in written} == {p.name for p in out.parent.iterdir()}
 
 
 def test_an_obj_keeps_its_polygons_where_only_colours_change(tmp_path):
@@ -114,11 +116,18 @@ def test_plain_meshes_go_through_glb_and_obj(make, painted, tmp_path):
     assert np.array_equal(read_mesh(tmp_path / "o.obj").parts[0].faces, part.faces)
 
 
-def test_ply_colours_survive_in_glb(tmp_path):
+@pytest.mark.parametrize("write", [write_glb, write_obj])
+def test_ply_colours_survive_until_they_are_painted_over(write, tmp_path):
     model = read_mesh(files.ply_cube(tmp_path))
-    write_glb(tmp_path / "o.glb", model, [None])
-    (again,) = read_mesh(tmp_path / "o.glb").parts
-    assert np.allclose(again.colours, model.parts[0].colours, atol=1e-6)
+    path = tmp_path / f"o.{write.__name__[-3:]}"
+    write(path, model, [None])
+    again = read_mesh(path)
+    assert np.allclose(again.parts[0].colours, model.parts[0].colours, atol=1e-5)
+    write(path, unwrap(again), [PAINT])
+    (painted,) = read_mesh(path).parts
+    # What is left of them must not tint the texture.
+    assert painted.colours is None or (painted.colours == 1).all()
+    assert np.array_equal(painted.picture, PAINT)
 
 
 def test_obj_materials_survive_in_glb(tmp_path):

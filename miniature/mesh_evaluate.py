@@ -1,0 +1,177 @@
+"""Measure painted meshes against answers that are known exactly.
+
+    python -m miniature.evaluate mesh --json results.json [--sheet sheet.png] [--quick]
+
+Held-out meshes of the small world, each with a part and a style, are painted by every method and
+compared with the same mesh in that style. Fields are asked directly: no files, no unwrapping. This
+module knows nothing about how a method works (`miniature.mesh_methods`) or how a score is computed
+(`miniature.mesh_metrics`).
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from miniature.measuring import check_sheet, commit, finite, machine, pick
+from miniature.mesh_edits import MeshEdit, mesh_edits
+from miniature.mesh_methods import MeshTask, PaintFunction, mesh_methods
+from miniature.mesh_metrics import changed_share, colour_error, iou, lightness_correlation, seen
+from miniature.mesh_report import MeshResult, MeshRow, mesh_summary
+from miniature.meshes import surface
+from miniature.report import sheet
+from pipelines import runs
+from pipelines.catalog import load_mesh_teacher
+from pipelines.composites import GRAY
+from pipelines.errors import InputError
+from pipelines.layers import Layers
+from pipelines.media import save_png, to_uint8
+from pipelines.mesh import STEPS
+from pipelines.painting import Fields, Painting, look
+from pipelines.render import Points, Surface, downsample, orbit, rasterise
+
+QUICK_METHODS = ("stage-1", "csd")
+THRESHOLD = 0.5
+SIDE = 160
+"""Pixels of a picture on the sheet."""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Measure the mesh job against exact answers, beside each stage alone and its variants."""
+
+    json: Path
+    """File for settings, rows and means; rewritten after every row."""
+    sheet: Path | None = None
+    """PNG with a view of every result."""
+    quick: bool = False
+    """Six meshes instead of 24, and stage I and CSD only unless --only says otherwise."""
+    split: Literal["tune", "test"] = "test"
+    """Meshes to paint. Choose settings on tune, report on test."""
+    only: tuple[str, ...] = ()
+    """Names of the methods to run, instead of all."""
+    steps: int = STEPS["quick"]
+    """Steps of every method."""
+    seed: int = 0
+    """Seed of all noise, views and fields."""
+    painting: Painting = field(default_factory=Painting)
+    """The settings that the methods share."""
+
+
+def evaluate_meshes(
+    wanted: Sequence[MeshEdit], functions: Mapping[str, PaintFunction], seed: int = 0
+) -> Iterator[MeshResult]:
+    """Paint every mesh by every method; yields a result as soon as it is there."""
+    for edit in wanted:
+        shape = surface(edit.mesh)
+        for name, function in functions.items():
+            began = time.perf_counter()
+            painted = function(MeshTask(shape, edit.words, seed)).to("cpu")
+            seconds = time.perf_counter() - began
+            row = score_mesh(edit, name, painted, shape, seconds)
+            yield MeshResult(edit, row, pictures(edit, painted, shape))
+
+
+@torch.no_grad()
+def score_mesh(
+    edit: MeshEdit, method: str, painted: Fields, shape: Surface, seconds: float
+) -> MeshRow:
+    """Compare trained fields, on the CPU, with the true answer."""
+    points, face = seen(shape)
+    inside = edit.inside(face)
+    answer = edit.answer(points.position, inside)
+    layers = worn(painted, points)
+    texture = layers.texture(THRESHOLD)[:, 0]
+    found, style = texture[inside] / 255, layers.style[:, 0][inside] / 255
+    plain = edit.style.pattern == "plain"
+    return MeshRow(
+        number=edit.number,
+        object=edit.family,
+        part=edit.words.edit,
+        style=str(edit.style),
+        method=method,
+        iou=iou(layers.weight(THRESHOLD)[:, 0] >= 0.5, inside),
+        colour_error=colour_error(found, answer[inside]),
+        # The new colours themselves: a region that stops short is the IoU's to see.
+        pattern_correlation=None if plain else lightness_correlation(style, answer[inside]),
+        changed_outside=changed_share(texture, layers.base[:, 0], ~inside),
+        seconds=seconds,
+    )
+
+
+def worn(painted: Fields, points: Points) -> Layers:
+    """The layers the mesh job would write, at N points of a gray mesh: textures of (N, 1)."""
+    query = painted(points)
+    style, region = ((v * 255).round().to(torch.uint8) for v in (query.style, query.region))
+    base = torch.full_like(style, round(255 * GRAY))
+    return Layers(base[:, None], style[:, None], region)
+
+
+@torch.no_grad()
+def pictures(edit: MeshEdit, painted: Fields, shape: Surface) -> tuple[Tensor, Tensor, Tensor]:
+    """The mesh, the true answer and the result from one side: uint8 (SIDE, SIDE, 3) each."""
+    # The second of nine: half-left, so that fronts and sides are both seen.
+    cameras = orbit(9, 25.0)
+    cameras = type(cameras)(cameras.position[1:2], cameras.fov)
+    view = look(shape, cameras, 2 * SIDE, torch.ones(1, 3))
+    face = rasterise(shape, cameras, 2 * SIDE).face.flatten()[view.index]
+    position = view.points.position
+    colours = (
+        torch.full_like(position, GRAY),
+        edit.answer(position, edit.inside(face)),
+        worn(painted, view.points).texture(THRESHOLD)[:, 0] / 255,
+    )
+    shown = [downsample(view.picture(colour), SIDE) for colour in colours]
+    return tuple(to_uint8(torch.cat(shown)))
+
+
+def mesh_scores(rows: Sequence[MeshRow]) -> dict[str, Any]:
+    """Rows and their means as JSON."""
+    return {"rows": [finite(asdict(row)) for row in rows], "summary": finite(mesh_summary(rows))}
+
+
+def mesh_settings(job: Mesh) -> dict[str, Any]:
+    """Everything needed to repeat a run, as JSON; where its files went is left out."""
+    chosen = {key: v for key, v in asdict(job).items() if key not in ("json", "sheet")}
+    return {
+        "settings": chosen,
+        "commit": commit(),
+        "machine": machine(),
+        "versions": runs.versions(),
+    }
+
+
+def measure_mesh(job: Mesh) -> list[MeshResult]:
+    """Run a job and write its files; progress goes to stderr.
+
+    Raises InputError for an unknown method, no steps or a sheet that is not a PNG, before anything
+    is run.
+    """
+    check_sheet(job.sheet)
+    if job.steps < 1:
+        raise InputError(f"{job.steps} steps paint nothing. Give at least 1.")
+    functions = mesh_methods(load_mesh_teacher("miniature"), job.painting, job.steps)
+    names = job.only or (QUICK_METHODS if job.quick else tuple(functions))
+    functions = pick(functions, names)
+    wanted = mesh_edits(job.split, job.quick)
+    for path in filter(None, (job.json, job.sheet)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    # Asked for once: the checkout may move on while this runs.
+    head = mesh_settings(job)
+    results: list[MeshResult] = []
+    for result in evaluate_meshes(wanted, functions, job.seed):
+        results.append(result)
+        row = result.row
+        runs.write_json(job.json, head | mesh_scores([r.row for r in results]))
+        count = f"{len(results)}/{len(wanted) * len(functions)}"
+        said = f"{count} {row.method}: {row.object}, {row.style} {row.part}: IoU {row.iou:.3f}"
+        said += f", CIE76 {row.colour_error:.1f}, {row.seconds:.1f} s"
+        print(said, file=sys.stderr, flush=True)
+    if job.sheet is not None:
+        save_png(job.sheet, sheet(results))
+    return results

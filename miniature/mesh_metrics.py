@@ -1,0 +1,74 @@
+"""How close a painted surface came to the true answer, at points that can be seen.
+
+    IoU         = |region and part| / |region or part|
+    CIE76       = sqrt((dL*)^2 + (da*)^2 + (db*)^2), CIELAB of sRGB under D65 (IEC 61966-2-1)
+    correlation = Pearson's, of the lightness L*
+
+The points are the pixels of views from all around. By Cauchy's formula a patch shows, over all
+directions, a quarter of its area less what is hidden, so counting points weighs by visible area.
+This module knows nothing about fields, methods or meshes.
+"""
+
+import torch
+from torch import Tensor
+
+from pipelines.render import Points, Surface, rasterise, sphere_views, visible
+
+VIEWS, SIZE = 32, 96
+XYZ = (
+    (0.4124564, 0.3575761, 0.1804375),
+    (0.2126729, 0.7151522, 0.0721750),
+    (0.0193339, 0.1191920, 0.9503041),
+)
+"""Linear sRGB to CIE XYZ; its rows sum to the white point D65."""
+
+
+def seen(surface: Surface) -> tuple[Points, Tensor]:
+    """Points of the visible surface, evenly over its visible area, and their faces (N,) long."""
+    buffer = rasterise(surface, sphere_views(VIEWS, torch.Generator().manual_seed(0)), SIZE)
+    points, index = visible(surface, buffer)
+    return points, buffer.face.flatten()[index]
+
+
+def iou(region: Tensor, part: Tensor) -> float:
+    """Intersection over union of two sets of points, (N,) bool. Raises ValueError if both empty."""
+    union = int((region | part).sum())
+    if not union:
+        raise ValueError("neither region nor part has a visible point; choose a part that is seen")
+    return int((region & part).sum()) / union
+
+
+def lab(colours: Tensor) -> Tensor:
+    """sRGB (N, 3) in [0, 1] -> CIELAB (N, 3) fp64 under D65: L* in [0, 100], a*, b*."""
+    srgb = colours.double()
+    linear = torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    matrix = linear.new_tensor(XYZ)
+    ratio = linear @ matrix.T / matrix.sum(1)
+    low = ratio * (29 / 6) ** 2 / 3 + 4 / 29
+    x, y, z = torch.where(ratio > (6 / 29) ** 3, ratio ** (1 / 3), low).unbind(1)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+
+
+def colour_error(found: Tensor, answer: Tensor) -> float:
+    """Mean CIE76 between sRGB colours (N, 3) in [0, 1]; 2.3 is just noticeable."""
+    return float((lab(found) - lab(answer)).norm(dim=1).mean())
+
+
+def lightness_correlation(found: Tensor, answer: Tensor) -> float:
+    """Pearson correlation of L* of sRGB colours (N, 3) in [0, 1]; 0 where `found` is plain.
+
+    Raises ValueError when the answer itself is plain: then there is no pattern to find.
+    """
+    a, b = (lab(colours)[:, 0] for colours in (found, answer))
+    a, b = a - a.mean(), b - b.mean()
+    if float(b.abs().max()) < 1e-6:
+        raise ValueError("the answer has no pattern; correlate patterned styles only")
+    if float(a.abs().max()) < 1e-6:
+        return 0.0
+    return float((a @ b) / (a.norm() * b.norm()))
+
+
+def changed_share(texture: Tensor, base: Tensor, where: Tensor) -> float:
+    """Share of the points `where` (N,) bool whose uint8 colours (N, 3) differ; 0 of no points."""
+    changed = (texture != base).any(1)[where]
+    return float(changed.double().mean()) if len(changed) else 0.0

@@ -1,0 +1,118 @@
+"""Wavefront MTL: materials, kept statement by statement, and the pictures they name.
+
+This module knows nothing about meshes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.geometry import pictures
+from pipelines.geometry.files import Files
+from pipelines.geometry.model import linear
+
+OPTIONS = {"-blendu": 1, "-blendv": 1, "-boost": 1, "-mm": 2, "-texres": 1, "-clamp": 1, "-bm": 1}
+OPTIONS |= {"-imfchan": 1, "-type": 1, "-cc": 1, "-colorspace": 1}
+VECTORS = ("-o", "-s", "-t")
+"""Options of a map: how many words follow; a vector is followed by one to three numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """One `newmtl` of an MTL file."""
+
+    lines: tuple[str, ...]
+    """Its statements, without `newmtl`."""
+    maps: dict[str, bytes]
+    """The pictures it names, by the name in the file."""
+
+
+def read_materials(libraries: list[str], files: Files) -> tuple[dict[str, Material], list[str]]:
+    """The materials of MTL files by name, and notes on what is missing.
+
+    The first of a name counts. Raises InputError for names outside the folder.
+    """
+    found: dict[str, Material] = {}
+    notes: list[str] = []
+    for library in libraries:
+        content = files.read(library)
+        if content is None:
+            notes.append(f"The material file {library} is missing; its parts start white.")
+            continue
+        text = content.decode("utf-8", "surrogateescape")
+        for name, lines in _blocks(text.splitlines()):
+            maps = {}
+            for picture in filter(None, map(map_file, lines)):
+                data = files.read(picture)
+                if data is None:
+                    notes.append(f"The texture {picture} of {name} is missing.")
+                else:
+                    maps[picture] = data
+            found.setdefault(name, Material(tuple(lines), maps))
+    return found, notes
+
+
+def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
+    name, block = None, []
+    for line in lines:
+        words = line.split(None, 1)
+        if words and words[0] == "newmtl":
+            if name is not None:
+                yield name, block
+            name, block = words[1].strip() if len(words) > 1 else "", []
+        elif words:
+            block.append(line.strip())
+    if name is not None:
+        yield name, block
+
+
+def map_file(line: str) -> str | None:
+    """The file that a statement like `map_Kd -s 1 1 1 wood.png` names, if it is one."""
+    words = line.split()
+    key = words[0].lower()
+    if len(words) < 2 or not (key.startswith("map_") or key in ("bump", "disp", "norm", "refl")):
+        return None
+    rest = line.split(None, 1)[1]
+    while rest.startswith("-"):
+        option, _, rest = rest.partition(" ")
+        for _ in range(OPTIONS.get(option, 3 if option in VECTORS else 0)):
+            word, _, after = rest.lstrip().partition(" ")
+            if option in VECTORS and not _is_number(word):
+                break
+            rest = after
+        rest = rest.lstrip()
+    return rest.strip() or None
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def base_of(
+    material: Material, label: str, notes: list[str]
+) -> tuple[NDArray[np.uint8] | None, tuple[float, float, float, float]]:
+    """A material's base-colour picture and factor; the factor is 1 where there is a picture."""
+    colour, opacity, picture = (1.0, 1.0, 1.0), 1.0, None
+    for line in material.lines:
+        words = line.split()
+        key = words[0].lower()
+        if key == "kd" and len(words) >= 4 and all(map(_is_number, words[1:4])):
+            colour = tuple(linear(np.clip(np.array(words[1:4], dtype=np.float64), 0, 1)).tolist())
+        elif key == "d" and _is_number(words[-1]):
+            opacity = float(words[-1])
+        elif key == "tr" and _is_number(words[-1]):
+            opacity = 1 - float(words[-1])
+        elif key == "map_kd" and (name := map_file(line)) in material.maps:
+            picture = pictures.decode(material.maps[name], name)
+            if picture is None:
+                notes.append(f"The texture {name} of {label} is no picture; save it again as PNG.")
+    if picture is not None and not any(colour):
+        # Kd times the map would be black everywhere; exporters write it and mean the map alone.
+        colour = (1.0, 1.0, 1.0)
+    return picture, (*colour, min(max(opacity, 0.0), 1.0))

@@ -1,0 +1,162 @@
+"""The mesh tab in a real browser: pick, paint, watch, move the region, download, go wrong."""
+
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from pipelines.geometry import read_mesh
+from tests.e2e.conftest import WAIT
+
+
+@pytest.fixture
+def tab(page):
+    """The page with the mesh tab open."""
+    page.get_by_role("tab", name="Paint a mesh").click()
+    page.locator("#paint").wait_for()
+    return page
+
+
+def pick(tab, steps):
+    tab.locator("#mesh-examples button").first.click()
+    expect(tab.get_by_label("Object")).to_have_value("mushroom", timeout=WAIT)
+    settings = tab.locator("#mesh-tab")
+    settings.get_by_role("button", name="More settings").click()
+    settings.get_by_label("Steps", exact=True).fill(str(steps))
+    settings.get_by_label("Texture side").fill("128")
+
+
+def expect_ready(tab):
+    expect(tab.locator("#paint")).to_be_enabled(timeout=WAIT)
+    expect(tab.locator("#stop-painting")).to_be_disabled()
+
+
+def seen(tab, path):
+    """The 3D canvas as a picture, (h, w, 3)."""
+    tab.locator("#painted canvas").screenshot(path=path)
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+def download(tab, button, folder):
+    with tab.expect_download(timeout=WAIT) as started:
+        tab.locator(button).click()
+    path = folder / started.value.suggested_filename
+    started.value.save_as(path)
+    return path
+
+
+def set_region(tab, value):
+    number = tab.locator("#region input[type=number]")
+    number.fill(str(value))
+    number.press("Enter")
+
+
+def wait_for_mesh(tab, path):
+    """Until the viewer shows something in the middle of its canvas."""
+    tab.locator("#painted canvas").wait_for()
+    for _ in range(60):
+        tab.wait_for_timeout(500)
+        picture = seen(tab, path)
+        if picture.reshape(-1, 3).std(axis=0).max() > 5:
+            return picture
+    raise AssertionError("the canvas stays blank")
+
+
+def test_painting_is_shown_as_it_grows_and_its_region_moves(tab, runs_folder, tmp_path):
+    before = set(runs_folder.iterdir())
+    pick(tab, steps=2)
+    tab.locator("#paint").click()
+    tab.locator("#painting img").wait_for()
+    assert re.search(r"Step [12] of 2", tab.locator("#painting-status").inner_text())
+    expect(tab.locator("#painting-status")).to_contain_text("Done in", timeout=WAIT)
+    expect_ready(tab)
+    expect(tab.locator("#painting")).to_be_hidden()
+    (folder,) = set(runs_folder.iterdir()) - before
+
+    model = read_mesh(download(tab, "#download-glb", tmp_path))
+    assert model.faces == read_mesh("assets/examples/mushroom.obj").faces
+    with zipfile.ZipFile(download(tab, "#download-zip", tmp_path)) as archive:
+        names = set(archive.namelist())
+    assert {"painted.obj", "painted.mtl", "painted_0.png", "texture.png", "painted.glb"} <= names
+    assert download(tab, "#download-turntable", tmp_path).stat().st_size > 1000
+    assert tab.locator("#layers img").count() >= 2
+
+    wait_for_mesh(tab, tmp_path / "before.png")
+    texture = (folder / "texture.png").read_bytes()
+    # Two steps leave the localization close to a half: a threshold below it shows the new colours.
+    set_region(tab, 0.1)
+    expect(tab.locator("#painting-status")).to_contain_text("Done: 100 %", timeout=WAIT)
+    expect_ready(tab)
+    assert (folder / "texture.png").read_bytes() != texture
+    assert json.loads((folder / "settings.json").read_text())["threshold"] == 0.1
+    with zipfile.ZipFile(download(tab, "#download-zip", tmp_path)) as archive:
+        assert archive.read("texture.png") == (folder / "texture.png").read_bytes()
+
+
+def test_the_view_stays_when_the_region_moves(tab, tmp_path):
+    pick(tab, steps=1)
+    tab.locator("#paint").click()
+    expect(tab.locator("#painting-status")).to_contain_text("Done in", timeout=WAIT)
+    expect_ready(tab)
+    wait_for_mesh(tab, tmp_path / "front.png")
+    # Far away, so that the mesh covers much less of the canvas.
+    tab.locator("#painted canvas").hover()
+    covered = []
+    for name, act in (("near", None), ("far", lambda: tab.mouse.wheel(0, 3000))):
+        if act is not None:
+            act()
+            tab.wait_for_timeout(3000)
+        covered.append(_covered(seen(tab, tmp_path / f"{name}.png")))
+    assert covered[1] < 0.7 * covered[0]
+    set_region(tab, 0.9)
+    expect(tab.locator("#painting-status")).to_contain_text("Done:", timeout=WAIT)
+    expect_ready(tab)
+    tab.wait_for_timeout(3000)
+    after = _covered(seen(tab, tmp_path / "after.png"))
+    assert after == pytest.approx(covered[1], rel=0.15)
+
+
+def _covered(picture):
+    """Share of the canvas that is not its corner's colour."""
+    return float((np.abs(picture - picture[2, 2]).max(-1) > 12).mean())
+
+
+def test_stopped_painting_still_gives_a_result(tab, tmp_path):
+    pick(tab, steps=500)
+    tab.locator("#paint").click()
+    tab.locator("#painting img").wait_for()
+    tab.locator("#stop-painting").click()
+    expect(tab.locator("#painting-status")).to_contain_text("Stopped after", timeout=WAIT)
+    expect_ready(tab)
+    assert read_mesh(download(tab, "#download-glb", tmp_path)).faces > 0
+
+
+def test_a_file_that_is_no_mesh_is_refused_in_a_sentence(tab, tmp_path, runs_folder):
+    before = set(runs_folder.iterdir())
+    bad = tmp_path / "empty.obj"
+    bad.write_text("not a mesh\n")
+    tab.locator("#mesh input[type=file]").set_input_files(bad)
+    expect(tab.locator("#mesh")).to_contain_text("empty", timeout=WAIT)
+    tab.get_by_label("Object").fill("mushroom")
+    tab.get_by_label("Part to paint").fill("cap")
+    tab.get_by_label("Style").fill("red dotted")
+    tab.locator("#paint").click()
+    status = tab.locator("#painting-status .failed")
+    expect(status).to_contain_text("empty.obj", timeout=WAIT)
+    expect_ready(tab)
+    assert set(runs_folder.iterdir()) == before
+
+
+def test_painting_without_a_mesh_asks_for_one(tab):
+    tab.locator("#paint").click()
+    expect(tab.locator("#painting-status")).to_contain_text("There is no mesh.", timeout=WAIT)
+    expect_ready(tab)
+
+
+def test_painting_everything_needs_no_part(tab):
+    tab.get_by_label("Paint everything").check()
+    expect(tab.get_by_label("Part to paint")).to_be_disabled(timeout=WAIT)

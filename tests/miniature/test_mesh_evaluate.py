@@ -1,0 +1,130 @@
+"""The mesh benchmark's own exam: the true answer scores perfectly, and a tiny run writes files."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from miniature import mesh_evaluate as benchmark
+from miniature.measuring import pick
+from miniature.mesh_edits import mesh_edits
+from miniature.mesh_evaluate import Mesh, evaluate_meshes, measure_mesh
+from miniature.mesh_metrics import seen
+from miniature.mesh_report import MeshRow, mesh_summary, mesh_table
+from miniature.meshes import FAMILIES, surface
+from miniature.styles import style_colours
+from pipelines.composites import Query
+from pipelines.errors import InputError
+
+PATTERNED = mesh_edits("test")[1]
+"""A mushroom with a pattern."""
+
+
+class Answer(nn.Module):
+    """Fields that know where the part is, at the points the score looks at, and its style."""
+
+    def __init__(self, edit):
+        super().__init__()
+        self.edit, self.inside = edit, edit.inside(seen(surface(edit.mesh))[1])
+
+    def forward(self, points):
+        style = style_colours(points.position, self.edit.style)
+        return Query(self.inside.float()[:, None], style, None)
+
+
+class Region(nn.Module):
+    """The same region everywhere, in gray-blue."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, points):
+        ones = torch.ones_like(points.position)
+        return Query(self.value * ones[:, :1], ones * torch.tensor([0.3, 0.4, 0.9]), None)
+
+
+def score(fields, edit=PATTERNED):
+    return benchmark.score_mesh(edit, "m", fields, surface(edit.mesh), 1.0)
+
+
+def test_every_family_is_asked_twice_once_with_a_pattern():
+    wanted = mesh_edits("test")
+    assert [edit.family for edit in wanted] == [name for name in FAMILIES for _ in range(2)]
+    assert sum(edit.style.pattern != "plain" for edit in wanted) == 12
+    quick = mesh_edits("test", quick=True)
+    assert set(quick) < set(wanted) and len({edit.family for edit in quick}) == 6
+    assert sum(edit.style.pattern != "plain" for edit in quick) == 3
+    assert mesh_edits("tune") != wanted
+
+
+def test_every_part_asked_for_can_be_seen():
+    for edit in mesh_edits("test", quick=True):
+        share = edit.inside(seen(surface(edit.mesh))[1]).float().mean()
+        assert 0.01 < share < 0.99, edit.prompts
+
+
+def test_the_true_answer_scores_perfectly():
+    row = score(Answer(PATTERNED))
+    assert row.iou == 1 and row.changed_outside == 0
+    # Only the rounding to 8 bits is left.
+    assert row.colour_error < 0.5
+    assert row.pattern_correlation > 0.999
+
+
+def test_no_region_and_everything_as_region_are_told_apart():
+    inside = PATTERNED.inside(seen(surface(PATTERNED.mesh))[1])
+    nothing, everything = score(Region(0.0)), score(Region(1.0))
+    assert nothing.iou == nothing.changed_outside == 0
+    assert everything.iou == pytest.approx(float(inside.double().mean()), rel=1e-6)
+    assert everything.changed_outside == 1
+    assert nothing.pattern_correlation == everything.pattern_correlation == 0
+    assert score(Region(1.0), mesh_edits("test")[0]).pattern_correlation is None
+
+
+ROW = MeshRow(0, "mug", "body", "red", "m", 0.5, 10.0, None, 0.25, 3.0)
+ROWS = [ROW, replace(ROW, iou=1.0, pattern_correlation=0.5), replace(ROW, method="n")]
+
+
+def test_means_leave_out_what_has_no_pattern():
+    means = mesh_summary(ROWS)
+    assert means["m"]["iou"] == 0.75 and means["m"]["pattern_correlation"] == 0.5
+    assert means["n"]["pattern_correlation"] is None
+    lines = mesh_table(ROWS).splitlines()
+    assert lines[2] == "| m | 0.750 | 10.0 | 0.500 | 25.0 | 3.0 |"
+    assert lines[3] == "| n | 0.500 | 10.0 |  | 25.0 | 3.0 |"
+
+
+def test_unknown_methods_and_useless_settings_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"magic.*stage-1"):
+        pick({"stage-1": Region}, ["magic"])
+    with pytest.raises(InputError, match="Give at least 1"):
+        measure_mesh(Mesh(json=tmp_path / "a.json", steps=0))
+    with pytest.raises(InputError, match=r"b\.png"):
+        measure_mesh(Mesh(json=tmp_path / "a.json", sheet=tmp_path / "b.jpg"))
+
+
+def test_a_result_is_there_before_the_next_method_runs():
+    def fails(task):
+        raise RuntimeError
+
+    found = evaluate_meshes([PATTERNED], {"a": lambda task: Region(1.0), "b": fails})
+    assert next(found).row.method == "a"
+
+
+def test_a_tiny_run_of_every_method_writes_its_numbers_and_its_sheet(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "mesh_edits", lambda split, quick: [PATTERNED])
+    job = Mesh(json=tmp_path / "deep" / "a.json", sheet=tmp_path / "a.png", steps=2)
+    results = measure_mesh(job)
+    text = job.json.read_text()
+    found = json.loads(text)
+    assert str(tmp_path) not in text
+    names = ["stage-1", "stage-2", "csd", "csd-phases", "csd-no-background"]
+    assert [row["method"] for row in found["rows"]] == names == list(found["summary"])
+    assert len({row["colour_error"] for row in found["rows"]}) >= 4
+    assert found["settings"]["steps"] == 2 and found["versions"]["torch"]
+    assert job.sheet.stat().st_size > 10_000
+    edit, before, answer = results[0].edit, *results[0].pictures[:2]
+    assert edit.words.object == "mushroom" and not torch.equal(before, answer)

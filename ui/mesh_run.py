@@ -1,0 +1,247 @@
+"""What the mesh tab's buttons do: a painting as a stream of page states, and its region moved.
+
+The job's events become `Shown`s, one field for each output on the page. Knows nothing about layout.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import gradio as gr
+
+from pipelines import worker
+from pipelines.errors import RunFailed
+from pipelines.events import Done, Event, Note, Preview, Step
+from pipelines.fields import Kind
+from pipelines.media import contact_sheet
+from pipelines.media.files import replacing
+from pipelines.mesh import PaintMesh, Preset, paint_mesh
+from pipelines.painting import Painting
+from pipelines.region import MoveRegion, move_region
+from pipelines.runs import STOP
+from ui.folders import new_folder
+from ui.progress import duration, progress
+from ui.running import Change, given, ready, values_of
+
+ARCHIVE = "painted.zip"
+_NUDGE = 1 + 1e-6
+"""The viewer sets its camera only to a position that differs from the one it reported."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown(Change):
+    """A change of the mesh tab."""
+
+    preview: Any = field(default_factory=gr.skip)
+    result: Any = field(default_factory=gr.skip)
+    threshold: Any = field(default_factory=gr.skip)
+    layers: Any = field(default_factory=gr.skip)
+    glb_file: Any = field(default_factory=gr.skip)
+    zip_file: Any = field(default_factory=gr.skip)
+    turntable_file: Any = field(default_factory=gr.skip)
+    metrics: Any = field(default_factory=gr.skip)
+
+
+def paint(
+    mesh: str | None,
+    object: str,
+    edit: str,
+    style: str,
+    everywhere: bool,
+    preset: Preset,
+    threshold: float,
+    steps: int | None,
+    seed: int | None,
+    plural: bool,
+    resolution: int | None,
+    max_faces: int | None,
+    mask: str | None,
+    mask_on_view: bool,
+    mask_around: float | None,
+    mask_above: float | None,
+    mask_replaces: bool,
+    field: Kind,
+    rate: float | None,
+    views: int,
+    cascade: Literal["joint", "phases"],
+    guidance_1: float,
+    guidance_2: float,
+    low: int,
+    high: int,
+    high_end: int,
+    detail: float,
+    detail_from: float,
+    background: bool,
+) -> Iterator[tuple[Any, ...]]:
+    """Paint a mesh; yields the values of a `Shown` for each of the job's events."""
+
+    def job() -> PaintMesh:
+        view = None
+        if mask_on_view:
+            empty = "Where the mask was drawn from is empty. Give 0 and 0 for the front."
+            view = given(mask_around, empty), given(mask_above, empty)
+        return PaintMesh(
+            mesh=Path(given(mesh, "There is no mesh. Upload one or pick an example.")),
+            object=object,
+            style=style,
+            out=new_folder(),
+            edit="" if everywhere else edit,
+            everywhere=everywhere,
+            plural=plural,
+            preset=preset,
+            steps=steps,
+            seed=given(seed, "The seed is empty. Give a whole number, such as 0."),
+            mask=None if mask is None else Path(mask),
+            mask_view=view,
+            mask_replaces=mask_replaces,
+            threshold=threshold,
+            resolution=given(resolution, "The texture's side is empty. 1024 is usual."),
+            max_faces=max_faces,
+            painting=Painting(
+                field=field,
+                rate=given(rate, "The learning rate is empty. 0.01 is usual."),
+                views=int(views),
+                cascade=cascade,
+                guidance_1=guidance_1,
+                guidance_2=guidance_2,
+                low=int(low),
+                high=int(high),
+                high_end=int(high_end),
+                detail=detail,
+                detail_from=detail_from,
+                background=background,
+            ),
+        )
+
+    yield from values_of(lambda: _shown(job()), _failed)
+
+
+def move(run: str | None, threshold: float, result: gr.Model3D) -> Iterator[tuple[Any, ...]]:
+    """Move the region of the run in the folder `run`; yields the values of `Shown`s.
+
+    result: the viewer as it is on the page, so that the camera stays where the user put it.
+    """
+    yield from values_of(lambda: _moved(run, threshold, result.camera_position), _failed)
+
+
+def _failed(**changes: Any) -> Shown:
+    return Shown(threshold=gr.Slider(interactive=True), **changes)
+
+
+def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Iterator[Shown]:
+    # Before the first run the slider says what that run starts from.
+    if run is None:
+        return
+    yield Shown(status=progress("Moving the region", 0), start_button=gr.Button(interactive=False))
+    metrics = move_region(MoveRegion(Path(run), threshold))
+    yield _result(Path(run), progress(f"Done: {_painted(metrics)}.", 1), camera=camera)
+
+
+def _shown(job: PaintMesh) -> Iterator[Shown]:
+    yield Shown(
+        status=progress("Loading", 0),
+        run=None,
+        preview=gr.Image(None, visible=False),
+        result=gr.Model3D(None, visible=True),
+        threshold=gr.Slider(interactive=False),
+        layers=gr.Gallery([], visible=False),
+        glb_file=gr.DownloadButton(visible=False),
+        zip_file=gr.DownloadButton(visible=False),
+        turntable_file=gr.DownloadButton(visible=False),
+        metrics="",
+        start_button=gr.Button(interactive=False),
+    )
+    notes = []
+    try:
+        # A closed tab closes this generator, and with it the stream, which stops the job.
+        with closing(worker.stream(lambda: paint_mesh(job), job.out)) as events:
+            for event in events:
+                if isinstance(event, Note):
+                    notes.append(event.text)
+                yield _of(event, job, notes)
+    except RunFailed:
+        # What was kept is a full result, and the message says so.
+        yield _result(job.out)
+        raise
+
+
+def _of(event: Event, job: PaintMesh, notes: list[str]) -> Shown:
+    match event:
+        case Note(text):
+            return Shown(
+                status=progress(text, 0),
+                run=str(job.out),
+                stop_button=gr.Button(interactive=True),
+            )
+        case Step(index, steps):
+            text = f"Step {index + 1} of {steps}, {duration(event.left)} left"
+            return Shown(status=progress(text, (index + 1) / steps))
+        case Preview(_, frames):
+            sheet = contact_sheet(frames, columns=2, gap=2)
+            return Shown(
+                preview=gr.Image(sheet.numpy(), visible=True), result=gr.Model3D(visible=False)
+            )
+        case Done(_, settings, metrics):
+            return _done(job.out, settings, metrics, notes)
+
+
+def _done(
+    folder: Path, settings: dict[str, Any], metrics: dict[str, Any], notes: list[str]
+) -> Shown:
+    taken, wanted = metrics["steps"], settings["steps"]
+    text = f"Done in {duration(metrics['seconds_in_all'])}: {_painted(metrics)}."
+    if taken < wanted:
+        text = f"Stopped after {taken} of {wanted} steps. This is the painting so far."
+    facts = [
+        f"{taken} steps",
+        f"{metrics['seconds_per_step']:.2f} s a step",
+        f"{metrics['peak_memory_mb']:.0f} MB of memory",
+    ]
+    return _result(folder, progress(text, 1), "  \n".join([", ".join(facts), *notes]))
+
+
+def _painted(metrics: dict[str, Any]) -> str:
+    return f"{100 * metrics['painted_share']:.0f} % of the surface is painted"
+
+
+def _result(
+    folder: Path,
+    status: Any = None,
+    metrics: str | None = None,
+    camera: list[float | None] | None = None,
+) -> Shown:
+    """The files a run wrote; camera: where they are seen from, None for the viewer's own choice."""
+    seen = {}
+    if camera is not None and None not in camera:
+        around, above, radius = camera
+        seen = {"camera_position": (around, above, radius * _NUDGE)}
+    pictures = [
+        (str(path), path.stem.replace("_", " "))
+        for name in ("localization", "texture")
+        for path in sorted(folder.glob(f"{name}*.png"))
+    ]
+    return Shown(
+        status=gr.skip() if status is None else status,
+        preview=gr.Image(visible=False),
+        result=gr.Model3D(str(folder / "painted.glb"), visible=True, **seen),
+        threshold=gr.Slider(interactive=True),
+        layers=gr.Gallery(pictures, visible=True),
+        glb_file=gr.DownloadButton(value=str(folder / "painted.glb"), visible=True),
+        zip_file=gr.DownloadButton(value=str(_archive(folder)), visible=True),
+        turntable_file=gr.DownloadButton(value=str(folder / "turntable.mp4"), visible=True),
+        metrics=gr.skip() if metrics is None else metrics,
+        **ready(),
+    )
+
+
+def _archive(folder: Path) -> Path:
+    """A zip of everything a run wrote."""
+    path = folder / ARCHIVE
+    with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
+        for file in sorted(folder.iterdir()):
+            if file.name not in (ARCHIVE, STOP) and not file.name.startswith("."):
+                archive.write(file, file.name, zipfile.ZIP_DEFLATED)
+    return path

@@ -1,0 +1,73 @@
+"""What every tab's run has in common: a change of the page, and what is said when it goes wrong.
+
+Knows nothing about the jobs.
+"""
+
+import html
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipelines import runs
+from pipelines.errors import InputError, RunFailed
+from ui.progress import progress
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """A change of a tab, one field for each output; what is not given stays as it is."""
+
+    status: Any = field(default_factory=gr.skip)
+    run: Any = field(default_factory=gr.skip)
+    start_button: Any = field(default_factory=gr.skip)
+    stop_button: Any = field(default_factory=gr.skip)
+
+    def values(self) -> tuple[Any, ...]:
+        """In the order of the fields."""
+        return tuple(getattr(self, f.name) for f in fields(self))
+
+
+def values_of(
+    begin: Callable[[], Iterator[Change]], failed: Callable[..., Change]
+) -> Iterator[tuple[Any, ...]]:
+    """The values of each `Change` that `begin()` yields; an error becomes a sentence on the page.
+
+    failed: makes the tab's change from `status` and whatever else makes it ready again.
+    """
+    try:
+        with closing(begin()) as changes:
+            for change in changes:
+                yield change.values()
+    except Exception as error:
+        known = isinstance(error, InputError | RunFailed)
+        text = str(error) if known else "This is a defect of the program. Its log says more."
+        # Whatever happened, the page is ready for the next run.
+        yield failed(status=progress(text, 0, failed=True), **ready()).values()
+        if not known:
+            raise
+        raise gr.Error(html.escape(text, quote=False), print_exception=False) from error
+
+
+def ready() -> dict[str, Any]:
+    """The buttons of a tab where nothing runs."""
+    return {
+        "start_button": gr.Button(interactive=True),
+        "stop_button": gr.Button(interactive=False),
+    }
+
+
+def given(value: Any, otherwise: str) -> Any:
+    """`value`. Raises InputError with the sentence `otherwise` where the page left it empty."""
+    if value is None:
+        raise InputError(otherwise)
+    return value
+
+
+def stop(run: str) -> dict[str, Any]:
+    """Ask the run in the folder `run` to stop and keep what there is."""
+    runs.ask_to_stop(Path(run))
+    return gr.Button(interactive=False)
