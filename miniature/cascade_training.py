@@ -43,8 +43,8 @@ from miniature.teachers import (
 from miniature.training import Recipe, train
 from sds.schedules import Schedule, add_noise, at, ddpm
 
-RECIPE_1 = Recipe(steps=8_000, batch=32, rate=8e-4, save_every=300)
-RECIPE_2 = Recipe(steps=4_000, batch=16, rate=8e-4, save_every=300)
+RECIPE_1 = Recipe(steps=3_600, batch=32, rate=8e-4, save_every=300)
+RECIPE_2 = Recipe(steps=2_800, batch=16, rate=8e-4, save_every=300)
 VIEWS = 24_000
 """Pictures to render: 1.2 GB."""
 LARGEST_WEIGHT = 10.0

@@ -29,8 +29,8 @@ from miniature.scenes import caption, sample_scene, training_caption, words
 from miniature.training import Recipe, train
 from sds.schedules import Schedule, add_noise, ddpm, target
 
-IMAGE_RECIPE = Recipe(steps=11_000, batch=32, rate=8e-4, save_every=500)
-MOTION_RECIPE = Recipe(steps=500, batch=4, rate=1.5e-3, warmup=30, save_every=60)
+IMAGE_RECIPE = Recipe(steps=8_500, batch=32, rate=8e-4, save_every=500)
+MOTION_RECIPE = Recipe(steps=400, batch=4, rate=1.5e-3, warmup=30, save_every=60)
 TOKENS = 16
 UNCONDITIONAL = 0.1
 WIDTH = 128

@@ -20,6 +20,8 @@ REACH = 2**0.5
 CHUNK = 1 << 19
 """Texels of bounding boxes in work at once; bounds the memory to some 300 MB."""
 NOTHING = torch.iinfo(torch.int64).max
+OWNER = 0xFFFFFFFF
+"""The lower half of a key."""
 
 
 @torch.no_grad()
@@ -34,20 +36,9 @@ def texels(surface: Surface, atlas: int, resolution: tuple[int, int]) -> tuple[P
     faces = (surface.atlas == atlas).nonzero()[:, 0]
     u, v = surface.uv[faces].double().unbind(2)
     corners = torch.stack([u * width - 0.5, (1 - v) * height - 0.5])
-    low, high = scanline.boxes(corners, width, height, REACH)
-    columns, rows = (high - low + 1).clamp(min=0)
-    nearest = torch.full((height * width,), NOTHING, device=u.device)
-    for part in scanline.chunks(columns * rows, CHUNK):
-        owner, cell = scanline.ragged((columns * rows)[part])
-        owner = owner + part.start
-        x = low[0, owner] + cell % columns[owner]
-        y = low[1, owner] + cell // columns[owner]
-        _, squared = _closest(corners[:, owner], x, y)
-        near = squared <= REACH * REACH
-        key = (squared.float().view(torch.int32).long() << 32) | owner
-        nearest.scatter_reduce_(0, (y * width + x)[near], key[near], "amin")
+    nearest = _nearest(corners, height, width)
     index = (nearest != NOTHING).nonzero()[:, 0]
-    owner = nearest[index] & 0xFFFFFFFF
+    owner = nearest[index] & OWNER
     weights, _ = _closest(corners[:, owner], index % width, index // width)
     return at(surface, faces[owner], weights.float()), index
 
@@ -82,6 +73,47 @@ def sample(texture: Tensor, uv: Tensor) -> Tensor:
     picture = texture.permute(2, 0, 1)[None]
     looked = grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return looked[0, :, 0].T
+
+
+def _nearest(corners: Tensor, height: int, width: int) -> Tensor:
+    """Each texel's closest triangle within REACH. corners (2, P, 3) in texels. -> (h * w,) long.
+
+    The squared distance as fp32 in the upper half, the triangle in the lower; else NOTHING.
+    """
+    nearest = torch.full((height * width,), NOTHING, device=corners.device)
+    inner = scanline.Triangles(_edges(corners), *scanline.boxes(corners, width, height))
+    for spans in scanline.spans(inner, CHUNK):
+        texel, owner = _texels(spans, width)
+        nearest.scatter_reduce_(0, texel, owner, "amin")
+    edges = corners.new_empty(0, 3, corners.shape[1])
+    outer = scanline.Triangles(edges, *scanline.boxes(corners, width, height, REACH))
+    for spans in scanline.spans(outer, CHUNK):
+        texel, owner = _texels(spans, width)
+        outside = nearest[texel] > OWNER
+        texel, owner = texel[outside], owner[outside]
+        _, squared = _closest(corners[:, owner], texel % width, texel // width)
+        near = squared <= REACH * REACH
+        key = (squared.float().view(torch.int32).long() << 32) | owner
+        nearest.scatter_reduce_(0, texel[near], key[near], "amin")
+    return nearest
+
+
+def _texels(spans: scanline.Spans, width: int) -> tuple[Tensor, Tensor]:
+    """All texels of the spans, and whose they are. -> (M,) long each."""
+    row, step = scanline.ragged(spans.count)
+    start = spans.y * width + spans.first
+    return start.index_select(0, row) + step, spans.owner.index_select(0, row)
+
+
+def _edges(corners: Tensor) -> Tensor:
+    """The edge functions of `scanline.Triangles`, (3, 3, P); negative where there is no area."""
+    x, y = corners.roll(-1, 2)
+    dx, dy = corners.roll(-2, 2) - corners.roll(-1, 2)
+    edges = torch.stack([-dy, dx, dy * x - dx * y])
+    area = edges[2].sum(1)
+    edges = edges * area.sign()[:, None]
+    edges[2, area == 0] = -1.0
+    return edges.permute(2, 0, 1)
 
 
 def _closest(corners: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

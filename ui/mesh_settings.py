@@ -34,17 +34,17 @@ def _run() -> dict[str, Component]:
     with gr.Row():
         return {
             "plural": plural,
-            "steps": _number("steps", "Steps", "Empty takes the preset's."),
+            "steps": _number(0, "Steps", "0 takes the preset's."),
             "seed": gr.Number(
                 _DEFAULT["seed"], label="Seed", info="The same seed repeats the run.", precision=0
             ),
             "resolution": _number(
-                "resolution", "Texture side", "Texels, where the mesh brings no larger texture."
+                _DEFAULT["resolution"],
+                "Texture side",
+                "Texels, where the mesh brings no larger texture.",
             ),
             "max_faces": _number(
-                "max_faces",
-                "Simplify to faces",
-                "Empty keeps the mesh; else its UVs and materials are lost.",
+                0, "Simplify to faces", "0 keeps the mesh; else its UVs and materials are lost."
             ),
         }
 
@@ -125,8 +125,9 @@ def _method() -> dict[str, Component]:
     }
 
 
-def _number(name: str, label: str, info: str) -> gr.Number:
-    return gr.Number(_DEFAULT[name], label=label, info=info, precision=0, minimum=1, min_width=140)
+def _number(value: int, label: str, info: str) -> gr.Number:
+    # The page turns an empty number into 0, so 0 is what "not given" looks like here.
+    return gr.Number(value, label=label, info=info, precision=0, minimum=0, min_width=140)
 
 
 def _slider(

@@ -65,7 +65,7 @@ def edit(
             target=target,
             out=new_folder(),
             preset=preset,
-            steps=steps,
+            steps=steps or None,
             seed=given(seed, "The seed is empty. Give a whole number, such as 0."),
             strength=strength,
             high=int(high),

@@ -28,7 +28,7 @@ def _run() -> dict[str, Component]:
     with gr.Row():
         return {
             "steps": gr.Number(
-                None, label="Steps", info="Empty takes the preset's.", precision=0, minimum=1
+                0, label="Steps", info="0 takes the preset's.", precision=0, minimum=0
             ),
             "seed": gr.Number(
                 _DEFAULT["seed"], label="Seed", info="The same seed repeats the run.", precision=0

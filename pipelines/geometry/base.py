@@ -75,7 +75,7 @@ def _baked(part: Part, values: Floats, size: tuple[int, int]) -> Tensor:
     """Values at corners (F, 3, 3), interpolated over the new texture: fp32 (h, w, 3)."""
     count = len(part.faces)
     carrier = Surface(
-        vertices=torch.from_numpy(values.reshape(-1, 3)).float(),
+        vertices=torch.tensor(values.reshape(-1, 3), dtype=torch.float32),
         faces=torch.arange(3 * count).view(-1, 3),
         normals=torch.zeros(count, 3, 3),
         uv=torch.from_numpy(np.clip(part.uv, 0, 1)).float(),

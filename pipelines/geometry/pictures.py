@@ -25,7 +25,7 @@ def decode(content: bytes, name: str) -> NDArray[np.uint8] | None:
         small = picture.size[0] * picture.size[1] <= MAX_PIXELS
         if small:
             clear = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
-            return np.asarray(picture.convert("RGBA" if clear else "RGB"))
+            return np.array(picture.convert("RGBA" if clear else "RGB"))
     except Image.DecompressionBombError:
         # Pillow's own bound, above ours.
         pass

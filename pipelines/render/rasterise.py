@@ -25,6 +25,8 @@ from pipelines.render.surface import Surface
 
 WORK = 1 << 20
 """Faces and pixels in work at once, over all cameras; a few hundred bytes each."""
+SAMPLES = 1 << 22
+"""Pixels of bounding boxes in work at once; bounds the memory to some 200 MB."""
 EDGE_ON = 1e-11
 """Faces smaller than about this share of the picture are lines in it, at most 1e-5 pixels wide at
 100 pixels of length and more often far less; their depth would be rounding."""
@@ -88,7 +90,7 @@ def _views(q: Tensor, faces: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]
     pair, view, face = pair[thick], view[thick], face[thick]
     triangles = scanline.Triangles(edges, low[:, pair], high[:, pair])
     nearest = torch.full((views * size * size,), NOTHING, device=q.device)
-    for spans in scanline.spans(triangles):
+    for spans in scanline.spans(triangles, SAMPLES):
         pixel, key = _keys(spans, inverse_depth, view, size)
         nearest.scatter_reduce_(0, pixel, key, "amin")
     return _resolve(nearest, edges, inverse_depth, face, size)

@@ -14,8 +14,6 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-CHUNK = 1 << 22
-"""Pixels of bounding boxes in work at once; bounds the memory to some 200 MB."""
 SLACK = 1e-3
 """Pixels that boxes are grown by, so that rounding never cuts a pixel off a shared edge."""
 
@@ -25,7 +23,8 @@ class Triangles:
     """P triangles in the plane of a picture of width x height pixels."""
 
     edges: Tensor
-    """(3, 3, P) fp64: A, B, C of each of the three functions, positive inside."""
+    """(3, 3, P) fp64: A, B, C of each of the three functions, positive inside; (0, 3, P) for whole
+    boxes."""
     low: Tensor
     """(2, P) long: the first column and row of the box; never below 0."""
     high: Tensor
@@ -58,13 +57,14 @@ def boxes(corners: Tensor, width: int, height: int, margin: float = SLACK) -> tu
     return low.minimum(last + 1).long(), high.clamp(min=-1).long()
 
 
-def spans(triangles: Triangles) -> Iterator[Spans]:
+def spans(triangles: Triangles, limit: int) -> Iterator[Spans]:
     """Every row of every triangle, some triangles at a time.
 
-    However large and many the triangles are, the pixels of what is yielded at once are bounded.
+    limit: pixels of bounding boxes in work at once, or one box if it is larger; bounds the memory,
+    however large and many the triangles are.
     """
     extent = (triangles.high - triangles.low + 1).clamp(min=0)
-    for part in chunks(extent[0] * extent[1], CHUNK):
+    for part in _chunks(extent[0] * extent[1], limit):
         yield _rows(triangles, part, extent[1, part])
 
 
@@ -81,7 +81,7 @@ def linear(coefficients: Tensor, owner: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return a * x + b * y + c
 
 
-def chunks(areas: Tensor, limit: int) -> list[slice]:
+def _chunks(areas: Tensor, limit: int) -> list[slice]:
     """Cut P things into runs of at most `limit` area each, or of one thing more. areas (P,)."""
     group = areas.cumsum(0) // limit
     lengths = torch.unique_consecutive(group, return_counts=True)[1].tolist()

@@ -16,7 +16,7 @@ import torch
 from diffusers import IFPipeline, IFSuperResolutionPipeline, UNet2DConditionModel
 from torch import Tensor
 
-from sds.priors.stable_diffusion import _frozen, _no_progress_bars, read_schedule
+from sds.priors.loading import frozen, no_progress_bars, read_schedule
 from sds.schedules import Schedule, ddpm, eps_from_output, model_time
 
 TOKENS = 77
@@ -105,7 +105,7 @@ def stage_1_prior(
     """
     _check(pipe.unet, CHANNELS, "stage I")
     pipe.unet.class_embedding = None
-    unet = _frozen(pipe.unet, device, dtype)
+    unet = frozen(pipe.unet, device, dtype)
     return StageOnePrior(unet, read_schedule(pipe).to(device), rows_per_call)
 
 
@@ -125,14 +125,14 @@ def stage_2_prior(
             "this stage II has no class embedding, so it cannot be told how noisy its "
             'low-resolution image is; use a UNet made with class_embed_type="timestep"'
         )
-    unet = _frozen(pipe.unet, device, dtype)
+    unet = frozen(pipe.unet, device, dtype)
     low = ddpm(pipe.image_noising_scheduler.alphas_cumprod)
     return StageTwoPrior(unet, read_schedule(pipe).to(device), low.to(device), rows_per_call)
 
 
 def load_stage_1(source: str, dtype: torch.dtype = torch.float32) -> IFPipeline:
     """Stage I with its text encoder, from a folder or a hub id, without its safety checker."""
-    with _no_progress_bars():
+    with no_progress_bars():
         return IFPipeline.from_pretrained(
             source,
             dtype=dtype,
@@ -148,7 +148,7 @@ def load_stage_2(source: str, dtype: torch.dtype = torch.float32) -> IFSuperReso
 
     Both stages read the prompts as stage I's encoder embeds them.
     """
-    with _no_progress_bars():
+    with no_progress_bars():
         return IFSuperResolutionPipeline.from_pretrained(
             source,
             dtype=dtype,

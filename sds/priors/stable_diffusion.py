@@ -5,8 +5,7 @@ latent space, so one `LatentCodec` serves both. Networks may run in bf16; latent
 predictions stay fp32 and integer. This module knows nothing about losses or guidance.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,11 +17,10 @@ from diffusers import (
     UNet2DConditionModel,
     UNetMotionModel,
 )
-from diffusers.utils import logging as diffusers_logging
 from torch import Tensor, nn
-from transformers.utils import logging as transformers_logging
 
-from sds.schedules import Schedule, ddpm, eps_from_output, flow, model_time
+from sds.priors.loading import frozen, no_progress_bars, read_schedule
+from sds.schedules import Schedule, eps_from_output, model_time
 
 Pipeline = StableDiffusionPipeline | AnimateDiffPipeline
 
@@ -143,7 +141,7 @@ def image_prior(
     frames_per_call: int = 16,
 ) -> ImagePrior:
     """The pipeline's UNet as a teacher. Moves and freezes `pipe.unet` itself."""
-    unet = _frozen(_plain(pipe.unet), device, dtype)
+    unet = frozen(_plain(pipe.unet), device, dtype)
     return ImagePrior(unet, read_schedule(pipe).to(device), frames_per_call)
 
 
@@ -153,7 +151,7 @@ def video_prior(
     dtype: torch.dtype = torch.float32,
 ) -> VideoPrior:
     """The pipeline's motion UNet as a teacher. Moves and freezes `pipe.unet` itself."""
-    unet = _frozen(_plain(pipe.unet), device, dtype)
+    unet = frozen(_plain(pipe.unet), device, dtype)
     return VideoPrior(unet, read_schedule(pipe).to(device))
 
 
@@ -164,7 +162,7 @@ def latent_codec(
     chunk: int = 8,
 ) -> LatentCodec:
     """The pipeline's VAE. Moves and freezes `pipe.vae` itself; fp32 is the safe dtype."""
-    return LatentCodec(_frozen(pipe.vae, device, dtype), chunk)
+    return LatentCodec(frozen(pipe.vae, device, dtype), chunk)
 
 
 @torch.no_grad()
@@ -187,7 +185,7 @@ def embed(pipe: Pipeline, prompts: Sequence[str], device: torch.device | str = "
 
 def load_image(source: str, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
     """A Stable Diffusion pipeline from a folder or a hub id, without its safety checker."""
-    with _no_progress_bars():
+    with no_progress_bars():
         return StableDiffusionPipeline.from_pretrained(
             source, dtype=dtype, safety_checker=None, requires_safety_checker=False
         )
@@ -200,41 +198,11 @@ def load_video(
 
     motion_adapter: folder or id of the motion modules, when `source` is a text-to-image model.
     """
-    with _no_progress_bars():
+    with no_progress_bars():
         if motion_adapter is None:
             return AnimateDiffPipeline.from_pretrained(source, dtype=dtype)
         adapter = MotionAdapter.from_pretrained(motion_adapter, dtype=dtype)
         return AnimateDiffPipeline.from_pretrained(source, motion_adapter=adapter, dtype=dtype)
-
-
-def read_schedule(pipe: Pipeline) -> Schedule:
-    """The schedule the pipeline's model was trained on, from its scheduler's configuration.
-
-    Raises ValueError for a scheduler that has neither alphas_cumprod nor a flow's settings.
-    """
-    scheduler = pipe.scheduler
-    prediction = scheduler.config.get("prediction_type", "flow_prediction")
-    if prediction == "flow_prediction":
-        shift = scheduler.config.get("shift", scheduler.config.get("flow_shift", 1.0))
-        return flow(scheduler.config.num_train_timesteps, shift)
-    if not hasattr(scheduler, "alphas_cumprod"):
-        raise ValueError(
-            f"{type(scheduler).__name__} keeps no alphas_cumprod; "
-            "set pipe.scheduler to a DDIMScheduler made from its config"
-        )
-    return ddpm(scheduler.alphas_cumprod, prediction)
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Reading weights from disk takes a second; a download keeps its own bar."""
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        diffusers_logging.enable_progress_bar()
-        transformers_logging.enable_progress_bar()
 
 
 def _plain(unet: nn.Module) -> nn.Module:
@@ -245,11 +213,3 @@ def _plain(unet: nn.Module) -> nn.Module:
             "use a plain text-to-image or text-to-video model, not an inpainting one"
         )
     return unet
-
-
-def _frozen(module: nn.Module, device: torch.device | str, dtype: torch.dtype) -> nn.Module:
-    # Convolutions on channels_last are faster on CPU and GPU alike, and change nothing else.
-    module.to(device, memory_format=torch.channels_last)
-    if module.dtype != dtype:
-        module.to(dtype)
-    return module.eval().requires_grad_(False)

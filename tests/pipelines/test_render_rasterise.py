@@ -10,7 +10,7 @@ from render_surfaces import bumpy_torus, cast, embree, flat, rays
 from scipy.spatial import Delaunay
 from torch.nn.functional import max_pool2d
 
-from pipelines.render import Buffer, Cameras, Surface, orbit, rasterise, scanline, sphere_views
+from pipelines.render import Buffer, Cameras, Surface, orbit, rasterise, sphere_views
 
 FRONT = orbit(1, 0)
 """One camera on the z axis, at distance 3."""
@@ -183,8 +183,9 @@ def test_views_do_not_depend_on_each_other_nor_on_how_the_work_is_cut(monkeypatc
     together = rasterise(surface, cameras, 96)
     apart = [rasterise(surface, Cameras(p[None]), 96) for p in cameras.position]
     assert torch.equal(together.face, torch.cat([b.face for b in apart]))
-    monkeypatch.setattr(importlib.import_module("pipelines.render.rasterise"), "WORK", 25_000)
-    monkeypatch.setattr(scanline, "CHUNK", 500)
+    module = importlib.import_module("pipelines.render.rasterise")
+    monkeypatch.setattr(module, "WORK", 25_000)
+    monkeypatch.setattr(module, "SAMPLES", 500)
     assert_same(together, rasterise(surface, cameras, 96))
 
 

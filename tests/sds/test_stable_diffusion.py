@@ -9,6 +9,7 @@ from sds.attention import fused
 from sds.guidance import Branch, guided
 from sds.priors import Prior
 from sds.priors import stable_diffusion as sd
+from sds.priors.loading import read_schedule
 from sds.schedules import add_noise, eps_from_output
 
 T = torch.tensor([745, 20])
@@ -68,11 +69,11 @@ def test_a_flow_scheduler_is_read_as_a_flow(image_pipe):
     class Pipe:
         scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
 
-    schedule = sd.read_schedule(Pipe())
+    schedule = read_schedule(Pipe())
     assert schedule.prediction == "flow_prediction" and len(schedule) == 1000
     assert schedule.sigma[500] == pytest.approx(0.75)
     bar = image_pipe.scheduler.alphas_cumprod
-    torch.testing.assert_close(sd.read_schedule(image_pipe).alpha.square(), bar)
+    torch.testing.assert_close(read_schedule(image_pipe).alpha.square(), bar)
 
 
 def test_inpainting_networks_are_refused(image_pipe):
