@@ -138,14 +138,14 @@ def _outcome() -> dict[str, Component]:
     )
     with gr.Row():
         files = {
-            "glb_file": _download("Download GLB", "download-glb"),
-            "zip_file": _download("Download everything", "download-zip"),
-            "turntable_file": _download("Download turntable", "download-turntable"),
+            "glb_file": _download("Mesh (GLB)", "download-glb"),
+            "zip_file": _download("Everything (zip)", "download-zip"),
+            "turntable_file": _download("Turntable", "download-turntable"),
         }
     layers = gr.Gallery(
         label="Localization and texture",
         columns=2,
-        height="auto",
+        height=260,
         object_fit="contain",
         visible=False,
         interactive=False,
@@ -157,7 +157,7 @@ def _outcome() -> dict[str, Component]:
 
 
 def _download(text: str, elem_id: str) -> gr.DownloadButton:
-    return gr.DownloadButton(text, visible=False, elem_id=elem_id, min_width=140)
+    return gr.DownloadButton(text, visible=False, size="md", elem_id=elem_id, min_width=120)
 
 
 def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:

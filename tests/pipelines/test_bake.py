@@ -108,10 +108,13 @@ def test_charts_thinner_than_a_texel_are_not_missed():
     torch.testing.assert_close(got, looked.position[:, 1:2], atol=0.5 / (0.6 * 32), rtol=0)
 
 
-def test_faces_without_area_on_the_texture_take_texels_without_harm():
-    uv = torch.tensor([[[0.5, 0.5]] * 3, [[0.2, 0.2], [0.5, 0.2], [0.8, 0.2]]])
+def test_faces_without_area_on_the_texture_take_texels_next_to_them_only():
+    uv = torch.tensor([[[0.5, 0.1]] * 3, [[0.125, 0.125], [0.5, 0.5], [0.75, 0.75]]])
     points, index = texels(flat(SQUARE, [[0, 1, 2], [0, 2, 3]], uv), 0, (32, 32))
-    assert len(index) > 20
+    row, column = index // 32, index % 32
+    place = torch.stack([(column + 0.5) / 32, 1 - (row + 0.5) / 32], dim=1)
+    assert ((place - points.uv).norm(dim=1) * 32 <= 2**0.5 + 1e-4).all()
+    assert len(index) > 40
     assert points.position.isfinite().all()
     assert points.position.abs().max() <= 0.5
 

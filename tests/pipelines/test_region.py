@@ -1,0 +1,107 @@
+"""Moving the region after a run: what changes, what stays, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from pipelines import geometry, runs
+from pipelines.errors import InputError
+from pipelines.layers import Layers
+from pipelines.media import read_clip, read_image
+from pipelines.painted import write_painted
+from pipelines.region import MoveRegion, move_region
+
+SIZE = 32
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run on a box: white base, red style, and a localization of 0.2, 0.6 or 1."""
+    path = tmp_path / "box.obj"
+    trimesh.creation.box((2, 3, 1)).export(path)
+    model = geometry.unwrap(geometry.read_mesh(path))
+    base = torch.full((SIZE, SIZE, 3), 255, dtype=torch.uint8)
+    style = torch.zeros_like(base)
+    style[..., 0] = 200
+    localization = torch.full((SIZE, SIZE), 51, dtype=torch.uint8)
+    localization[:, SIZE // 2 :] = 153
+    localization[0] = 255
+    folder = tmp_path / "run"
+    folder.mkdir()
+    settings = {"threshold": 0.5, "seed": 4}
+    layers = (Layers(base, style, localization),)
+    shares = write_painted(folder, model, geometry.surface(model), layers, 0.5, settings)
+    runs.write_json(folder / "settings.json", settings)
+    runs.write_json(folder / "metrics.json", {"steps": 7, **shares})
+    return folder
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_the_textures_are_those_of_the_new_threshold(run):
+    # Half of the width of the soft edge below 0.2: everything is the new colour.
+    move_region(MoveRegion(run, 0.05))
+    texture = read_image(run / "texture.png")
+    assert texture.eq(torch.tensor([200, 0, 0], dtype=torch.uint8)).all()
+    # At 0.6 the middle of the edge lies on the right half, and 0.2 is outside.
+    metrics = move_region(MoveRegion(run, 0.6))
+    texture = read_image(run / "texture.png")[1:]
+    assert texture[:, : SIZE // 2].eq(255).all()
+    mean = torch.tensor([228, 128, 128], dtype=torch.uint8)
+    assert texture[:, SIZE // 2 :].eq(mean).all()
+    assert metrics["changed_outside_share"] == 0
+
+
+def test_both_meshes_wear_the_texture(run):
+    move_region(MoveRegion(run, 0.3))
+    texture = read_image(run / "texture.png").numpy()
+    for name in ("painted.glb", "painted.obj"):
+        (part,) = geometry.read_mesh(run / name).parts
+        np.testing.assert_array_equal(part.picture, texture)
+
+
+def test_back_to_the_first_threshold_is_the_first_result_to_the_last_bit(run):
+    before = contents(run)
+    move_region(MoveRegion(run, 0.6))
+    moved = contents(run)
+    names = {name for name in before if before[name] != moved[name]}
+    assert names == {
+        "texture.png",
+        "painted.glb",
+        "painted_0.png",
+        "turntable.mp4",
+        "settings.json",
+        "metrics.json",
+    }
+    move_region(MoveRegion(run, 0.5))
+    after = contents(run)
+    assert set(after) == set(before)
+    for name in set(before) - {"turntable.mp4", "metrics.json"}:
+        assert after[name] == before[name], name
+    assert read_clip(run / "turntable.mp4").size == (384, 384)
+    assert json.loads(after["metrics.json"]) == json.loads(before["metrics.json"])
+
+
+def test_a_higher_threshold_paints_less(run):
+    shares = [move_region(MoveRegion(run, t))["painted_share"] for t in (0.1, 0.4, 0.9)]
+    assert shares[0] == 1 and shares[0] > shares[1] > shares[2]
+    assert json.loads((run / "metrics.json").read_text())["painted_share"] == shares[2]
+    assert json.loads((run / "settings.json").read_text()) == {"threshold": 0.9, "seed": 4}
+    assert geometry.read_settings(run / "painted.glb")["threshold"] == 0.9
+
+
+def test_what_is_no_run_is_refused_and_left_alone(run, tmp_path):
+    with pytest.raises(InputError, match="no painted mesh"):
+        move_region(MoveRegion(tmp_path, 0.5))
+    with pytest.raises(InputError, match="between 0 and 1"):
+        move_region(MoveRegion(run, 1.0))
+    (run / "settings.json").unlink()
+    before = contents(run)
+    with pytest.raises(InputError, match=r"settings\.json cannot be read"):
+        move_region(MoveRegion(run, 0.6))
+    assert contents(run) == before
