@@ -45,6 +45,11 @@ class Shown(Change):
     metrics: Any = field(default_factory=gr.skip)
 
 
+# The page is told a run's last change twice, and a viewer that is told its mesh again while it loads
+# its code never shows it. For the same reason the viewer is hidden and not taken off the page.
+_LAST = Shown()
+
+
 def paint(
     mesh: str | None,
     object: str,
@@ -138,6 +143,7 @@ def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Ite
     yield Shown(status=progress("Moving the region", 0), start_button=gr.Button(interactive=False))
     metrics = move_region(MoveRegion(Path(run), threshold))
     yield _result(Path(run), progress(f"Done: {_painted(metrics)}.", 1), camera=camera)
+    yield _LAST
 
 
 def _shown(job: PaintMesh) -> Iterator[Shown]:
@@ -162,6 +168,7 @@ def _shown(job: PaintMesh) -> Iterator[Shown]:
                 if isinstance(event, Note):
                     notes.append(event.text)
                 yield _of(event, job, notes)
+        yield _LAST
     except RunFailed:
         # What was kept is a full result, and the message says so.
         yield _result(job.out)
@@ -182,7 +189,7 @@ def _of(event: Event, job: PaintMesh, notes: list[str]) -> Shown:
         case Preview(_, frames):
             sheet = contact_sheet(frames, columns=2, gap=2)
             return Shown(
-                preview=gr.Image(sheet.numpy(), visible=True), result=gr.Model3D(visible=False)
+                preview=gr.Image(sheet.numpy(), visible=True), result=gr.Model3D(visible="hidden")
             )
         case Done(_, settings, metrics):
             return _done(job.out, settings, metrics, notes)

@@ -28,8 +28,8 @@ WORK = 1 << 20
 SAMPLES = 1 << 22
 """Pixels of bounding boxes in work at once; bounds the memory to some 200 MB."""
 EDGE_ON = 1e-11
-"""Faces smaller than about this share of the picture are lines in it, at most 1e-5 pixels wide at
-100 pixels of length and more often far less; their depth would be rounding."""
+"""Faces that cover less than about this share of the picture are lines in it: they hide nothing,
+and their depth would be rounding."""
 NOTHING = torch.iinfo(torch.int64).max
 
 

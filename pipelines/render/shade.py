@@ -23,15 +23,21 @@ beyond the silhouette, and must not be turned round there."""
 
 def at(surface: Surface, face: Tensor, bary: Tensor) -> Points:
     """The points at weights `bary` (N, 3) on faces (N,), all attributes interpolated."""
-    corners = surface.faces.index_select(0, face)
-    position = sum(
-        w[:, None] * surface.vertices.index_select(0, corner)
-        for w, corner in zip(bary.unbind(1), corners.unbind(1), strict=True)
+    return Points(
+        position=_mix(surface.vertices[surface.faces], face, bary),
+        normal=normalize(_mix(surface.normals, face, bary), dim=1),
+        uv=_mix(surface.uv, face, bary),
+        atlas=surface.atlas.index_select(0, face),
     )
-    weights = bary[:, :, None]
-    normal = (weights * surface.normals.index_select(0, face)).sum(1)
-    uv = (weights * surface.uv.index_select(0, face)).sum(1)
-    return Points(position, normalize(normal, dim=1), uv, surface.atlas.index_select(0, face))
+
+
+def _mix(corners: Tensor, face: Tensor, bary: Tensor) -> Tensor:
+    """Weighted mean of a face's corners. corners (F, 3, C), face (N,), bary (N, 3). -> (N, C).
+
+    Three products instead of a matrix one, which a GPU might round to TF32.
+    """
+    a, b, c = (values.index_select(0, face) for values in corners.unbind(1))
+    return bary[:, :1] * a + bary[:, 1:2] * b + bary[:, 2:] * c
 
 
 def visible(surface: Surface, buffer: Buffer) -> tuple[Points, Tensor]:
