@@ -45,8 +45,8 @@ class Shown(Change):
     metrics: Any = field(default_factory=gr.skip)
 
 
-# The page is told a run's last change twice, and a viewer that is told its mesh again while it loads
-# its code never shows it. For the same reason the viewer is hidden and not taken off the page.
+# The page is told a run's last change twice, and a viewer that is told its mesh again while it
+# loads its code never shows it. For the same reason it is hidden and never taken off the page.
 _LAST = Shown()
 
 

@@ -26,8 +26,12 @@ def pick(tab, steps):
     expect(tab.get_by_label("Object")).to_have_value("mushroom", timeout=WAIT)
     settings = tab.locator("#mesh-tab")
     settings.get_by_role("button", name="More settings").click()
+    # The fields of a section that has just been opened take a moment to have their own values.
+    tab.wait_for_timeout(1500)
     settings.get_by_label("Steps", exact=True).fill(str(steps))
     settings.get_by_label("Texture side").fill("128")
+    tab.wait_for_timeout(500)
+    expect(settings.get_by_label("Steps", exact=True)).to_have_value(str(steps))
 
 
 def expect_ready(tab):
@@ -52,7 +56,7 @@ def download(tab, button, folder):
 def set_region(tab, value):
     number = tab.locator("#region input[type=number]")
     number.fill(str(value))
-    number.press("Enter")
+    number.blur()
 
 
 def wait_for_mesh(tab, path):
