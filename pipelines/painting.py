@@ -28,7 +28,7 @@ from pipelines.render import (
 )
 from sds import csd
 from sds.losses import ramp
-from sds.optimize import Step, optimize, step_generator
+from sds.optimize import State, Step, optimize, step_generator
 
 SUPERSAMPLING = 2
 """Pixels rendered for each pixel that stage I sees, along each side."""
@@ -167,21 +167,34 @@ def look(surface: Surface, cameras: Cameras, size: int, background: Tensor) -> L
     return Look(points, index, shade(points, cameras, index, size), background, size)
 
 
-def paint(task: Task, how: Painting, painted: Fields, steps: int, seed: int) -> Iterator[Step]:
+def paint(
+    task: Task,
+    how: Painting,
+    painted: Fields,
+    steps: int,
+    seed: int,
+    since: State | None = None,
+) -> Iterator[Step]:
     """Train `painted` in place; yields after every step, whose value is the last stage's RMS.
 
-    Raises NonFinite when a field stops being finite; the fields are then the last good ones.
+    since: the state of an earlier run to go on from; `frozen` in it is stage I's result, where it
+    is frozen by then. Raises NonFinite when a field stops being finite; the fields are then the
+    last good ones.
     """
     parameters = list(painted.parameters())
     device = task.surface.vertices.device
     frozen: Fields | None = None
+    if since is not None and since["frozen"] is not None:
+        frozen = _frozen(painted, since["frozen"])
 
     def gradient(index: int) -> Tensor:
         nonlocal frozen
         method = method_at(how, index, steps)
         detailed = method.lambda_2[1] > 0
-        if detailed and how.cascade == "phases" and frozen is None:
-            frozen = copy.deepcopy(painted).requires_grad_(False)
+        if not detailed:
+            frozen = None
+        elif how.cascade == "phases" and frozen is None:
+            frozen = _frozen(painted, parameters)
         generator = step_generator(seed, index)
         cameras = sphere_views(how.views, generator)
         size = task.cascade.size_2 if detailed else SUPERSAMPLING * task.cascade.size_1
@@ -196,7 +209,19 @@ def paint(task: Task, how: Painting, painted: Fields, steps: int, seed: int) -> 
         judged.loss.backward()
         return judged.rms_1 if judged.rms_2 is None else judged.rms_2
 
-    yield from optimize(gradient, parameters, torch.optim.Adam(parameters, lr=how.rate), steps)
+    optimizer = torch.optim.Adam(parameters, lr=how.rate)
+    for step in optimize(gradient, parameters, optimizer, steps, since):
+        kept = None if frozen is None else list(frozen.parameters())
+        yield replace(step, state=lambda step=step, kept=kept: step.state() | {"frozen": kept})
+
+
+@torch.no_grad()
+def _frozen(painted: Fields, values: Sequence[Tensor]) -> Fields:
+    """Fields like `painted` that are not trained, with these values of their parameters."""
+    frozen = copy.deepcopy(painted).requires_grad_(False)
+    for parameter, value in zip(frozen.parameters(), values, strict=True):
+        parameter.copy_(value)
+    return frozen
 
 
 def method_at(how: Painting, index: int, steps: int) -> csd.Method:

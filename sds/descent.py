@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sds.losses import rms
-from sds.optimize import Step, optimize, step_generator
+from sds.optimize import State, Step, optimize, step_generator
 from sds.timesteps import descending
 
 LOW, HIGH = 50, 600
@@ -37,12 +37,13 @@ def descend(
     gate: Tensor | None = None,
     low: int = LOW,
     high: int = HIGH,
+    since: State | None = None,
 ) -> Iterator[Step]:
     """Move `x` in place; yields after every step, whose value is the RMS of x - x_src before it.
 
     x, x_src (1, C, F, h, w) fp32, gate broadcasts, 1 where the edit may happen. strength scales the
-    rate; timesteps fall from `high` to `low`. Raises NonFinite when the latents stop being finite;
-    they are then the last good ones.
+    rate; timesteps fall from `high` to `low`. since: the state of an earlier run to go on from.
+    Raises NonFinite when the latents stop being finite; they are then the last good ones.
     """
     visits = descending(steps, low, high).tolist()
 
@@ -51,4 +52,5 @@ def descend(
         x.grad = g if gate is None else gate * g
         return rms(x - x_src)
 
-    yield from optimize(fill, [x], torch.optim.SGD([x], lr=strength * min(RATE / steps, 1)), steps)
+    optimizer = torch.optim.SGD([x], lr=strength * min(RATE / steps, 1))
+    yield from optimize(fill, [x], optimizer, steps, since)

@@ -4,14 +4,22 @@
 
 The gradient function assigns `.grad` (video latents) or calls backward (a renderer's fields). The
 loop watches that everything stays finite without making the device wait: what step k found is read
-at step k + 1. This module knows nothing about teachers, previews or files.
+at step k + 1. Every step can say where the run stands, for another to go on from. This module knows
+nothing about teachers, previews or files.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
+
+State = dict[str, Any]
+"""Where a run stands: `step`, how many were taken; `parameters`, a list; `optimizer`, its state of
+every parameter. Tensors, numbers, lists and dicts only. Randomness needs no state: see
+`step_generator`."""
 
 
 class NonFinite(FloatingPointError):
@@ -28,6 +36,8 @@ class Step:
     """What the gradient function returned, detached, still on its device. Reading it waits."""
     finite: Callable[[], bool]
     """Whether this step stayed finite. Calling it waits; do so before writing a checkpoint."""
+    state: Callable[[], State]
+    """Where the run stands now. Its tensors are the run's own, and move on with the next step."""
 
 
 def optimize(
@@ -35,20 +45,23 @@ def optimize(
     parameters: Sequence[Tensor],
     optimizer: torch.optim.Optimizer,
     steps: int,
-    start: int = 0,
+    since: State | None = None,
 ) -> Iterator[Step]:
-    """Steps `start` to `steps` - 1. A run resumed with the same states repeats bit for bit.
+    """All steps, or those after `since`: then the run ends bit for bit where it would have ended.
 
     gradient(index) fills `.grad` of every parameter and returns a scalar to report; its randomness
-    should come from `step_generator`. parameters: fp32 tensors the optimiser holds.
+    should come from `step_generator`. parameters: fp32 tensors the optimiser holds. since: what a
+    step of an earlier run said; the optimiser's rates are those of `optimizer`, not of then.
     On NaN or infinity the parameters go back to the last finite state and NonFinite is raised, one
     step late; the optimiser's own state is then lost. The last step is checked before it is
     yielded, and a run that fails or is closed early is left finite.
-    Raises TypeError for other dtypes, ValueError when a `.grad` is left empty.
+    Raises TypeError for other dtypes, ValueError when a `.grad` is left empty or `since` is of
+    other parameters.
     """
     for parameter in parameters:
         if parameter.dtype != torch.float32:
             raise TypeError(f"optimised parameters must be fp32, got {parameter.dtype}")
+    start = 0 if since is None else _restore(parameters, optimizer, since)
     good = [parameter.detach().clone() for parameter in parameters]
     pending: Callable[[], bool] | None = None
     try:
@@ -63,7 +76,7 @@ def optimize(
             pending = _watch([value, *grads, *parameters])
             if index == steps - 1:
                 _require(pending, parameters, good, index)
-            yield Step(index, value, pending)
+            yield Step(index, value, pending, partial(_state, index + 1, parameters, optimizer))
     except BaseException:
         # Closed early, or the gradient function choked on a bad state: leave the last good one.
         if pending is not None and not pending():
@@ -82,6 +95,25 @@ def step_generator(seed: int, index: int, device: torch.device | str = "cpu") ->
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
     z = (z ^ z >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
     return torch.Generator(device).manual_seed((z ^ z >> 31) & 0x7FFFFFFFFFFFFFFF)
+
+
+def _state(step: int, parameters: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> State:
+    return {
+        "step": step,
+        "parameters": [parameter.detach() for parameter in parameters],
+        "optimizer": optimizer.state_dict()["state"],
+    }
+
+
+def _restore(parameters: Sequence[Tensor], optimizer: torch.optim.Optimizer, since: State) -> int:
+    """Put everything where `since` says; returns how many steps were taken by then."""
+    shapes = [parameter.shape for parameter in parameters]
+    if [saved.shape for saved in since["parameters"]] != shapes:
+        raise ValueError("the state to go on from is of parameters of other shapes")
+    _copy(since["parameters"], parameters)
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": since["optimizer"], "param_groups": groups})
+    return since["step"]
 
 
 def _grad(parameter: Tensor, n: int) -> Tensor:

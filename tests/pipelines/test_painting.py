@@ -1,5 +1,6 @@
 """The painting run on a sphere, with teachers whose answers are known."""
 
+import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -174,3 +175,22 @@ def test_a_mask_that_replaces_is_the_region():
     assert region.equal(what.bound(points))
     top = points.uv[:, 1] > 0.55
     torch.testing.assert_close(region[top], torch.ones_like(region[top]))
+
+
+@pytest.mark.parametrize("cascade", ["joint", "phases"])
+@pytest.mark.parametrize("taken", [1, 3, 4, 5])
+def test_it_goes_on_to_where_it_would_have_ended(cascade, taken):
+    """Stage II starts at step 3 of 6, on what is then frozen and has to be kept."""
+    what, how = task([YELLOW, (1.0, 0.0, 0.0), YELLOW]), replace(FAST, cascade=cascade)
+    whole = fields(how=how)
+    run(what, whole, 6, how)
+    first = fields(how=how)
+    steps = paint(what, how, first, 6, seed=3)
+    saved = copy.deepcopy([next(steps).state() for _ in range(taken)][-1])
+    assert (saved["frozen"] is None) == (cascade == "joint" or taken <= 3)
+    steps.close()
+    painted = fields(how=how)
+    rest = list(paint(what, how, painted, 6, 3, saved))
+    assert [step.index for step in rest] == list(range(taken, 6))
+    pairs = zip(whole.parameters(), painted.parameters(), strict=True)
+    assert all(a.equal(b) for a, b in pairs)

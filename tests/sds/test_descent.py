@@ -1,5 +1,7 @@
 """The loop of every edit of latents: which timesteps, at what rate, with whose randomness."""
 
+import copy
+
 import pytest
 import torch
 
@@ -47,3 +49,17 @@ def test_nothing_moves_where_the_gate_is_zero():
     x, _ = moved(lambda x, t, generator: torch.ones_like(x), 50, seed=0, gate=gate)
     assert torch.equal(x[..., 2:], X_SRC[..., 2:])
     torch.testing.assert_close(x[..., :2], X_SRC[..., :2] - RATE)
+
+
+def test_it_goes_on_to_where_it_would_have_ended():
+    def gradient(x, t, generator):
+        return x * t / 1000 + torch.randn(x.shape, generator=generator)
+
+    whole, values = moved(gradient, 7, seed=1)
+    half = X_SRC.clone()
+    run = descend(gradient, half, X_SRC, 7, 1)
+    state = [next(run).state() for _ in range(3)][-1]
+    saved = copy.deepcopy(state)
+    run.close()
+    x, rest = moved(gradient, 7, seed=1, since=saved)
+    assert torch.equal(x, whole) and rest == values[3:]

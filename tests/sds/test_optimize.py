@@ -1,5 +1,7 @@
 """Resuming, failing and yielding."""
 
+import copy
+
 import pytest
 import torch
 
@@ -46,21 +48,41 @@ def test_backward_gradients_work_and_do_not_pile_up():
     assert not steps[0].value.requires_grad
 
 
-def test_a_resumed_run_is_the_same_run():
+@pytest.mark.parametrize("last", [0, 4, 10])
+def test_a_resumed_run_is_the_same_run(last):
     x, optimizer = setup()
     list(optimize(noisy_pull(x), [x], optimizer, 12))
     y, first = setup()
     run = optimize(noisy_pull(y), [y], first, 12)
-    for step in run:
-        if step.index == 4:
-            break
+    while (step := next(run)).index < last:
+        pass
+    saved = copy.deepcopy(step.state())
+    assert saved["step"] == last + 1 and torch.equal(saved["parameters"][0], y)
     run.close()
-    saved_y, saved_state = y.clone(), first.state_dict()
     z, second = setup()
-    z.copy_(saved_y)
-    second.load_state_dict(saved_state)
-    indices = [s.index for s in optimize(noisy_pull(z), [z], second, 12, start=5)]
-    assert indices == list(range(5, 12)) and torch.equal(z, x)
+    indices = [s.index for s in optimize(noisy_pull(z), [z], second, 12, saved)]
+    assert indices == list(range(last + 1, 12)) and torch.equal(z, x)
+
+
+def test_without_the_optimisers_state_it_would_be_another_run():
+    """That the state above matters: Adam that forgot its moments ends elsewhere."""
+    x, optimizer = setup()
+    steps = [copy.deepcopy(step.state()) for step in optimize(noisy_pull(x), [x], optimizer, 12)]
+    z, second = setup()
+    list(optimize(noisy_pull(z), [z], second, 12, steps[4] | {"optimizer": {}}))
+    assert not torch.equal(z, x)
+
+
+def test_a_resumed_run_has_the_rates_of_now_and_other_shapes_are_refused():
+    x, optimizer = setup(lr=0.0)
+    (step,) = optimize(noisy_pull(x), [x], optimizer, 1)
+    saved = copy.deepcopy(step.state())
+    z, second = setup(lr=0.5)
+    list(optimize(noisy_pull(z), [z], second, 2, saved))
+    assert not torch.equal(z, x)
+    other = torch.zeros(2, 2)
+    with pytest.raises(ValueError, match="other shapes"):
+        list(optimize(noisy_pull(other), [other], torch.optim.Adam([other]), 2, saved))
 
 
 @pytest.mark.parametrize("bad, poison", [(0, "grad"), (3, "grad"), (9, "grad"), (3, "value")])
