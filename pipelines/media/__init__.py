@@ -6,9 +6,10 @@ Knows nothing about diffusion, prompts or pages. Frames live in two layouts:
 * as computed with: float32 (F, 3, H, W), RGB, [0, 1]. `to_float` and `to_uint8` convert.
 """
 
-from pipelines.media.clip import Clip, clip_from_frames
+from pipelines.media.clip import Clip, Cut, clip_from_frames
 from pipelines.media.masks import read_mask
 from pipelines.media.read import read_clip, read_settings
+from pipelines.media.source import Facts, facts
 from pipelines.media.stills import (
     contact_sheet,
     floats_at,
@@ -23,8 +24,11 @@ from pipelines.media.write import write_clip
 
 __all__ = [
     "Clip",
+    "Cut",
+    "Facts",
     "clip_from_frames",
     "contact_sheet",
+    "facts",
     "floats_at",
     "read_clip",
     "read_image",

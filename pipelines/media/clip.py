@@ -13,6 +13,18 @@ import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class Cut:
+    """Which part of a clip is taken, to the millisecond."""
+
+    start: float = 0.0
+    """Seconds from the clip's first frame at which the part begins."""
+    end: float | None = None
+    """Seconds at which it ends; None is the clip's own end."""
+    every: int = 1
+    """Take every n-th frame of the part: it lasts as long, at a lower frame rate."""
+
+
 @dataclass(frozen=True, eq=False)
 class Clip:
     """A clip: what `read_clip` gives, and what `write_clip` needs to write an edit of it back."""
@@ -33,6 +45,11 @@ class Clip:
     """Whether `source` has sound, which `write_clip` then copies."""
     source: Path | None = None
     """The file it was read from; None for a clip made in memory."""
+    cut: Cut = Cut()
+    """Which part of `source` it is. Where a part has a start, its first frame's time is 0."""
+    sound: tuple[Fraction, Fraction | None] = (Fraction(0), None)
+    """From where to where in `source`, in seconds on its own clock, the clip's sound is; None is
+    its end."""
 
     @property
     def size(self) -> tuple[int, int]:

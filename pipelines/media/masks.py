@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pipelines.errors import InputError
-from pipelines.media.clip import Clip
-from pipelines.media.read import decode
+from pipelines.media.clip import Clip, Cut
+from pipelines.media.read import MAX_PIXELS, decode
 from pipelines.media.stills import load_rgba
 
 _STILLS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -24,7 +24,8 @@ def read_mask(path: Path | str, clip: Clip) -> Tensor:
     """Read the mask of a clip.
 
     Args:
-        path: an image (png, jpg, webp, bmp, tif), or a clip of as many frames as `clip`.
+        path: an image (png, jpg, webp, bmp, tif), or a clip: of as many frames as `clip`, or, where
+            that is a part, of the whole that it is a part of.
         clip: the clip it belongs to; the mask must have its size.
 
     Returns:
@@ -39,11 +40,23 @@ def read_mask(path: Path | str, clip: Clip) -> Tensor:
         rgba = load_rgba(path)
         mask = _level(rgba[..., :3]) * (rgba[..., 3].float() / 255)
     else:
-        # Read past the clip's length, so that the message can name the mask's own.
-        frames = decode(path, max_frames=10 * len(clip), max_pixels=2**29).frames
-        mask = torch.stack([_level(frame) for frame in frames])
+        mask = torch.stack([_level(frame) for frame in _frames(path, clip)])
     _check(name, mask, clip)
     return mask.where(mask >= _BLACK, 0.0).where(mask <= _WHITE, 1.0)
+
+
+def _frames(path: Path | str, clip: Clip) -> Tensor:
+    """uint8 (F, H, W, 3): the masks of the clip's own part, or the file as it is."""
+    # Read past the clip's length, so that the message can name the mask's own.
+    limits = {"max_frames": 10 * len(clip), "max_pixels": MAX_PIXELS}
+    if clip.cut != Cut():
+        try:
+            part = decode(path, cut=clip.cut, **limits).frames
+            if len(part) == len(clip):
+                return part
+        except InputError:
+            pass  # Shorter than the part begins: it may still be drawn for the part alone.
+    return decode(path, **limits).frames
 
 
 def _level(frame: Tensor) -> Tensor:

@@ -4,8 +4,7 @@ Knows nothing about diffusion or about what will be done with the frames. Conven
 
 * Timestamps are the file's own. A missing or repeated one is put one average frame after its
   predecessor.
-* Only the formats named above are opened, and only as local files: a playlist that calls itself
-  a video could otherwise make the demuxer read other files or the network.
+* A part of a clip that has a start begins at time 0; its sound is found by `Clip.sound`.
 """
 
 import json
@@ -18,37 +17,57 @@ import numpy as np
 import torch
 
 from pipelines.errors import InputError
-from pipelines.media.clip import Clip
+from pipelines.media.clip import Clip, Cut
 from pipelines.media.pixels import rgb, upright
+from pipelines.media.source import (
+    FALLBACK_RATE,
+    check_size,
+    damaged,
+    is_open_gif,
+    open_source,
+    seek,
+    video_stream,
+)
 
-MAX_SIDE = 4096
-READABLE = "mp4, mov, webm, mkv, avi or gif"
 SETTINGS_KEY = "scorebrush"
+MAX_FRAMES = 300
+MAX_PIXELS = 2**29
+"""Of all frames together. One pixel takes 3 bytes: 1.5 GiB, 258 frames of 1920x1080."""
 
-_OPTIONS = {"format_whitelist": "mov,mp4,matroska,webm,gif,avi", "protocol_whitelist": "file"}
-_FALLBACK_RATE = Fraction(25)
+_ALL = Cut()
+_SLACK = Fraction(1, 1000)
+"""Seconds: people write 0.333 for a third."""
 
 
-def read_clip(path: Path | str, max_frames: int = 300, max_pixels: int = 2**29) -> Clip:
-    """Read a whole clip into memory.
+def read_clip(
+    path: Path | str, max_frames: int = MAX_FRAMES, max_pixels: int = MAX_PIXELS, cut: Cut = _ALL
+) -> Clip:
+    """Read a clip, or a part of it, into memory.
 
     Args:
         path: a local mp4, mov, webm, mkv, avi or gif file.
         max_frames: the most frames accepted.
-        max_pixels: the most pixels accepted, frames x height x width; one pixel takes 3 bytes, so
-            the default is 1.5 GiB (258 frames of 1920x1080).
+        max_pixels: the most pixels accepted, frames x height x width.
+        cut: which part; what lies outside it counts for neither limit.
 
     Returns:
         The clip, with at least two frames.
 
     Raises:
         InputError: no such file, not a video, no video stream, damaged or cut short, fewer than
-            two frames, a side above 4096 pixels, or above one of the limits.
+            two frames, a side above 4096 pixels, above one of the limits, or a part that is empty
+            or not in the clip.
     """
-    clip = decode(path, max_frames, max_pixels)
+    clip = decode(path, max_frames, max_pixels, cut)
     if len(clip) == 1:
+        name = Path(path).name
+        if cut != _ALL:
+            raise InputError(
+                f"The part of {name} has only one frame, and a video edit needs at least 2. "
+                "Take a longer part, or more of its frames."
+            )
         raise InputError(
-            f"{Path(path).name} has only one frame, and a video edit needs at least 2. "
+            f"{name} has only one frame, and a video edit needs at least 2. "
             "Give a clip, not a still picture."
         )
     return clip
@@ -69,70 +88,92 @@ def read_settings(path: Path | str) -> dict | None:
     return content.get(SETTINGS_KEY) if isinstance(content, dict) else None
 
 
-def open_source(path: Path | str) -> av.container.InputContainer:
-    """Open a local file for reading; use it in a `with` block.
-
-    Raises:
-        InputError: no such file, or not one of the formats read here.
-    """
-    path = Path(path).absolute()
-    if not path.is_file():
-        raise InputError(f"There is no file {path}. Check its name.")
-    try:
-        return av.open(str(path), options=_OPTIONS, metadata_errors="replace")
-    except (av.error.FFmpegError, OSError) as error:
-        raise InputError(
-            f"{path.name} is not a video that can be opened, or it is damaged. "
-            f"Save it again as {READABLE}."
-        ) from error
-
-
-def decode(path: Path | str, max_frames: int, max_pixels: int) -> Clip:
+def decode(path: Path | str, max_frames: int, max_pixels: int, cut: Cut = _ALL) -> Clip:
     """`read_clip` that accepts a single frame too; same arguments and errors otherwise."""
     name = Path(path).name
+    check_cut(cut)
     with open_source(path) as container:
-        stream = _video_stream(container, name)
-        _check_size(name, stream.width, stream.height)
+        stream = video_stream(container, name)
+        check_size(name, stream.width, stream.height)
         stream.thread_type = "AUTO"
-        pictures, stamps, transposed = [], [], False
-        for frame in _frames(container, stream, name):
-            _check_amount(name, len(pictures) + 1, stream, max_frames, max_pixels)
-            picture, transposed = upright(rgb(frame), frame)
-            if pictures and picture.shape != pictures[0].shape:
-                raise InputError(f"{name} changes its frame size midway. Export it at one size.")
-            pictures.append(picture)
-            stamps.append(frame.dts if frame.pts is None else frame.pts)
+        seek(container, stream, cut)
+        pictures, stamps, transposed, following = [], [], False, None
+        for second, frame in _timed(container, stream, name, cut):
+            stamp = frame.dts if frame.pts is None else frame.pts
+            if cut.end is not None and second >= Fraction(cut.end) - _SLACK:
+                following = stamp
+                break
+            if len(stamps) % cut.every == 0:
+                _check_amount(name, len(pictures) + 1, stream, max_frames, max_pixels)
+                picture, transposed = upright(rgb(frame), frame)
+                if pictures and picture.shape != pictures[0].shape:
+                    raise InputError(
+                        f"{name} changes its frame size midway. Export it at one size."
+                    )
+                pictures.append(picture)
+            stamps.append(stamp)
             duration = frame.duration
         if not pictures:
-            raise InputError(f"{name} has no frame that can be decoded. Export it again.")
-        times, last_duration, rate = _timing(stream, stamps, duration)
+            _raise_empty(name, cut)
+        times, last_duration, rate = _timing(stream, stamps, duration, following)
+        end = times[-1] + last_duration
+        offset = times[0] if cut.start > 0 else 0
+        kept = tuple(time - offset for time in times[:: cut.every])
         aspect = stream.sample_aspect_ratio or Fraction(1)
         return Clip(
             frames=_stack(pictures),
-            times=times,
+            times=kept,
             time_base=stream.time_base,
-            last_duration=last_duration,
-            rate=rate,
+            last_duration=end - offset - kept[-1],
+            rate=rate / cut.every,
             pixel_aspect=1 / aspect if transposed else aspect,
             has_audio=bool(container.streams.audio),
             source=Path(path).absolute(),
+            cut=cut,
+            sound=(
+                offset * stream.time_base,
+                None if following is None else end * stream.time_base,
+            ),
         )
 
 
-def _video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    cover = av.stream.Disposition.attached_pic
-    for stream in container.streams.video:
-        if not stream.disposition & cover and stream.codec_context is not None:
-            return stream
-    raise InputError(f"{name} has no picture in it, only sound or data. Give a clip with video.")
-
-
-def _check_size(name: str, width: int, height: int) -> None:
-    if max(width, height) > MAX_SIDE:
+def check_cut(cut: Cut) -> None:
+    """Raises InputError for a part that no clip has."""
+    if not 0 <= cut.start < float("inf"):
+        raise InputError(f"The part starts at {cut.start} s. Give 0 or more seconds.")
+    if cut.end is not None and not cut.start < cut.end < float("inf"):
         raise InputError(
-            f"{name} is {width}x{height} pixels, and at most {MAX_SIDE} on a side are accepted. "
-            "Scale it down first."
+            f"The part ends at {cut.end} s and starts at {cut.start} s. Let it end after its start."
         )
+    if cut.every < 1:
+        raise InputError(f"Every {cut.every}-th frame is none. Give 1 for all frames, 2 for half.")
+
+
+def _raise_empty(name: str, cut: Cut) -> None:
+    if cut == _ALL:
+        raise InputError(f"{name} has no frame that can be decoded. Export it again.")
+    until = "its end" if cut.end is None else f"{cut.end:g} s"
+    raise InputError(
+        f"{name} has no frame between {cut.start:g} s and {until}. Choose a part that is in it."
+    )
+
+
+def _timed(
+    container: av.container.InputContainer, stream: av.VideoStream, name: str, cut: Cut
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Every frame from the part's start on, with its second in the clip."""
+    first, step = stream.start_time, 1 / (stream.average_rate or FALLBACK_RATE)
+    for index, frame in enumerate(_frames(container, stream, name)):
+        stamp = frame.dts if frame.pts is None else frame.pts
+        if first is None and stamp is not None:
+            first = stamp
+        second = index * step if stamp is None else (stamp - first) * stream.time_base
+        if second < Fraction(cut.start) - _SLACK:
+            continue
+        # Before the part it may be: a clip entered midway lacks what those frames refer to.
+        if frame.is_corrupt:
+            raise damaged(name)
+        yield second, frame
 
 
 def _check_amount(
@@ -141,61 +182,56 @@ def _check_amount(
     if count > max_frames:
         raise InputError(
             f"{name} has more than {max_frames} frames, the most accepted. "
-            "Cut it shorter, or raise the limit on frames."
+            "Take a part of it, or every second frame."
         )
     if count * stream.width * stream.height > max_pixels:
         raise InputError(
             f"{name} does not fit in memory at {stream.width}x{stream.height}: at most "
             f"{max_pixels // 2**20} million pixels over all frames are accepted. "
-            "Cut it shorter or scale it down."
+            "Take a part of it, or scale it down."
         )
 
 
 def _frames(
     container: av.container.InputContainer, stream: av.VideoStream, name: str
 ) -> Iterator[av.VideoFrame]:
-    """Decode every frame, and refuse a file of which a part is missing or damaged."""
-    damaged = InputError(f"{name} is damaged or cut short. Export or download it again.")
+    """Decode every frame, and refuse a file of which a part is missing or damaged.
+
+    Whether a frame itself is damaged is for the reader to ask.
+    """
     ends = {}
     try:
         for packet in container.demux():
             if packet.is_corrupt:
-                raise damaged
+                raise damaged(name)
             time = packet.dts if packet.pts is None else packet.pts
             if time is not None:
                 end = (time + (packet.duration or 0)) * packet.time_base
                 ends[packet.stream.index] = max(end, ends.get(packet.stream.index, end))
             if packet.stream.index == stream.index:
-                for frame in packet.decode():
-                    if frame.is_corrupt:
-                        raise damaged
-                    yield frame
+                yield from packet.decode()
     except av.error.FFmpegError as error:
-        raise damaged from error
+        raise damaged(name) from error
     # A file cut between two packets decodes without complaint: only its promised length tells.
-    slack = max(3 / (stream.average_rate or _FALLBACK_RATE), Fraction(1, 10))
+    slack = max(3 / (stream.average_rate or FALLBACK_RATE), Fraction(1, 10))
     if stream.duration is not None:
         promised = ((stream.start_time or 0) + stream.duration) * stream.time_base
         reached = ends.get(stream.index, 0)
     else:
         promised = Fraction(container.duration or 0, av.time_base)
         reached = max(ends.values(), default=0)
-    if reached + slack < promised or _is_open_gif(container):
-        raise damaged
-
-
-def _is_open_gif(container: av.container.InputContainer) -> bool:
-    """A GIF promises no length; a whole one ends with a semicolon (GIF89a, section 27)."""
-    if container.format.name != "gif":
-        return False
-    return not Path(container.name).read_bytes()[-64:].rstrip(b"\0\r\n ").endswith(b";")
+    if reached + slack < promised or is_open_gif(container):
+        raise damaged(name)
 
 
 def _timing(
-    stream: av.VideoStream, stamps: list[int | None], duration: int
+    stream: av.VideoStream, stamps: list[int | None], duration: int, following: int | None = None
 ) -> tuple[tuple[int, ...], int, Fraction]:
-    """(times, duration of the last frame, average rate) from what the file says."""
-    nominal = stream.average_rate or stream.guessed_rate or _FALLBACK_RATE
+    """(times, duration of the last frame, average rate) from what the file says.
+
+    following: the stamp of the frame after the last one, None where that is the clip's last.
+    """
+    nominal = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
     step = max(1, round(1 / (nominal * stream.time_base)))
     # AVI stores no presentation times, and with B-frames the decoder's guesses come out of order.
     known = iter(sorted(stamp for stamp in stamps if stamp is not None))
@@ -206,7 +242,9 @@ def _timing(
         times.append(time if follows else times[-1] + step if times else 0)
     # A container's own last duration may be a decoding-order artefact; its length is not.
     last = duration or step
-    if stream.duration is not None:
+    if following is not None:
+        last = max(following - times[-1], 0) or last
+    elif stream.duration is not None:
         last = max((stream.start_time or 0) + stream.duration - times[-1], 0) or last
     span = times[-1] - times[0]
     paces = (Fraction(max(len(times) - 1, 1), span or last), Fraction(len(times), span + last))

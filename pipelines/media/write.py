@@ -19,8 +19,9 @@ from pipelines.errors import InputError
 from pipelines.media.clip import Clip
 from pipelines.media.files import replacing
 from pipelines.media.pixels import BT709, yuv420
-from pipelines.media.read import SETTINGS_KEY, open_source
+from pipelines.media.read import SETTINGS_KEY
 from pipelines.media.sound import add_sound
+from pipelines.media.source import open_source
 
 # No B-frames: mp4 keeps durations in decoding order, and would lose how long the last frame shows.
 _H264 = {"crf": "14", "preset": "fast", "bf": "0"}
@@ -82,7 +83,7 @@ def _mux(
         stream = _video_stream(target, frames, like)
         notes, packets = [], []
         if source is not None:
-            packets, notes = add_sound(source, target)
+            packets, notes = add_sound(source, target, like.sound)
         packets += _encode(stream, frames, like)
         # Interleaved by time, so that a player can start before it has the whole file.
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):

@@ -1,0 +1,171 @@
+"""A part of a clip: which frames, which times, which sound."""
+
+import math
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from pipelines import media
+from pipelines.errors import InputError
+from pipelines.media import Cut
+from tests.pipelines.test_media import TICKS, audio_packets, clip_of, pictures, stored_times
+
+RATE, COUNT = 10, 40
+
+
+def clip_file(path, codec="libx264", audio=None, gap=10):
+    """A clip of 4 s whose frame k has the grey 5 k + 20, and whose sound is silent until 2 s."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=RATE)
+        video.width, video.height, video.pix_fmt = 48, 32, "yuv420p"
+        video.codec_context.gop_size, video.bit_rate = gap, 2_000_000
+        packets = []
+        for k in range(COUNT):
+            grey = np.full((32, 48, 3), 5 * k + 20, np.uint8)
+            packets += video.encode(av.VideoFrame.from_ndarray(grey))
+        packets += video.encode(None)
+        if audio:
+            sound = container.add_stream(audio, rate=48000, layout="mono")
+            second = np.arange(4 * 48000) / 48000
+            tone = np.sin(2 * math.pi * 440 * second) * (second >= 2) / 2
+            if audio == "pcm_s16le":
+                frame = av.AudioFrame.from_ndarray(
+                    (tone * 32767).astype(np.int16)[None], "s16", "mono"
+                )
+            else:
+                frame = av.AudioFrame.from_ndarray(tone.astype(np.float32)[None], "fltp", "mono")
+            frame.sample_rate, frame.pts = 48000, 0
+            packets += [*sound.encode(frame), *sound.encode(None)]
+        for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
+            container.mux(packet)
+    return path
+
+
+def numbers(clip):
+    """Which frames of `clip_file` these are."""
+    return [round((float(f.float().mean()) - 20) / 5) for f in clip.frames]
+
+
+def loudness(path):
+    """(second, mean square) of every 10 ms of a file's sound."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        out = []
+        for frame in container.decode(stream):
+            samples = frame.to_ndarray().astype(float).mean(0)
+            begin = float(frame.pts * frame.time_base)
+            size = frame.rate // 100
+            for k in range(0, len(samples) - size + 1, size):
+                out.append((begin + k / frame.rate, float((samples[k : k + size] ** 2).mean())))
+        return out
+
+
+@pytest.mark.parametrize("name, codec", [("a.mp4", "libx264"), ("a.mkv", "libx264")])
+@pytest.mark.parametrize("gap", [1, 10, 40])
+def test_a_part_is_exactly_its_frames(tmp_path, name, codec, gap):
+    path = clip_file(tmp_path / name, codec, gap=gap)
+    part = media.read_clip(path, cut=Cut(2.5, 3.2))
+    assert numbers(part) == [25, 26, 27, 28, 29, 30, 31]
+    assert part.times[0] == 0 and part.rate == RATE
+    assert part.seconds == pytest.approx(0.7, abs=2e-3)
+    assert numbers(media.read_clip(path, cut=Cut(3.85 - 0.25))) == [36, 37, 38, 39]
+    assert numbers(media.read_clip(path, cut=Cut(0, 0.333))) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("name, codec", [("a.avi", "mpeg4"), ("a.webm", "libvpx")])
+def test_formats_without_a_good_index_are_read_through(tmp_path, name, codec):
+    part = media.read_clip(clip_file(tmp_path / name, codec), cut=Cut(2.5, 3.2))
+    assert numbers(part) == [25, 26, 27, 28, 29, 30, 31]
+
+
+def test_every_third_frame_lasts_as_long(tmp_path):
+    path = clip_file(tmp_path / "a.mp4")
+    part = media.read_clip(path, cut=Cut(1.0, 2.0, every=3))
+    assert numbers(part) == [10, 13, 16, 19]
+    assert part.rate == Fraction(RATE, 3)
+    assert part.seconds == pytest.approx(1.0)
+    media.write_clip(tmp_path / "out.mp4", part.frames, part)
+    assert [float(t) for t in stored_times(tmp_path / "out.mp4")] == pytest.approx(
+        [0, 0.3, 0.6, 0.9]
+    )
+    assert media.read_clip(tmp_path / "out.mp4").seconds == pytest.approx(1.0)
+
+
+def test_uneven_times_survive(tmp_path):
+    frames = pictures(8, 32, 48)
+    uneven = (0, 40, 110, 130, 200, 290, 300, 410)
+    media.write_clip(tmp_path / "in.mp4", frames, clip_of(frames, uneven, last=90))
+    part = media.read_clip(tmp_path / "in.mp4", cut=Cut(0.1, 0.3))
+    assert [t * part.time_base for t in part.times] == [t * TICKS for t in (0, 20, 90, 180)]
+    assert part.last_duration * part.time_base == 10 * TICKS
+
+
+@pytest.mark.parametrize("name, codec", [("a.mp4", "aac"), ("a.mkv", "pcm_s16le")])
+def test_a_part_keeps_its_own_sound_in_step(tmp_path, name, codec):
+    path = clip_file(tmp_path / name, audio=codec)
+    part = media.read_clip(path, cut=Cut(1.5, 3.0))
+    media.write_clip(tmp_path / "out.mp4", part.frames, part)
+    heard = loudness(tmp_path / "out.mp4")
+    onset = next(second for second, power in heard if power > 1e-3)
+    assert onset == pytest.approx(0.5, abs=0.02)
+    assert heard[-1][0] == pytest.approx(1.5, abs=0.05)
+    assert min(second for second, _ in heard) < 0.03
+
+
+def test_all_frames_sampled_keep_all_sound(tmp_path):
+    path = clip_file(tmp_path / "a.mp4", audio="aac")
+    whole, half = media.read_clip(path), media.read_clip(path, cut=Cut(every=2))
+    media.write_clip(tmp_path / "whole.mp4", whole.frames, whole)
+    media.write_clip(tmp_path / "half.mp4", half.frames, half)
+    assert audio_packets(tmp_path / "half.mp4") == audio_packets(tmp_path / "whole.mp4")
+
+
+def test_only_the_part_counts_for_the_limits(tmp_path):
+    path = clip_file(tmp_path / "a.mp4")
+    with pytest.raises(InputError, match="Take a part of it"):
+        media.read_clip(path, max_frames=10)
+    assert len(media.read_clip(path, max_frames=10, cut=Cut(1, 2))) == 10
+    assert len(media.read_clip(path, max_frames=10, cut=Cut(every=4))) == 10
+
+
+@pytest.mark.parametrize(
+    "cut, sentence",
+    [
+        (Cut(9), "no frame between 9 s and its end"),
+        (Cut(1.02, 1.08), "no frame between 1.02 s and 1.08 s"),
+        (Cut(1, 1.1), "has only one frame"),
+        (Cut(2, 1), "Let it end after its start"),
+        (Cut(-1), "Give 0 or more seconds"),
+        (Cut(every=0), "Give 1 for all frames"),
+    ],
+)
+def test_parts_that_are_not_there_say_so(tmp_path, cut, sentence):
+    with pytest.raises(InputError, match=sentence):
+        media.read_clip(clip_file(tmp_path / "a.mp4"), cut=cut)
+
+
+def test_a_clip_of_masks_is_cut_like_its_clip(tmp_path):
+    path = clip_file(tmp_path / "a.mp4")
+    masks = torch.zeros(COUNT, 32, 48, 3, dtype=torch.uint8)
+    for k, mask in enumerate(masks):
+        mask[:, k:] = 255
+    media.write_clip(tmp_path / "masks.mp4", masks, clip_of(masks, range(0, 100 * COUNT, 100), 100))
+    part = media.read_clip(path, cut=Cut(1, 3, every=5))
+    whole = media.read_mask(tmp_path / "masks.mp4", part)
+    assert [int(48 - (m[16] > 0.5).sum()) for m in whole] == [10, 15, 20, 25]
+    media.write_clip(tmp_path / "few.mp4", masks[[10, 15, 20, 25]], part)
+    few = media.read_mask(tmp_path / "few.mp4", part)
+    assert [int(48 - (m[16] > 0.5).sum()) for m in few] == [10, 15, 20, 25]
+
+
+def test_facts_come_without_decoding(tmp_path):
+    facts = media.facts(clip_file(tmp_path / "a.mp4", audio="aac"))
+    assert (facts.size, facts.rate) == ((32, 48), RATE)
+    assert facts.seconds == pytest.approx(4)
+    assert facts.frames(Cut()) == COUNT
+    assert facts.frames(Cut(1, 2, every=5)) == 2
+    assert facts.frames(Cut(3.5, 60)) == 5
+    assert facts.frames(Cut(9)) == 0
