@@ -6,7 +6,7 @@ a time, because masks of a long clip at full size do not fit in memory. This mod
 about teachers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from pipelines.errors import InputError
 from pipelines.flow import optical_flow
-from pipelines.media import Clip, floats_at, read_mask, resize
+from pipelines.media import Clip, floats_at, read_mask, resize, settle
 from sds import masks
 
 FLOW_SIDE = 256
@@ -42,29 +42,48 @@ class Gate:
             mask = interpolate(mask, self.size, mode="bilinear", align_corners=False)
         return masks.feather(masks.grow(mask, self.grow), self.feather)
 
+    def shrunk(self, size: tuple[int, int]) -> "Gate":
+        """The same at another size (h, w) of the clip, its edges as wide as they look."""
+        scale = (size[0] * size[1] / (self.size[0] * self.size[1])) ** 0.5
+        return replace(self, size=size, grow=self.grow * scale, feather=self.feather * scale)
+
     def latent(self, grid: tuple[int, int]) -> Tensor:
         """The finished mask on the latent grid (h, w): (1, 1, F, h, w)."""
         parts = [self.at(slice(k, k + 4)) for k in range(0, len(self.masks), 4)]
         return torch.cat([masks.to_latent(part, grid) for part in parts], dim=2)
 
 
-def read_gate(path: Path, clip: Clip, drawn_on: int, grow: float, feather: float) -> Gate:
+def read_gate(
+    path: Path, clip: Clip, drawn_on: int, grow: float, feather: float, invert: bool = False
+) -> Gate:
     """The mask in a file, on every frame of `clip`.
 
-    drawn_on: the frame a mask picture belongs to, from 0. Raises InputError for a mask that cannot
-    be used and for a frame that is not in the clip.
+    drawn_on: the frame a mask picture belongs to, from 0; invert: white is kept, black may change.
+    Raises InputError for a mask that cannot be used and for a frame that is not in the clip.
     """
     mask = read_mask(path, clip)
     if mask.ndim == 3:
-        return Gate(mask[:, None], clip.size, grow, feather)
-    if not 0 <= drawn_on < len(clip):
-        raise InputError(
-            f"Frame {drawn_on} of the mask is not in the clip: give 0 to {len(clip) - 1}."
-        )
+        masks_of_frames = mask[:, None]
+    else:
+        if not 0 <= drawn_on < len(clip):
+            raise InputError(
+                f"Frame {drawn_on} of the mask is not in the clip: give 0 to {len(clip) - 1}."
+            )
+        masks_of_frames = _carried(mask, clip, drawn_on)
+    if invert:
+        masks_of_frames = 1 - masks_of_frames
+        if not masks_of_frames.any():
+            raise InputError(f"{path.name} covers every frame, so inverted it allows nothing.")
+    return Gate(masks_of_frames, clip.size, grow, feather)
+
+
+def _carried(mask: Tensor, clip: Clip, drawn_on: int) -> Tensor:
+    """(H, W) drawn on one frame, on every frame at a moderate size: (F, 1, h, w)."""
     size = _flow_size(clip.size)
     small = floats_at(clip.frames, size)
     drawn = resize(mask.expand(1, 3, -1, -1), size)[:, :1]
-    return Gate(masks.carry(drawn, drawn_on, optical_flow(small)), clip.size, grow, feather)
+    # Rounding must not leave a trace of the one where the mask is wholly the other.
+    return settle(masks.carry(drawn, drawn_on, optical_flow(small)))
 
 
 def _flow_size(size: tuple[int, int]) -> tuple[int, int]:

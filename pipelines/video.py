@@ -8,9 +8,8 @@ and a frame nothing was asked of comes back exactly. Inside a mask only, where t
 """
 
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from pipelines import command, runs
+from pipelines import command, record, runs, settings
 from pipelines.catalog import (
     LoadedVideoTeacher,
     VideoTeacher,
@@ -27,22 +26,22 @@ from pipelines.catalog import (
     video_teacher,
 )
 from pipelines.change import apply_change, psnr_outside, working_size
-from pipelines.errors import InputError, RunFailed
-from pipelines.events import Done, Event, Note, Preview, Step
+from pipelines.errors import InputError
+from pipelines.events import Event, Note, Preview
 from pipelines.flow import optical_flow
 from pipelines.gate import Gate, read_gate
-from pipelines.media import Clip, floats_at, read_clip, to_uint8, write_clip
+from pipelines.media import Clip, Cut, floats_at, read_clip, to_uint8, write_clip
+from pipelines.record import Order
 from sds import optical_flow as flows_of
 from sds.assd import Method, Prompts, assd_gradient
 from sds.descent import HIGH, LOW, descend
 from sds.optical_flow import Flows
-from sds.optimize import NonFinite
+from sds.optimize import State, Step
 
 Preset = Literal["quick", "standard", "fine"]
 STEPS: dict[Preset, int] = {"quick": 10, "standard": 40, "fine": 120}
-PREVIEW_EVERY = 1.5
-"""Seconds between previews."""
 PREVIEW_FRAMES = 4
+RESULT = "result.mp4"
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,15 @@ class EditVideo:
     mask: Path | None = None
     """Where the edit may happen: a picture drawn on one frame, or a clip of masks."""
     mask_frame: int = 0
-    """The frame a mask picture was drawn on, counted from 0; it is carried along the motion."""
+    """The frame a mask picture was drawn on, counted from 0 in what is edited; it is carried along
+    the motion."""
     mask_grow: float = 2.0
     """Pixels the mask is grown by before it is feathered."""
     mask_feather: float = 2.0
     """Width of the mask's soft edge, in pixels."""
+    mask_invert: bool = False
+    """The mask says what stays, instead of what may change."""
+    cut: Cut = field(default_factory=Cut)
     method: Method = field(default_factory=Method)
 
     @property
@@ -88,9 +91,11 @@ class EditVideo:
 
 
 @dataclass(frozen=True, eq=False)
-class Workpiece:
-    """An edit's inputs, brought to the teacher."""
+class Edit:
+    """An edit with everything loaded and brought to the teacher: what `record.run` drives."""
 
+    job: EditVideo
+    loaded: LoadedVideoTeacher
     clip: Clip
     gate: Gate | None
     """Where the edit may happen; None is everywhere."""
@@ -98,59 +103,86 @@ class Workpiece:
     """(F, 3, h, w) in [0, 1] at the working size."""
     x_src: Tensor
     """(1, C, F, h/f, w/f) fp32 latents of the clip."""
+    x: Tensor
+    """The same, edited so far."""
     latent_gate: Tensor | None
-    """(1, 1, F, h/f, w/f): the same on the latent grid."""
+    """(1, 1, F, h/f, w/f): the gate on the latent grid."""
     flows: Flows | None
     """Optical flow on the latent grid, where the method wants it."""
     prompts: Prompts
 
+    def optimise(self, since: State | None) -> Iterator[Step]:
+        """Move `x` in place, one step per teacher call."""
+        job = self.job
 
-def edit_video(job: EditVideo) -> Iterator[Event]:
+        def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
+            asked = (self.loaded.teachers, self.prompts, job.method, x, self.x_src, t, generator)
+            return assd_gradient(*asked, self.flows).gradient
+
+        yield from descend(
+            gradient,
+            self.x,
+            self.x_src,
+            job.total_steps,
+            job.seed,
+            job.strength,
+            self.latent_gate,
+            job.low,
+            job.high,
+            since,
+        )
+
+    def preview(self, index: int) -> Preview:
+        """A few frames, decoded."""
+        shown = _spread(len(self.clip), PREVIEW_FRAMES)
+        change = self.loaded.change(self.x[:, :, shown], self.x_src[:, :, shown])
+        return Preview(index, to_uint8((self.frames[shown] + change).clamp(0, 1)))
+
+    def write(self, said: dict[str, Any]) -> tuple[Path, list[str], dict[str, Any]]:
+        """The clip, and how much it changed where it should not."""
+        result = self.job.out / RESULT
+        frames = apply_change(self.clip, self.loaded.change(self.x, self.x_src), self.gate)
+        notes = write_clip(result, frames, self.clip, said)
+        return result, notes, {"psnr_outside_mask": psnr_outside(frames, self.clip, self.gate)}
+
+
+def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
     """Run an edit; yields notes, steps and previews, and `Done` when its files are written.
 
-    A file called `stop` in the run's folder ends it after the current step, as a full result.
-    Raises InputError for input that cannot be used, before anything is written, and RunFailed when
-    the latents stop being finite; the last good state is then written first.
+    resumes: go on with the run in the job's folder (see `pipelines.resume`). A file called `stop`
+    in the folder ends the run after the current step, as a full result. Raises InputError for input
+    that cannot be used, before anything is written, and RunFailed when the latents stop being
+    finite or the disk is full; the last good state is then kept.
     """
     teacher = _check(job)
-    clip = read_clip(job.clip)
+    clip = read_clip(job.clip, cut=job.cut)
     gate = None
     if job.mask is not None:
-        gate = read_gate(job.mask, clip, job.mask_frame, job.mask_grow, job.mask_feather)
-    runs.open_folder(job.out)
-    loaded = load_video_teacher(teacher.name)
-    piece = _prepare(job, clip, gate, teacher, loaded)
-    size = piece.frames.shape[-2:]
-    yield Note(
-        f"{len(clip)} frames of {clip.size[1]}x{clip.size[0]}, worked at {size[1]}x{size[0]}"
-    )
-    x = piece.x_src.clone()
-    failure, began, done = None, time.monotonic(), 0
-    try:
-        for event in _optimise(job, loaded, piece, x):
-            done = event.index + 1
-            yield event
-    except NonFinite as error:
-        failure = error
-    seconds = time.monotonic() - began
-    settings = describe(job)
-    frames = apply_change(clip, loaded.change(x, piece.x_src), gate)
-    notes = write_clip(job.out / "result.mp4", frames, clip, settings)
-    yield from (Note(text) for text in notes)
-    metrics = _metrics(piece, frames, done, seconds)
-    runs.write_json(job.out / "settings.json", settings)
-    runs.write_json(job.out / "metrics.json", metrics)
-    if failure is not None:
-        raise RunFailed(f"{failure} The last good state is in {job.out}.") from failure
-    yield Done(job.out / "result.mp4", settings, metrics)
+        gate = read_gate(
+            job.mask, clip, job.mask_frame, job.mask_grow, job.mask_feather, job.mask_invert
+        )
+
+    def prepare() -> Generator[Note, None, Edit]:
+        edit = _prepare(job, clip, gate, teacher)
+        (h, w), (height, width) = edit.frames.shape[-2:], clip.size
+        yield Note(f"{len(clip)} frames of {width}x{height}, worked at {w}x{h}")
+        return edit
+
+    files = {"clip": job.clip} | ({} if job.mask is None else {"mask": job.mask})
+    inputs = {f"{name}/{path.name}": path for name, path in files.items()}
+    yield from record.run(Order(job.out, describe(job), inputs, resumes), prepare)
 
 
 def describe(job: EditVideo) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON."""
-    settings = asdict(replace(job, steps=job.total_steps))
-    # Names, not paths: the file may be shown to others than whoever owns the folders.
-    names = {key: value.name for key, value in settings.items() if isinstance(value, Path)}
-    return {"job": "video", **settings, **names, "versions": runs.versions()}
+    said = settings.describe(replace(job, steps=job.total_steps))
+    return {"job": "video", **said, "versions": runs.versions()}
+
+
+def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> EditVideo:
+    """The job that was described. files: where its files are, and `out`, by their settings."""
+    job = settings.recall(EditVideo, said, files)
+    return replace(job, steps=None) if job.steps == STEPS[job.preset] else job
 
 
 def _check(job: EditVideo) -> VideoTeacher:
@@ -168,79 +200,32 @@ def _check(job: EditVideo) -> VideoTeacher:
     return teacher
 
 
-def _prepare(
-    job: EditVideo,
-    clip: Clip,
-    gate: Gate | None,
-    teacher: VideoTeacher,
-    loaded: LoadedVideoTeacher,
-) -> Workpiece:
-    size = working_size(clip.size, teacher.side)
-    small = floats_at(clip.frames, size)
+def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeacher) -> Edit:
+    loaded = load_video_teacher(teacher.name)
+    small = floats_at(clip.frames, working_size(clip.size, teacher.side))
     x_src = loaded.codec.encode(small.to(loaded.device))
     grid = x_src.shape[-2:]
     flows = None
     if job.method.smooth_along_flow:
         flows = flows_of.resize(optical_flow(small), grid).to(loaded.device)
-    return Workpiece(
+    return Edit(
+        job=job,
+        loaded=loaded,
         clip=clip,
         gate=gate,
         frames=small,
         x_src=x_src,
+        x=x_src.clone(),
         latent_gate=None if gate is None else gate.latent(grid).to(x_src.device),
         flows=flows,
         prompts=loaded.prompts(job.source, job.target),
     )
 
 
-def _optimise(
-    job: EditVideo, loaded: LoadedVideoTeacher, piece: Workpiece, x: Tensor
-) -> Iterator[Step | Preview]:
-    """Move `x` in place, one step per teacher call."""
-    steps = job.total_steps
-
-    def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
-        asked = (loaded.teachers, piece.prompts, job.method, x, piece.x_src, t, generator)
-        return assd_gradient(*asked, piece.flows).gradient
-
-    shown = _spread(len(piece.clip), PREVIEW_FRAMES)
-    began = last = time.monotonic()
-    descent = descend(
-        gradient,
-        x,
-        piece.x_src,
-        steps,
-        job.seed,
-        job.strength,
-        piece.latent_gate,
-        job.low,
-        job.high,
-    )
-    for step in descent:
-        now = time.monotonic()
-        yield Step(step.index, steps, now - began, float(step.value))
-        if step.index == 0 or step.index + 1 == steps or now - last > PREVIEW_EVERY:
-            change = loaded.change(x[:, :, shown], piece.x_src[:, :, shown])
-            yield Preview(step.index, to_uint8((piece.frames[shown] + change).clamp(0, 1)))
-            last = time.monotonic()
-        if runs.stop_asked(job.out):
-            return
-
-
 def _spread(count: int, wanted: int) -> list[int]:
     """`wanted` frame numbers spread evenly over a clip, fewer if it is shorter."""
     wanted = min(count, wanted)
     return [round((k + 0.5) * count / wanted - 0.5) for k in range(wanted)]
-
-
-def _metrics(piece: Workpiece, frames: Tensor, steps: int, seconds: float) -> dict[str, Any]:
-    return {
-        "seconds": round(seconds, 3),
-        "seconds_per_step": round(seconds / max(steps, 1), 4),
-        "steps": steps,
-        "peak_memory_mb": round(runs.peak_memory_mb(), 1),
-        "psnr_outside_mask": psnr_outside(frames, piece.clip, piece.gate),
-    }
 
 
 def main() -> None:

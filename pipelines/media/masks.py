@@ -42,7 +42,21 @@ def read_mask(path: Path | str, clip: Clip) -> Tensor:
     else:
         mask = torch.stack([_level(frame) for frame in _frames(path, clip)])
     _check(name, mask, clip)
+    return settle(mask)
+
+
+def settle(mask: Tensor) -> Tensor:
+    """Values within 8/255 of 0 or 1 are moved to it. float, any shape."""
     return mask.where(mask >= _BLACK, 0.0).where(mask <= _WHITE, 1.0)
+
+
+def read_strokes(path: Path | str) -> Tensor:
+    """What was painted on a transparent picture, in any colour: uint8 (H, W), 0 or 255.
+
+    A brush's soft edge belongs to it from half its opacity on. Raises InputError for no picture.
+    """
+    alpha = load_rgba(path)[..., 3]
+    return ((alpha > alpha.max() // 2) * 255).to(torch.uint8)
 
 
 def _frames(path: Path | str, clip: Clip) -> Tensor:

@@ -132,3 +132,16 @@ def contact_sheet(frames: Tensor, columns: int, gap: int = 4) -> Tensor:
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = frame
     return sheet
+
+
+def write_thumbnail(path: Path | str, frames: Tensor, side: int = 320) -> None:
+    """Write a few frames as one small JPEG, two in a row: uint8 (F, H, W, 3).
+
+    side: the most pixels it has along its longer side.
+    """
+    sheet = contact_sheet(frames, columns=min(len(frames), 2), gap=2)
+    scale = min(1.0, side / max(sheet.shape[:2]))
+    size = tuple(max(round(n * scale), 1) for n in sheet.shape[:2])
+    small = to_uint8(resize(to_float(sheet[None]), size))[0]
+    with replacing(path) as part:
+        iio.imwrite(part, small.numpy(force=True), plugin="pillow", quality=85)

@@ -1,0 +1,48 @@
+"""Editing a part of a clip, and what an inverted mask keeps."""
+
+from dataclasses import replace
+
+import torch
+
+from pipelines.media import Cut, read_clip, save_png, write_clip
+from pipelines.video import EditVideo, edit_video
+from tests.pipelines.test_media import clip_of
+from tests.pipelines.test_video import SOURCE, TARGET, moving_square
+
+
+def finished(job):
+    return list(edit_video(job))[-1]
+
+
+def test_a_part_is_edited_and_comes_back_alone(tmp_path):
+    frames = moving_square(frames=10)
+    write_clip(tmp_path / "clip.mp4", frames, clip_of(frames, range(0, 1000, 100), 100))
+    job = EditVideo(
+        tmp_path / "clip.mp4", SOURCE, TARGET, tmp_path / "run", steps=1, cut=Cut(0.2, 0.8, every=2)
+    )
+    done = finished(job)
+    result = read_clip(done.result)
+    assert len(result) == 3 and result.rate == 5
+    assert round(result.seconds, 3) == 0.6
+    assert done.settings["cut"] == {"start": 0.2, "end": 0.8, "every": 2}
+    same = finished(replace(job, target=SOURCE, out=tmp_path / "same"))
+    source = read_clip(job.clip).frames[2:8:2]
+    assert (read_clip(same.result).frames.int() - source.int()).abs().float().mean() < 2
+
+
+def test_an_inverted_mask_keeps_what_was_drawn(tmp_path):
+    frames = moving_square(frames=4)
+    write_clip(tmp_path / "clip.mp4", frames, clip_of(frames))
+    mask = torch.zeros(96, 128, dtype=torch.uint8)
+    mask[20:70, 15:80] = 255
+    save_png(tmp_path / "mask.png", mask)
+    job = EditVideo(tmp_path / "clip.mp4", SOURCE, TARGET, tmp_path / "run", steps=1, strength=20.0)
+    plain = finished(replace(job, mask=tmp_path / "mask.png"))
+    assert plain.metrics["psnr_outside_mask"] is None
+    turned = replace(job, mask=tmp_path / "mask.png", mask_invert=True, out=tmp_path / "turned")
+    assert finished(turned).metrics["psnr_outside_mask"] is None
+    changed = [
+        (read_clip(run / "result.mp4").frames[0].int() - frames[0].int()).abs()[30:60, 25:70]
+        for run in (tmp_path / "run", tmp_path / "turned")
+    ]
+    assert changed[0].float().mean() > 4 * changed[1].float().mean()
