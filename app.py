@@ -5,12 +5,16 @@ the first run does not wait. Runs are kept in ./runs, or in the folder that SCOR
 """
 
 import os
+from dataclasses import dataclass
+from importlib.util import find_spec
 
 # Read when gradio is imported: the studio asks nothing of the network.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
+import tyro
 
+# The first of ours, since it is the one that brings ZeroGPU in before torch.
 from pipelines import worker
 from pipelines.catalog import load_mesh_teacher, load_video_teacher
 from pipelines.mesh import PaintMesh
@@ -22,6 +26,20 @@ from ui.video import EXAMPLES, video_tab
 
 HOUR = 3600
 INTRODUCTION = "# Scorebrush\nEdit a clip, or paint a part of a mesh, by saying what you want."
+THREADS = 2 * worker.LONGEST_LINE
+"""Whoever waits in line holds one of these, and the rest of the page needs some too."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Open the studio: edit a clip, or paint a part of a mesh, by saying what you want."""
+
+    host: str | None = None
+    """Address to listen at; 0.0.0.0 lets other machines in. This machine alone, unless given."""
+    port: int | None = None
+    """Port to listen at. The first free one from 7860 on, unless given."""
+    mcp: bool = False
+    """Offer both jobs as tools for language models too, by the Model Context Protocol."""
 
 
 def page() -> gr.Blocks:
@@ -33,22 +51,62 @@ def page() -> gr.Blocks:
             video_tab()
         with gr.Tab("Paint a mesh", elem_id="mesh-tab"):
             mesh_tab()
-    return blocks.queue(default_concurrency_limit=1)
+    # Nobody gets past the line by asking for an endpoint without gradio's queue.
+    return blocks.queue(default_concurrency_limit=1, api_open=False)
+
+
+def launch(studio: Studio) -> gr.Blocks:
+    """Open the page and return at once. Raises SystemExit with a sentence where it cannot."""
+    if studio.mcp and find_spec("mcp") is None:
+        raise SystemExit("error: --mcp needs one more package: pip install 'gradio[mcp]'")
+    blocks = page()
+    try:
+        blocks.launch(
+            server_name=studio.host,
+            server_port=studio.port,
+            # None leaves it to gradio's own variable, GRADIO_MCP_SERVER.
+            mcp_server=studio.mcp or None,
+            theme=theme(),
+            css_paths=CSS,
+            allowed_paths=[str(base_folder()), str(EXAMPLES)],
+            max_file_size="200mb",
+            max_threads=THREADS,
+            footer_links=["api"],
+            # The studio's runs are its own affair; gradio would keep a second list of them.
+            run_history=False,
+            ssr_mode=False,
+            prevent_thread_lock=True,
+        )
+    except OSError as error:
+        raise SystemExit(_cannot_listen(studio)) from error
+    if studio.mcp and not blocks.mcp_server:
+        raise SystemExit(f"error: {blocks.mcp_error} Try: pip install 'gradio[mcp]'")
+    return blocks
+
+
+def _cannot_listen(studio: Studio) -> str:
+    where = studio.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    port = "any port from 7860 on" if studio.port is None else f"port {studio.port}"
+    return (
+        f"error: Cannot listen at {port} of {where}. Another program may hold it, perhaps another "
+        "studio. Choose another with --port, or another address with --host."
+    )
+
+
+def prepare() -> None:
+    """Load the teachers that are used unless others are chosen."""
+    worker.prepare(lambda: load_video_teacher(EditVideo.teacher))
+    worker.prepare(lambda: load_mesh_teacher(PaintMesh.teacher))
 
 
 def main() -> None:
-    blocks = page()
-    blocks.launch(
-        theme=theme(),
-        css_paths=CSS,
-        allowed_paths=[str(base_folder()), str(EXAMPLES)],
-        max_file_size="200mb",
-        footer_links=["api"],
-        ssr_mode=False,
-        prevent_thread_lock=True,
-    )
-    worker.prepare(lambda: load_video_teacher(EditVideo.teacher))
-    worker.prepare(lambda: load_mesh_teacher(PaintMesh.teacher))
+    studio = tyro.cli(Studio, prog="python app.py", config=(tyro.conf.FlagCreatePairsOff,))
+    if worker.ZERO_GPU:
+        # What is on the GPU before the launch is there in every job's process.
+        prepare()
+    blocks = launch(studio)
+    if not worker.ZERO_GPU:
+        prepare()
     blocks.block_thread()
 
 

@@ -12,3 +12,7 @@ class InputError(ValueError):
 
 class RunFailed(RuntimeError):
     """A run could not go on. The text says why, what was kept, and what to change."""
+
+
+class LineFull(RuntimeError):
+    """Too many runs wait already. The text says so."""

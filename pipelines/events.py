@@ -4,7 +4,8 @@ A job is a generator of these; the command line prints them, the studio shows th
 keeps them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,19 @@ class Note:
     """Something the user should know, in one sentence."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The job has not begun: others come first."""
+
+    ahead: int
+    """Jobs before this one, the one that runs included; 0 while the teachers are loaded."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """The job was taken out of the line and never began."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,9 @@ class Preview:
     """The step it was made after, counted from 0."""
     frames: Tensor
     """uint8 (n, h, w, 3): a few frames, evenly spread over the clip, at the working size."""
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    """(n, h, w) in [0, 1] each, at any size, to be laid over the frames: `mask`, the user's, and
+    `smoothed`, where the adaptive mask of the last step was."""
 
 
 @dataclass(frozen=True)
@@ -56,4 +73,4 @@ class Done:
     metrics: dict[str, Any]
 
 
-Event = Note | Step | Preview | Done
+Event = Waiting | Left | Note | Step | Preview | Done

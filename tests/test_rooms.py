@@ -22,6 +22,7 @@ DOORS = {
     "cv2": ("pipelines/flow.py",),
     "trimesh": ("pipelines/geometry/",),
     "xatlas": ("pipelines/geometry/",),
+    "spaces": ("pipelines/worker.py",),
     "scipy": ("pipelines/bake.py", "pipelines/geometry/"),
     "embreex": (),
     "torchvision": (),

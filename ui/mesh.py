@@ -170,7 +170,8 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         api_name="paint_mesh",
         show_progress="minimal",
         show_progress_on=outputs["status"],
-        concurrency_limit=1,
+        # The line is the worker's: it is shown, and it ends.
+        concurrency_limit=None,
     )
     start_button.click(None, js=_SCROLL, api_visibility="private")
     stop_button.click(

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ import gradio as gr
 
 from pipelines import worker
 from pipelines.errors import RunFailed
-from pipelines.events import Done, Event, Note, Preview, Step
+from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
 from pipelines.fields import Kind
 from pipelines.media import contact_sheet
 from pipelines.media.files import replacing
@@ -24,7 +25,7 @@ from pipelines.region import MoveRegion, move_region
 from pipelines.runs import STOP
 from ui.folders import new_folder
 from ui.progress import duration, progress
-from ui.running import Change, given, ready, values_of
+from ui.running import Change, given, in_line, ready, values_of
 
 ARCHIVE = "painted.zip"
 _NUDGE = 1 + 1e-6
@@ -163,7 +164,7 @@ def _shown(job: PaintMesh) -> Iterator[Shown]:
     notes = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
-        with closing(worker.stream(lambda: paint_mesh(job), job.out)) as events:
+        with closing(worker.stream(partial(paint_mesh, job), job.out)) as events:
             for event in events:
                 if isinstance(event, Note):
                     notes.append(event.text)
@@ -177,6 +178,8 @@ def _shown(job: PaintMesh) -> Iterator[Shown]:
 
 def _of(event: Event, job: PaintMesh, notes: list[str]) -> Shown:
     match event:
+        case Waiting() | Left():
+            return Shown(**in_line(event, job.out))
         case Note(text):
             return Shown(
                 status=progress(text, 0),

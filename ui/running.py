@@ -12,8 +12,9 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines import runs
-from pipelines.errors import InputError, RunFailed
+from pipelines import worker
+from pipelines.errors import InputError, LineFull, RunFailed
+from pipelines.events import Left, Waiting
 from ui.progress import progress
 
 
@@ -43,7 +44,8 @@ def values_of(
             for change in changes:
                 yield change.values()
     except Exception as error:
-        known = isinstance(error, InputError | RunFailed)
+        # gr.Error is ZeroGPU's own: whose time is up, and what to do about it.
+        known = isinstance(error, InputError | RunFailed | LineFull | gr.Error)
         text = str(error) if known else "This is a defect of the program. Its log says more."
         # Whatever happened, the page is ready for the next run.
         yield failed(status=progress(text, 0, failed=True), **ready()).values()
@@ -60,6 +62,22 @@ def ready() -> dict[str, Any]:
     }
 
 
+def in_line(event: Waiting | Left, folder: Path) -> dict[str, Any]:
+    """The fields of a `Change` while the run in `folder` waits for its turn."""
+    match event:
+        case Left():
+            return {"status": progress("Taken out of the line.", 0), **ready()}
+        case Waiting(0):
+            text = "Next in line. The teachers are being loaded."
+        case Waiting(ahead):
+            text = f"In line, {ahead} ahead of you."
+    return {
+        "status": progress(text, 0),
+        "run": str(folder),
+        "stop_button": gr.Button(interactive=True),
+    }
+
+
 def given(value: Any, otherwise: str) -> Any:
     """`value`. Raises InputError with the sentence `otherwise` where the page left it empty."""
     if value is None:
@@ -68,6 +86,6 @@ def given(value: Any, otherwise: str) -> Any:
 
 
 def stop(run: str) -> dict[str, Any]:
-    """Ask the run in the folder `run` to stop and keep what there is."""
-    runs.ask_to_stop(Path(run))
+    """Take the run in the folder `run` out of the line, or stop it and keep what there is."""
+    worker.stop(Path(run))
     return gr.Button(interactive=False)

@@ -6,6 +6,7 @@ The job's events become `Shown`s, one field for each output on the page. Knows n
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +14,12 @@ import gradio as gr
 
 from pipelines import worker
 from pipelines.errors import RunFailed
-from pipelines.events import Done, Event, Note, Preview, Step
+from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
 from pipelines.media import contact_sheet
 from pipelines.video import EditVideo, Method, Preset, edit_video
 from ui.folders import new_folder
 from ui.progress import duration, progress
-from ui.running import Change, given, ready, values_of
+from ui.running import Change, given, in_line, ready, values_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,7 @@ def _shown(job: EditVideo) -> Iterator[Shown]:
     notes = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
-        with closing(worker.stream(lambda: edit_video(job), job.out)) as events:
+        with closing(worker.stream(partial(edit_video, job), job.out)) as events:
             for event in events:
                 if isinstance(event, Note):
                     notes.append(event.text)
@@ -116,6 +117,8 @@ def _shown(job: EditVideo) -> Iterator[Shown]:
 
 def _of(event: Event, job: EditVideo, notes: list[str]) -> Shown:
     match event:
+        case Waiting() | Left():
+            return Shown(**in_line(event, job.out))
         case Note(text):
             return Shown(
                 status=progress(text, 0),

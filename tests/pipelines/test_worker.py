@@ -1,4 +1,4 @@
-"""Jobs on the worker: one thread each, one at a time, stopped when nobody reads them."""
+"""Jobs on the worker: one thread each, one at a time, in a line that everyone in it sees."""
 
 import threading
 import time
@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pipelines import runs, worker
-from pipelines.events import Note, Step
+from pipelines.errors import LineFull
+from pipelines.events import Left, Note, Step, Waiting
 
 LIMIT = 10
 """Seconds after which a job that should have ended has not."""
@@ -164,3 +165,189 @@ def test_preparing_returns_at_once_and_goes_before_the_next_job(tmp_path):
     for _ in worker.stream(lambda: counting(order, tmp_path, count=1), tmp_path):
         pass
     assert order == ["loaded", 0, "written"]
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A job that has its turn until `running.set()`; set again at the end of the test."""
+    go_on = threading.Event()
+
+    def job():
+        yield Note("first")
+        assert go_on.wait(LIMIT)
+
+    events = worker.stream(job, tmp_path / "running")
+    assert next(events) == Note("first")
+    yield go_on
+    go_on.set()
+    list(events)
+
+
+def saying(text):
+    yield Note(text)
+
+
+def at_once(folder, text="mine"):
+    return worker.stream(lambda: saying(text), folder)
+
+
+def test_who_waits_is_told_how_many_are_ahead_and_that_again_and_again(
+    running, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(worker, "BEAT", 0.01)
+    first, second = at_once(tmp_path / "1", "1"), at_once(tmp_path / "2", "2")
+    assert [next(first) for _ in range(3)] == [Waiting(1)] * 3
+    assert [next(second) for _ in range(3)] == [Waiting(2)] * 3
+    running.set()
+    assert [event for event in first if not isinstance(event, Waiting)] == [Note("1")]
+    rest = list(second)
+    assert rest[-1] == Note("2")
+    places = [event.ahead for event in rest[:-1]]
+    assert places == sorted(places, reverse=True) and set(places) <= {2, 1}
+
+
+def test_jobs_run_in_the_order_they_came(running, tmp_path):
+    order = []
+
+    def job(number):
+        order.append(number)
+        yield Note("on")
+
+    def read(events):
+        list(events)
+
+    readers = []
+    for number in range(8):
+        events = worker.stream(lambda number=number: job(number), tmp_path / str(number))
+        assert next(events) == Waiting(number + 1)
+        readers.append(threading.Thread(target=read, args=(events,)))
+    for reader in reversed(readers):
+        reader.start()
+    running.set()
+    for reader in readers:
+        reader.join(LIMIT)
+    assert order == list(range(8))
+
+
+def test_who_leaves_the_line_gives_up_the_place_at_once(running, tmp_path):
+    began = []
+
+    def job():
+        began.append(True)
+        yield Note("on")
+
+    leaving = worker.stream(job, tmp_path / "leaving")
+    staying = at_once(tmp_path / "staying")
+    assert (next(leaving), next(staying)) == (Waiting(1), Waiting(2))
+    leaving.close()
+    assert next(staying) == Waiting(1)
+    running.set()
+    assert list(staying)[-1] == Note("mine")
+    assert not began
+
+
+def test_stop_takes_a_waiting_run_out_of_the_line_and_no_other(running, tmp_path):
+    stopped, other = at_once(tmp_path / "stopped"), at_once(tmp_path / "other")
+    assert (next(stopped), next(other)) == (Waiting(1), Waiting(2))
+    worker.stop(tmp_path / "stopped")
+    assert list(stopped) == [Left()]
+    assert not (tmp_path / "stopped").exists()
+    running.set()
+    assert list(other)[-1] == Note("mine")
+
+
+def test_stop_ends_the_running_job_and_not_who_waits_for_the_same_folder(tmp_path):
+    log, go_on = [], threading.Event()
+
+    def job():
+        for event in counting(log, tmp_path, count=1000):
+            yield event
+            assert go_on.wait(LIMIT)
+
+    events = worker.stream(job, tmp_path)
+    next(events)
+    worker.stop(tmp_path)
+    go_on.set()
+    assert len(list(events)) <= 1
+    assert log[-1] == "written"
+
+
+def test_stop_before_the_job_opens_its_folder_is_not_forgotten(tmp_path):
+    """A run that is resumed has a folder already, and forgets the stop file that is in it."""
+    log, began, go_on = [], threading.Event(), threading.Event()
+
+    def job():
+        began.set()
+        assert go_on.wait(LIMIT)
+        yield from counting(log, tmp_path, count=1000)
+
+    seen = []
+    events = worker.stream(job, tmp_path)
+    reader = threading.Thread(target=lambda: seen.extend(events))
+    reader.start()
+    assert began.wait(LIMIT)
+    worker.stop(tmp_path)
+    go_on.set()
+    reader.join(LIMIT)
+    assert 1 <= len(seen) <= 2
+    assert log[-1] == "written"
+
+
+def test_stop_of_a_run_that_is_over_leaves_nothing_behind(tmp_path):
+    list(worker.stream(lambda: counting([], tmp_path), tmp_path))
+    worker.stop(tmp_path)
+    assert not runs.stop_asked(tmp_path)
+
+
+def test_line_has_an_end_and_says_so(running, tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "LONGEST_LINE", 2)
+    waiting = [at_once(tmp_path / str(n)) for n in range(2)]
+    assert [next(events) for events in waiting] == [Waiting(1), Waiting(2)]
+    with pytest.raises(LineFull, match="2 runs are waiting already"):
+        next(at_once(tmp_path / "refused"))
+    waiting[0].close()
+    late = at_once(tmp_path / "late")
+    assert next(late) == Waiting(2)
+    running.set()
+    assert list(late)[-1] == Note("mine")
+    assert list(waiting[1])[-1] == Note("mine")
+
+
+def test_one_jobs_error_reaches_nobody_else(running, tmp_path):
+    def broken():
+        yield Note("first")
+        raise ZeroDivisionError("mine alone")
+
+    jobs = [worker.stream(broken, tmp_path / "broken"), at_once(tmp_path / "whole")]
+    for events in jobs:
+        next(events)
+    running.set()
+    assert list(jobs[1])[-1] == Note("mine")
+    with pytest.raises(ZeroDivisionError, match="mine alone"):
+        list(jobs[0])
+
+
+def test_who_comes_while_the_teachers_load_has_nobody_ahead(tmp_path):
+    loading, go_on = threading.Event(), threading.Event()
+
+    def load():
+        loading.set()
+        assert go_on.wait(LIMIT)
+
+    worker.prepare(load)
+    assert loading.wait(LIMIT)
+    events = at_once(tmp_path)
+    assert next(events) == Waiting(0)
+    go_on.set()
+    assert list(events)[-1] == Note("mine")
+
+
+def test_preparing_waits_until_nobody_is_in_line(running, tmp_path):
+    order = []
+    events = worker.stream(lambda: counting(order, tmp_path, count=1), tmp_path)
+    next(events)
+    worker.prepare(lambda: order.append("loaded"))
+    running.set()
+    list(events)
+    wait_for(lambda: "loaded" in order)
+    assert order == [0, "written", "loaded"]
