@@ -190,14 +190,14 @@ def load_video_teacher(name: str) -> LoadedVideoTeacher:
 
     chosen = video_teacher(name)
     device, dtype = _machine()
-    image = sd.load_image(chosen.image)
-    video = sd.load_video(chosen.image, chosen.motion)
+    image, text = sd.load(chosen.image), sd.load_text(chosen.image)
+    video = sd.with_motion(image, chosen.motion)
     teachers = assd.Teachers(
         video=sd.video_prior(video, device, dtype),
         image=sd.image_prior(image, device, dtype, frames_per_call=chosen.frames),
         window=chosen.frames,
     )
-    return LoadedVideoTeacher(teachers, sd.latent_codec(image, device, dtype), image, device)
+    return LoadedVideoTeacher(teachers, sd.latent_codec(image, device, dtype), text, device)
 
 
 @cache

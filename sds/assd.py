@@ -25,7 +25,7 @@ from sds.attention import fused
 from sds.focus import salience
 from sds.guidance import Branch, guided
 from sds.optical_flow import Flows
-from sds.priors import Prior
+from sds.priors import Prior, VideoPrior
 from sds.schedules import add_noise, at
 
 
@@ -64,7 +64,7 @@ DDS = Method(smoothing="off", joint=0.0, fusion=1.0, focus=0.0, anchor=0.0)
 class Teachers:
     """The frozen models that judge an edit. They share one latent space."""
 
-    video: Prior
+    video: VideoPrior
     image: Prior | None
     """None where the method does without joint guidance."""
     window: int
@@ -167,7 +167,7 @@ def _video(
     frames = x.shape[2]
     slices = temporal.windows(frames, teachers.window, teachers.window // 4)
     references, edits = [], []
-    with fused(teachers.video.unet, method.fusion):
+    with fused(teachers.video.network, method.fusion):
         for window in slices:
             part = [v[:, :, window] for v in (x, x_src)]
             reference, edit = _pair(teachers.video, prompts, method, *part, t, eps[:, :, window])

@@ -1,12 +1,19 @@
 """Weighted attention fusion (ASSD, 2406.04888): the edit looks at the reference while it is made.
 
-In the spatial self-attention of the edit branch, with keys and values of both branches:
+In the self-attention of the edit branch, with keys and values of both branches:
 
     out_e = w A(Q_e, K_e, V_e) + (1 - w) A(Q_e, K_r, V_r)
 
 The batch is [reference half; edit half], as `guidance.guided` orders it; the reference is left
-alone. Works on any module with diffusers' `attn_processors` / `set_attn_processor`; layers are
-found by the names diffusers gives them. This module knows nothing about which model it is.
+alone. Each layer's own processor computes both terms: the second is the layer asked as a
+cross-attention, from the edit to the reference. So norms, rotary positions and attention backends
+stay the model's. What follows A is affine, and its weights sum to 1, so mixing the outputs is
+mixing the A's.
+
+Works on any module with diffusers' `attn_processors` / `set_attn_processor`; layers are found by
+the names diffusers gives them. In a UNet that is the spatial self-attention, in a transformer
+without separate layers for time (Wan) the one over all places and frames. This module knows nothing
+about which model it is.
 """
 
 from collections.abc import Iterator
@@ -15,7 +22,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 TEMPORAL = frozenset({"motion_modules", "temp_attentions", "transformer_in"})
@@ -24,11 +30,12 @@ TEMPORAL = frozenset({"motion_modules", "temp_attentions", "transformer_in"})
 
 @contextmanager
 def fused(module: nn.Module, weight: float) -> Iterator[None]:
-    """Fuse the spatial self-attention of `module` inside the `with` block.
+    """Fuse the self-attention of `module` inside the `with` block.
 
     weight in [0, 1]: 1 is plain attention, and installs nothing. The module's own processors are
     put back on leaving, also after an exception. Do not yield from a generator inside the block.
-    Raises ValueError when the weight is out of range or the module has no spatial self-attention.
+    Raises ValueError when the weight is out of range or the module has no self-attention of its
+    own, such as one whose text and picture tokens attend to each other in one layer.
     """
     if not 0 <= weight <= 1:
         raise ValueError(f"fusion weight {weight} must lie in [0, 1]; 1 switches fusion off")
@@ -36,7 +43,7 @@ def fused(module: nn.Module, weight: float) -> Iterator[None]:
         yield
         return
     before: dict[str, Any] = module.attn_processors
-    names = [name for name in before if is_spatial_self_attention(name)]
+    names = [name for name in before if is_self_attention(name)]
     if not names:
         raise ValueError(
             f"{type(module).__name__} has no spatial self-attention (attn1) to fuse; "
@@ -50,15 +57,18 @@ def fused(module: nn.Module, weight: float) -> Iterator[None]:
         module.set_attn_processor(dict(before))
 
 
-def is_spatial_self_attention(name: str) -> bool:
-    """Whether a processor's name, such as `mid_block.attentions.0...attn1.processor`, is one."""
+def is_self_attention(name: str) -> bool:
+    """Whether a processor's name is that of a self-attention over the places of a picture.
+
+    Such as `mid_block.attentions.0...attn1.processor`, but not one along time only.
+    """
     parts = name.split(".")
     return parts[-2:] == ["attn1", "processor"] and TEMPORAL.isdisjoint(parts)
 
 
 @dataclass(frozen=True)
 class FusedSelfAttention:
-    """A diffusers attention processor; calls `plain` where the layer is not self-attention."""
+    """A diffusers attention processor around the layer's own."""
 
     weight: float
     plain: Any
@@ -69,12 +79,24 @@ class FusedSelfAttention:
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
+        *rest: Any,
+        **named: Any,
     ) -> Tensor:
-        """hidden_states (2N, L, D) or (2N, D, H, W), reference rows first -> same shape."""
+        """hidden_states (2N, L, D), reference rows first -> same shape.
+
+        Raises ValueError for rows that are not two halves, for a masked layer, and for a layer that
+        normalises its own tokens (the reference's would not be) or that mixes in those of the text.
+        """
         if encoder_hidden_states is not None:
+            if not attn.is_cross_attention:
+                raise ValueError(
+                    "text and picture tokens share the attention of this model, so the reference's "
+                    "picture cannot be told from its words; use fusion weight 1 with it"
+                )
             # Some models build attn1 as a second cross-attention (only_cross_attention).
-            return self.plain(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+            return self.plain(
+                attn, hidden_states, encoder_hidden_states, attention_mask, *rest, **named
+            )
         if attention_mask is not None:
             raise ValueError("attention fusion takes no attention mask; call the model without one")
         if len(hidden_states) % 2:
@@ -82,31 +104,14 @@ class FusedSelfAttention:
                 f"attention fusion needs [reference; edit] in one batch, got {len(hidden_states)} "
                 "rows; ask with guidance.guided(prior, [reference, edit], t)"
             )
-        tokens = hidden_states
-        if attn.spatial_norm is not None:
-            tokens = attn.spatial_norm(tokens, temb)
-        if tokens.ndim == 4:
-            tokens = tokens.flatten(2).transpose(1, 2)
-        if attn.group_norm is not None:
-            tokens = attn.group_norm(tokens.transpose(1, 2)).transpose(1, 2)
-        out = attn.to_out[1](attn.to_out[0](self._attend(attn, tokens)))
-        if hidden_states.ndim == 4:
-            out = out.transpose(1, 2).reshape(hidden_states.shape)
-        if attn.residual_connection:
-            out = out + hidden_states
-        return out / attn.rescale_output_factor
-
-    def _attend(self, attn: nn.Module, tokens: Tensor) -> Tensor:
-        q, k, v = (
-            layer(tokens).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
-            for layer in (attn.to_q, attn.to_k, attn.to_v)
-        )
-        q = q if attn.norm_q is None else attn.norm_q(q)
-        k = k if attn.norm_k is None else attn.norm_k(k)
-        own = F.scaled_dot_product_attention(q, k, v)
-        half = len(tokens) // 2
-        from_reference = F.scaled_dot_product_attention(q[half:], k[:half], v[:half])
+        if any(getattr(attn, name, None) is not None for name in ("group_norm", "spatial_norm")):
+            raise ValueError("this layer normalises its own tokens; use fusion weight 1 with it")
+        own = self.plain(attn, hidden_states, None, None, *rest, **named)
+        reference, edit = hidden_states.chunk(2)
+        # Tokens of the reference as what is attended to: its keys and values.
+        from_reference = self.plain(attn, edit, reference, None, *rest, **named)
+        half = len(reference)
         # lerp, not w a + (1 - w) b: with a == b it is a to the last bit, so that the fusion adds
         # no rounding of its own where the branches agree.
-        edit = torch.lerp(from_reference, own[half:], self.weight)
-        return torch.cat([own[:half], edit]).transpose(1, 2).flatten(2)
+        mixed = torch.lerp(from_reference, own[half:], self.weight)
+        return torch.cat([own[:half], mixed])

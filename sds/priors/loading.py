@@ -1,18 +1,40 @@
-"""What every family of teachers does when it is loaded: schedules, freezing, quiet.
+"""What every family of teachers does when it is loaded: files, schedules, freezing, quiet.
 
-This module knows nothing about what a model predicts or how it is asked.
+Weights are read from safetensors and nothing else: a pickle can run code when it is opened. A
+folder that asks for code of its own is refused by diffusers. This module knows nothing about what a
+model predicts or how it is asked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from sds.schedules import Schedule, ddpm, flow
+
+
+def reading(folder: str, dtype: torch.dtype, vae: torch.dtype | None = None) -> dict[str, Any]:
+    """How a pipeline's `from_pretrained` reads a folder: the dtypes, and which of its files.
+
+    vae: the dtype of the autoencoder, where it is another one.
+    Half-precision files are taken where the folder has some and the dtype asks for no more, or
+    where there are no others.
+    """
+    files = list(Path(folder).rglob("*.safetensors"))
+    half = [path for path in files if ".fp16." in path.name]
+    wanted = bool(half) and (dtype != torch.float32 or len(half) == len(files))
+    return {
+        "dtype": {"default": dtype, "vae": dtype if vae is None else vae},
+        "use_safetensors": True,
+        "variant": "fp16" if wanted else None,
+    }
 
 
 def read_schedule(pipe: DiffusionPipeline) -> Schedule:
@@ -33,6 +55,17 @@ def read_schedule(pipe: DiffusionPipeline) -> Schedule:
     return ddpm(scheduler.alphas_cumprod, prediction)
 
 
+def check_length(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int) -> None:
+    """Raises ValueError for a text with more tokens than the encoder reads."""
+    for text in texts:
+        length = len(tokenizer(text).input_ids)
+        if length > limit:
+            raise ValueError(
+                f"the prompt {text!r} has {length} tokens and the text encoder reads {limit}; "
+                "shorten it"
+            )
+
+
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
     """Reading weights from disk takes a second; a download keeps its own bar."""
@@ -46,9 +79,16 @@ def no_progress_bars() -> Iterator[None]:
 
 
 def frozen(module: nn.Module, device: torch.device | str, dtype: torch.dtype) -> nn.Module:
-    """The module on a device, in a dtype, ready to be asked and not to be trained."""
-    # Convolutions on channels_last are faster on CPU and GPU alike, and change nothing else.
-    module.to(device, memory_format=torch.channels_last)
+    """The module on a device, in a dtype, ready to be asked and not to be trained.
+
+    Parts that the model keeps in fp32 stay so if it was read in `dtype`.
+    """
+    if any(weight.ndim == 5 for weight in module.parameters()):
+        # Weights over time and space have no channels_last order.
+        module.to(device)
+    else:
+        # Convolutions on channels_last are faster on CPU and GPU alike, and change nothing else.
+        module.to(device, memory_format=torch.channels_last)
     if module.dtype != dtype:
         module.to(dtype)
     return module.eval().requires_grad_(False)

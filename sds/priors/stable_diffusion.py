@@ -12,24 +12,38 @@ import torch
 from diffusers import (
     AnimateDiffPipeline,
     AutoencoderKL,
+    DDIMScheduler,
     MotionAdapter,
     StableDiffusionPipeline,
+    TextToVideoSDPipeline,
     UNet2DConditionModel,
     UNetMotionModel,
 )
 from torch import Tensor, nn
 
-from sds.priors.loading import frozen, no_progress_bars, read_schedule
+from sds.priors.loading import (
+    check_length,
+    frozen,
+    no_progress_bars,
+    read_schedule,
+    reading,
+)
 from sds.schedules import Schedule, eps_from_output, model_time
 
-Pipeline = StableDiffusionPipeline | AnimateDiffPipeline
+Pipeline = StableDiffusionPipeline | AnimateDiffPipeline | TextToVideoSDPipeline
+_WITHOUT = {
+    "safety_checker": None,
+    "feature_extractor": None,
+    "image_encoder": None,
+    "requires_safety_checker": False,
+}
 
 
 @dataclass(frozen=True)
 class ImagePrior:
     """A text-to-image teacher for the frames of a clip; see `image_prior`."""
 
-    unet: UNet2DConditionModel
+    network: UNet2DConditionModel
     schedule: Schedule
     frames_per_call: int
     """Frames of each row that go through the network together; lower it to save memory."""
@@ -45,10 +59,10 @@ class ImagePrior:
         # Rows outside, frames inside: the first half of the rows stays the first half of the batch.
         folded = x_t.transpose(1, 2).flatten(0, 1)
         t = t.repeat_interleave(f)
-        output = self.unet(
-            folded.to(self.unet.dtype),
+        output = self.network(
+            folded.to(self.network.dtype),
             model_time(self.schedule, t),
-            encoder_hidden_states=cond.to(self.unet.dtype).repeat_interleave(f, dim=0),
+            encoder_hidden_states=cond.to(self.network.dtype).repeat_interleave(f, dim=0),
             return_dict=False,
         )[0].float()
         eps = eps_from_output(self.schedule, output, folded.float(), t)
@@ -56,16 +70,16 @@ class ImagePrior:
 
 
 @dataclass(frozen=True)
-class VideoPrior:
+class MotionPrior:
     """A text-to-video teacher, AnimateDiff's; see `video_prior`."""
 
-    unet: UNetMotionModel
+    network: UNetMotionModel
     schedule: Schedule
 
     @property
     def max_frames(self) -> int:
         """The longest clip the motion modules have positions for."""
-        return self.unet.config.motion_max_seq_length
+        return self.network.config.motion_max_seq_length
 
     @torch.no_grad()
     def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
@@ -79,10 +93,10 @@ class VideoPrior:
                 f"{frames} frames are more than the {self.max_frames} this video teacher knows; "
                 "cut the clip with temporal.windows and join the gradients with temporal.blend"
             )
-        output = self.unet(
-            x_t.to(self.unet.dtype),
+        output = self.network(
+            x_t.to(self.network.dtype),
             model_time(self.schedule, t),
-            encoder_hidden_states=cond.to(self.unet.dtype).repeat_interleave(frames, dim=0),
+            encoder_hidden_states=cond.to(self.network.dtype).repeat_interleave(frames, dim=0),
             return_dict=False,
         )[0].float()
         return eps_from_output(self.schedule, output, x_t.float(), t)
@@ -130,6 +144,15 @@ class LatentCodec:
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
     @property
+    def stride(self) -> int:
+        """Every frame has a latent of its own."""
+        return 1
+
+    def frames(self, latents: Tensor, numbers: Sequence[int]) -> Tensor:
+        """A few frames of the clip, numbered from 0: (n, 3, H, W), as `decode` gives them."""
+        return self.decode(latents[:, :, list(numbers)])
+
+    @property
     def _shift(self) -> float:
         return self.vae.config.shift_factor or 0.0
 
@@ -141,18 +164,18 @@ def image_prior(
     frames_per_call: int = 16,
 ) -> ImagePrior:
     """The pipeline's UNet as a teacher. Moves and freezes `pipe.unet` itself."""
-    unet = frozen(_plain(pipe.unet), device, dtype)
-    return ImagePrior(unet, read_schedule(pipe).to(device), frames_per_call)
+    network = frozen(_plain(pipe.unet), device, dtype)
+    return ImagePrior(network, read_schedule(pipe).to(device), frames_per_call)
 
 
 def video_prior(
     pipe: AnimateDiffPipeline,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-) -> VideoPrior:
+) -> MotionPrior:
     """The pipeline's motion UNet as a teacher. Moves and freezes `pipe.unet` itself."""
-    unet = frozen(_plain(pipe.unet), device, dtype)
-    return VideoPrior(unet, read_schedule(pipe).to(device))
+    network = frozen(_plain(pipe.unet), device, dtype)
+    return MotionPrior(network, read_schedule(pipe).to(device))
 
 
 def latent_codec(
@@ -172,37 +195,71 @@ def embed(pipe: Pipeline, prompts: Sequence[str], device: torch.device | str = "
     Raises ValueError for a prompt that is longer than the encoder can read.
     """
     limit = min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings)
-    for prompt in prompts:
-        length = len(pipe.tokenizer(prompt).input_ids)
-        if length > limit:
-            raise ValueError(
-                f"the prompt {prompt!r} has {length} tokens and the text encoder reads {limit}; "
-                "shorten it"
-            )
+    check_length(pipe.tokenizer, prompts, limit)
     pipe.text_encoder.to(device).eval().requires_grad_(False)
     return pipe.encode_prompt(list(prompts), device, 1, False)[0].float()
 
 
-def load_image(source: str, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
-    """A Stable Diffusion pipeline from a folder or a hub id, without its safety checker."""
+def load(
+    folder: str, dtype: torch.dtype = torch.float32, vae_dtype: torch.dtype | None = None
+) -> StableDiffusionPipeline:
+    """The networks in a folder, without the text encoder and the safety checker."""
+    kind = reading(folder, dtype, vae_dtype)
     with no_progress_bars():
         return StableDiffusionPipeline.from_pretrained(
-            source, dtype=dtype, safety_checker=None, requires_safety_checker=False
+            folder, **kind, **_WITHOUT, tokenizer=None, text_encoder=None
         )
 
 
-def load_video(
-    source: str, motion_adapter: str | None = None, dtype: torch.dtype = torch.float32
-) -> AnimateDiffPipeline:
-    """An AnimateDiff pipeline from a folder or a hub id.
+def load_text(folder: str, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
+    """The text encoder in a folder, without the networks."""
+    with no_progress_bars():
+        return StableDiffusionPipeline.from_pretrained(
+            folder, **reading(folder, dtype), **_WITHOUT, unet=None, vae=None
+        )
 
-    motion_adapter: folder or id of the motion modules, when `source` is a text-to-image model.
+
+def load_motion(
+    folder: str, dtype: torch.dtype = torch.float32, vae_dtype: torch.dtype | None = None
+) -> AnimateDiffPipeline:
+    """The networks of a whole AnimateDiff in a folder, without the text encoder."""
+    kind = reading(folder, dtype, vae_dtype)
+    with no_progress_bars():
+        return AnimateDiffPipeline.from_pretrained(
+            folder,
+            **kind,
+            tokenizer=None,
+            text_encoder=None,
+            feature_extractor=None,
+            image_encoder=None,
+        )
+
+
+def with_motion(
+    pipe: StableDiffusionPipeline,
+    adapter: str,
+    dtype: torch.dtype = torch.float32,
+    betas: str | None = None,
+) -> AnimateDiffPipeline:
+    """An image model, and a motion adapter in a folder on top of it: AnimateDiff (2307.04725).
+
+    betas: the noise schedule the adapter was trained on, where it is not the image model's.
+    The image model is copied, not changed. Raises ValueError for an adapter that does not fit it.
     """
     with no_progress_bars():
-        if motion_adapter is None:
-            return AnimateDiffPipeline.from_pretrained(source, dtype=dtype)
-        adapter = MotionAdapter.from_pretrained(motion_adapter, dtype=dtype)
-        return AnimateDiffPipeline.from_pretrained(source, motion_adapter=adapter, dtype=dtype)
+        kind = reading(adapter, dtype)
+        modules = MotionAdapter.from_pretrained(adapter, **kind | {"dtype": dtype})
+    scheduler = pipe.scheduler
+    if betas is not None:
+        scheduler = DDIMScheduler.from_config(scheduler.config, beta_schedule=betas)
+    return AnimateDiffPipeline(
+        vae=pipe.vae,
+        text_encoder=pipe.text_encoder,
+        tokenizer=pipe.tokenizer,
+        unet=_plain(pipe.unet),
+        motion_adapter=modules,
+        scheduler=scheduler,
+    )
 
 
 def _plain(unet: nn.Module) -> nn.Module:

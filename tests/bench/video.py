@@ -55,8 +55,9 @@ class Model:
 
 def load(dtype: torch.dtype) -> Model:
     chosen = video_teacher("miniature")
-    image, video = sd.load_image(chosen.image), sd.load_video(chosen.image, chosen.motion)
-    prompts = Prompts(*sd.embed(image, [SOURCE, TARGET, ""]).split(1))
+    image = sd.load(chosen.image)
+    video = sd.with_motion(image, chosen.motion)
+    prompts = Prompts(*sd.embed(sd.load_text(chosen.image), [SOURCE, TARGET, ""]).split(1))
     teachers = Teachers(
         sd.video_prior(video, dtype=dtype), sd.image_prior(image, dtype=dtype), chosen.frames
     )

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from diffusers.models.attention_processor import Attention
 
-from sds.attention import FusedSelfAttention, fused, is_spatial_self_attention
+from sds.attention import FusedSelfAttention, fused, is_self_attention
 
 COUNTS = {"unet2d": 4, "unet_motion": 4, "unet3d": 4}
 
@@ -101,19 +102,10 @@ def test_the_formula_on_one_layer(unet2d):
     torch.testing.assert_close(got[:2], attn.processor(attn, x)[:2])
 
 
-def test_group_norm_residual_and_pictures_as_diffusers_does():
-    from diffusers.models.attention_processor import Attention
-
-    attn = Attention(
-        16,
-        heads=2,
-        dim_head=8,
-        norm_num_groups=4,
-        residual_connection=True,
-        rescale_output_factor=2.0,
-        qk_norm="layer_norm",
-    ).eval()
-    x = torch.randn(1, 16, 4, 5).repeat(2, 1, 1, 1)
+def test_residual_scale_and_norms_of_queries_as_diffusers_does():
+    kind = dict(heads=2, dim_head=8, residual_connection=True, rescale_output_factor=2.0)
+    attn = Attention(16, **kind, qk_norm="layer_norm").eval()
+    x = torch.randn(1, 6, 16).repeat(2, 1, 1)
     torch.testing.assert_close(FusedSelfAttention(0.4, attn.processor)(attn, x), attn(x))
 
 
@@ -124,13 +116,14 @@ def test_wrong_use_is_refused(unet2d):
         layer(attn, torch.randn(3, 6, 16))
     with pytest.raises(ValueError, match="mask"):
         layer(attn, torch.randn(2, 6, 16), attention_mask=torch.zeros(2, 6))
+    grouped = Attention(16, heads=2, dim_head=8, norm_num_groups=4)
+    with pytest.raises(ValueError, match="weight 1"):
+        FusedSelfAttention(0.5, grouped.processor)(grouped, torch.randn(2, 6, 16))
     with pytest.raises(ValueError, match=r"\[0, 1\]"), fused(unet2d, 1.5):
         pass
 
 
 def test_names():
-    assert is_spatial_self_attention("mid_block.attentions.0.transformer_blocks.0.attn1.processor")
-    assert not is_spatial_self_attention("mid.attentions.0.transformer_blocks.0.attn2.processor")
-    assert not is_spatial_self_attention(
-        "up.0.motion_modules.1.transformer_blocks.0.attn1.processor"
-    )
+    assert is_self_attention("mid_block.attentions.0.transformer_blocks.0.attn1.processor")
+    assert not is_self_attention("mid.attentions.0.transformer_blocks.0.attn2.processor")
+    assert not is_self_attention("up.0.motion_modules.1.transformer_blocks.0.attn1.processor")

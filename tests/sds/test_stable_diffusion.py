@@ -2,7 +2,12 @@
 
 import pytest
 import torch
-from diffusers import AnimateDiffPipeline, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from diffusers import (
+    AnimateDiffPipeline,
+    DDIMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    UNet2DConditionModel,
+)
 
 from sds import losses, temporal
 from sds.attention import fused
@@ -56,10 +61,10 @@ def test_bf16_networks_give_fp32_answers_and_exact_timesteps(parts, motion_adapt
     full = sd.video_prior(pipe).eps(x_t, T[:1], cond)
     seen = []
     prior = sd.video_prior(pipe, dtype=torch.bfloat16)
-    hook = prior.unet.time_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    hook = prior.network.time_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     half = prior.eps(x_t, T[:1], cond)
     hook.remove()
-    assert prior.unet.dtype == torch.bfloat16 and half.dtype == torch.float32
+    assert prior.network.dtype == torch.bfloat16 and half.dtype == torch.float32
     assert seen[0].dtype == torch.long and seen[0].tolist() == [745]
     assert 0 < (half - full).abs().max() < 0.1 * full.abs().max()
     assert not prior.eps(x_t, T[:1], cond.requires_grad_()).requires_grad
@@ -120,19 +125,30 @@ def test_codec_scales_shifts_and_chunks(image_pipe):
         codec.encode(frames[..., :7])
 
 
-def test_saved_pipelines_load_again(image_pipe, video_pipe, motion_adapter, tmp_path):
+def test_saved_pipelines_load_again_in_two_parts(image_pipe, video_pipe, motion_adapter, tmp_path):
     x_t, cond = randn(1, 4, 3, 8, 8), randn(1, 8, 16, seed=1)
-    image_pipe.save_pretrained(tmp_path / "image")
-    loaded = sd.image_prior(sd.load_image(str(tmp_path / "image")))
+    image, motion, video = (str(tmp_path / name) for name in ("image", "motion", "video"))
+    image_pipe.save_pretrained(image)
+    motion_adapter.save_pretrained(motion)
+    video_pipe.save_pretrained(video)
+    loaded = sd.load(image)
+    assert loaded.text_encoder is None and sd.load_text(image).unet is None
     want = sd.image_prior(image_pipe).eps(x_t, T[:1], cond)
-    assert torch.equal(loaded.eps(x_t, T[:1], cond), want)
-    motion_adapter.save_pretrained(tmp_path / "motion")
-    pipe = sd.load_video(str(tmp_path / "image"), str(tmp_path / "motion"))
+    assert torch.equal(sd.image_prior(loaded).eps(x_t, T[:1], cond), want)
+    said = sd.embed(sd.load_text(image), ["a cat"])
+    assert torch.equal(said, sd.embed(image_pipe, ["a cat"]))
     want = sd.video_prior(video_pipe).eps(x_t, T[:1], cond)
-    assert torch.equal(sd.video_prior(pipe).eps(x_t, T[:1], cond), want)
-    video_pipe.save_pretrained(tmp_path / "video")
-    pipe = sd.load_video(str(tmp_path / "video"))
-    assert torch.equal(sd.video_prior(pipe).eps(x_t, T[:1], cond), want)
+    for pipe in (sd.with_motion(loaded, motion), sd.load_motion(video)):
+        assert torch.equal(sd.video_prior(pipe).eps(x_t, T[:1], cond), want)
+
+
+def test_a_motion_adapter_can_bring_its_own_noise_schedule(image_pipe, motion_adapter, tmp_path):
+    motion_adapter.save_pretrained(tmp_path)
+    own = read_schedule(sd.with_motion(image_pipe, str(tmp_path), betas="linear"))
+    want = DDIMScheduler(beta_schedule="linear").alphas_cumprod
+    torch.testing.assert_close(own.alpha.square(), want)
+    assert own.prediction == "v_prediction"
+    assert not torch.allclose(own.alpha, read_schedule(image_pipe).alpha)
 
 
 def assd_gradient(image, video, x, x_src, cond_edit, cond_ref, uncond, fusion):
@@ -142,7 +158,7 @@ def assd_gradient(image, video, x, x_src, cond_edit, cond_ref, uncond, fusion):
     for prior in (video, image):
         reference = Branch(add_noise(prior.schedule, x_src, eps, t), cond_ref, uncond, 7.5)
         edit = Branch(add_noise(prior.schedule, x, eps, t), cond_edit, uncond, 7.5)
-        with fused(prior.unet, fusion):
+        with fused(prior.network, fusion):
             parts.append(guided(prior, [reference, edit], t))
     (ref, edit), (image_ref, image_edit) = parts
     mask, _ = temporal.adaptive_mask(edit - ref, k=0)
