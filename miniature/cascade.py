@@ -68,6 +68,9 @@ def text_encoder(vocabulary: int) -> T5EncoderModel:
 def unet(stage: Stage, low_resolution: bool) -> UNet2DConditionModel:
     """A denoiser of pictures, which also sees a noised small picture and its level if asked to.
 
+    As in IF, the words reach every layer twice: through cross-attention, and pooled into the
+    embedding of the timestep.
+
     IF's pipelines expect three more channels with a variance. These stay zero, and the scheduler
     takes the variance from its formula.
     """
@@ -84,6 +87,8 @@ def unet(stage: Stage, low_resolution: bool) -> UNet2DConditionModel:
         attention_head_dim=4,
         norm_num_groups=stage.groups,
         class_embed_type="timestep" if low_resolution else None,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
     )
     with torch.no_grad():
         model.conv_out.weight[3:] = 0

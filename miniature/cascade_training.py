@@ -12,7 +12,8 @@ from textwrap import wrap
 
 import numpy as np
 import torch
-from diffusers import IFPipeline, UNet2DConditionModel
+from diffusers import IFPipeline, IFSuperResolutionPipeline, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -37,16 +38,17 @@ from miniature.teachers import (
     Network,
     sheet,
     ship,
+    silence,
     squared_errors,
     write_words,
 )
-from miniature.training import Recipe, train
+from miniature.training import Recipe, train, warm_start
 from sds.schedules import Schedule, add_noise, at, ddpm
 
 RECIPE_1 = Recipe(steps=3_600, batch=32, rate=8e-4, save_every=300)
 RECIPE_2 = Recipe(steps=2_800, batch=16, rate=8e-4, save_every=300)
-VIEWS = 24_000
-"""Pictures to render: 1.2 GB."""
+VIEWS = 32_000
+"""Pictures to render: 1.6 GB."""
 LARGEST_WEIGHT = 10.0
 """Of a sample in the loss; reached at t = 795."""
 EXAMPLES = 8
@@ -128,13 +130,25 @@ def crops(x: Tensor, size: int, generator: torch.Generator) -> Tensor:
 
 
 def train_stage_1(
-    work: Path, folder: Path, words: Sequence[str], seed: int, device: str, plan: Plan = PLAN_1
+    work: Path,
+    folder: Path,
+    words: Sequence[str],
+    seed: int,
+    device: str,
+    plan: Plan = PLAN_1,
+    known: IFPipeline | None = None,
 ) -> IFPipeline:
-    """Train stage I and the text encoder, and ship them to `folder`, their words beside it."""
+    """Train stage I and the text encoder, and ship them to `folder`, their words beside it.
+
+    known: a pipeline whose weights are the start, where they fit.
+    """
     torch.manual_seed(seed)
     pictures, t5 = read_pictures(work), tokenizer(words)
     stage, recipe = plan.stage, plan.recipe
     model = Captioner(text_encoder(len(t5)), unet(stage, low_resolution=False))
+    if known is not None:
+        silence(model, warm_start(model, Captioner(known.text_encoder, known.unet).state_dict()))
+    model.denoiser.set_attn_processor(AttnProcessor())
     model.to(device, memory_format=CHANNELS_LAST)
     schedule = ddpm(scheduler().alphas_cumprod).to(device)
 
@@ -161,13 +175,26 @@ def train_stage_1(
 
 
 def train_stage_2(
-    work: Path, folder: Path, pipe: IFPipeline, seed: int, device: str, plan: Plan = PLAN_2
+    work: Path,
+    folder: Path,
+    pipe: IFPipeline,
+    seed: int,
+    device: str,
+    plan: Plan = PLAN_2,
+    known: IFSuperResolutionPipeline | None = None,
 ) -> None:
-    """Train stage II with the text encoder of stage I, and ship it to `folder`."""
+    """Train stage II with the text encoder of stage I, and ship it to `folder`.
+
+    known: a pipeline whose weights are the start, where they fit.
+    """
     torch.manual_seed(seed)
     pictures, stage, recipe = read_pictures(work), plan.stage, plan.recipe
     low, side = pipe.unet.config.sample_size, stage.size // 2
-    model = unet(stage, low_resolution=True).to(device, memory_format=CHANNELS_LAST)
+    model = unet(stage, low_resolution=True)
+    if known is not None:
+        silence(model, warm_start(model, known.unet.state_dict()))
+    model.set_attn_processor(AttnProcessor())
+    model.to(device, memory_format=CHANNELS_LAST)
     schedule = ddpm(scheduler().alphas_cumprod).to(device)
 
     def loss(generator: torch.Generator) -> Tensor:

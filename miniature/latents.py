@@ -10,24 +10,34 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor
 from tqdm import tqdm
 
 from miniature.draw import draw
 from miniature.scenes import Scene, centres, facing, sample_scene
 
 FRAMES = 16
-PICTURES = 32_000
+SIDE = 32
+"""Latent cells along each side of a picture."""
+PICTURES = 64_000
 CLIPS = 1_200
 FIRST_CLIP = 1_000_000
 """Scenes of the clips are numbered from here on, so that they are not the pictures' scenes."""
 
 
-def picture(number: int) -> tuple[Scene, np.ndarray]:
-    """Training picture `number`: its scene and one of its frames, uint8 (3, 128, 128)."""
+def picture(number: int) -> np.ndarray:
+    """Training picture `number`, one frame of its scene: uint8 (3, 128, 128)."""
+    return _bytes(draw(_frame(number), frames=1).frames[0])
+
+
+def covered(number: int) -> np.ndarray:
+    """How much of each latent cell of training picture `number` is object: uint8 (SIDE, SIDE)."""
+    return _bytes(draw(_frame(number), frames=1, size=SIDE).mask[0, 0])
+
+
+def _frame(number: int) -> Scene:
     scene = sample_scene("train", number)
     x, y = centres(scene, FRAMES)[number % FRAMES]
-    return scene, _bytes(draw(_stopped(scene, float(x), float(y)), frames=1).frames[0])
+    return _stopped(scene, float(x), float(y))
 
 
 def _stopped(scene: Scene, x: float, y: float) -> Scene:
@@ -42,7 +52,8 @@ def _bytes(frames: np.ndarray) -> np.ndarray:
 def render(work: Path) -> None:
     """Draw every training picture and clip into memory-mapped files; goes on where it stopped."""
     work.mkdir(parents=True, exist_ok=True)
-    _render(work / "pictures.npy", PICTURES, (3, 128, 128), lambda k: picture(k)[1])
+    _render(work / "pictures.npy", PICTURES, (3, 128, 128), picture)
+    _render(work / "pictures.masks.npy", PICTURES, (SIDE, SIDE), covered)
     clip_shape = (FRAMES, 3, 128, 128)
     _render(
         work / "clips.npy",
@@ -64,24 +75,26 @@ def _render(path: Path, count: int, shape: tuple[int, ...], make) -> None:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, store: Path, count: int, batch: int = 64) -> Tensor:
-    """Latents of the first `count` samples of a store, unscaled: fp16, (count, ..., C, 32, 32).
+def encode(vae: AutoencoderKL, store: Path, count: int, batch: int = 4) -> np.ndarray:
+    """Latents of the first `count` samples of a store, unscaled: fp16 (count, ..., C, 32, 32).
 
-    Kept beside the store, and read from there the next time.
+    Kept beside the store in a memory-mapped file, and read from there the next time. batch:
+    pictures that go through the network together; few fit a CPU's caches.
     """
-    target = store.with_suffix(".latents.pt")
+    target, partial = store.with_suffix(".latents.npy"), store.with_suffix(".latents.partial")
     if target.exists():
-        return torch.load(target, weights_only=True)
+        return np.load(target, mmap_mode="r")
     frames = np.load(store, mmap_mode="r")[:count]
     flat = frames.reshape(-1, *frames.shape[-3:])
     device = next(vae.parameters()).device
-    parts = []
+    shape = (*frames.shape[:-3], vae.config.latent_channels, SIDE, SIDE)
+    latents = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
+    rows = latents.reshape(-1, *shape[-3:])
     for start in tqdm(range(0, len(flat), batch), f"encode {store.stem}", mininterval=5):
         x = torch.from_numpy(flat[start : start + batch]).to(device).float() / 127.5 - 1
         with torch.autocast(device.type, torch.bfloat16):
             z = vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist.mode()
-        parts.append(z.half().cpu().contiguous())
-    latents = torch.cat(parts)
-    latents = latents.reshape(*frames.shape[:-3], *latents.shape[1:])
-    torch.save(latents, target)
-    return latents
+        rows[start : start + batch] = z.half().numpy(force=True)
+    latents.flush()
+    partial.rename(target)
+    return np.load(target, mmap_mode="r")

@@ -27,13 +27,13 @@ COLOUR = {**draw.COLOUR, "yellow": YELLOW, "gray": (GRAY, GRAY, GRAY)}
 TEMPLATE = ("a", "an", "3d", "render", "of", "gray", "with")
 """The words of the job's prompts (see `pipelines.composites.prompts`)."""
 
-STRIPE = 0.26
+STRIPE = 0.4
 """Period of the stripes; half of it is the second colour."""
-LATTICE = 0.3
+LATTICE = 0.44
 """Edge of the dots' lattice cell."""
-DOT = 0.09
+DOT = 0.135
 """Radius of a dot; more than LATTICE / 4, so that a plane y = const always meets some."""
-CHECK = 0.17
+CHECK = 0.26
 """Edge of a checkerboard's cube."""
 EDGE = 0.01
 """The width over which one colour turns into the other: about a pixel of 256."""

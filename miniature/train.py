@@ -14,6 +14,13 @@ from typing import Literal
 
 import torch
 import tyro
+from diffusers import (
+    DiffusionPipeline,
+    IFPipeline,
+    IFSuperResolutionPipeline,
+    MotionAdapter,
+    StableDiffusionPipeline,
+)
 
 from miniature.autoencoder import train_autoencoder
 from miniature.cascade_training import PLAN_1, PLAN_2, VIEWS, Plan, train_stage_1, train_stage_2
@@ -39,6 +46,8 @@ class Train:
     """Seed of the weights, the noise and the order of samples."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """Where to train."""
+    refine: bool = False
+    """Start from the models in the assets folder, where their layers fit, instead of from noise."""
     autoencoder_steps: int | None = None
     """Steps of the autoencoder, instead of the recipe's."""
     image_steps: int | None = None
@@ -54,19 +63,34 @@ class Train:
 def train_video(job: Train) -> None:
     """Train the teachers of the video job."""
     render(job.work)
-    vae = train_autoencoder(job.work, job.seed, job.device, job.autoencoder_steps)
-    pipe = train_image(job.work, job.assets / "image", vae, job.seed, job.device, job.image_steps)
-    train_motion(job.work, job.assets / "motion", pipe, job.seed, job.device, job.motion_steps)
+    image, motion = job.assets / "image", job.assets / "motion"
+    known = _shipped(StableDiffusionPipeline, image) if job.refine else None
+    if known is None:
+        vae = train_autoencoder(job.work, job.seed, job.device, job.autoencoder_steps)
+    else:
+        # The latents are the autoencoder's: another one would make strangers of the teachers.
+        vae = known.vae.to(job.device)
+    asked = (job.seed, job.device)
+    pipe = train_image(job.work, image, vae, *asked, job.image_steps, known)
+    known = MotionAdapter.from_pretrained(motion) if job.refine else None
+    train_motion(job.work, motion, pipe, *asked, job.motion_steps, known)
 
 
 def train_mesh(job: Train) -> None:
     """Train the teachers of the mesh job."""
     render_views(job.work, VIEWS)
-    folder = job.assets / "cascade"
-    plan = _with_steps(PLAN_1, job.stage_1_steps)
-    pipe = train_stage_1(job.work, folder / "stage_1", words(), job.seed, job.device, plan)
-    plan = _with_steps(PLAN_2, job.stage_2_steps)
-    train_stage_2(job.work, folder / "stage_2", pipe, job.seed, job.device, plan)
+    stage_1, stage_2 = job.assets / "cascade" / "stage_1", job.assets / "cascade" / "stage_2"
+    known = _shipped(IFPipeline, stage_1) if job.refine else None
+    plan, asked = _with_steps(PLAN_1, job.stage_1_steps), (job.seed, job.device)
+    pipe = train_stage_1(job.work, stage_1, words(), *asked, plan, known)
+    known = _shipped(IFSuperResolutionPipeline, stage_2) if job.refine else None
+    train_stage_2(job.work, stage_2, pipe, *asked, _with_steps(PLAN_2, job.stage_2_steps), known)
+
+
+def _shipped(kind: type[DiffusionPipeline], folder: Path) -> DiffusionPipeline:
+    """The pipeline in `folder`, in fp32."""
+    pipe = kind.from_pretrained(folder, safety_checker=None, requires_safety_checker=False)
+    return pipe.to(torch.float32)
 
 
 def _with_steps(plan: Plan, steps: int | None) -> Plan:

@@ -1,4 +1,4 @@
-"""The training loop of the built-in models: warm-up, cosine, averaged weights, resume.
+"""The training loop of the built-in models: Muon, warm-up, cosine, averaged weights, resume.
 
 A stage gives a module and a function from a step's generator to a loss. Every step draws from its
 own generator, made from (seed, step), so that a resumed run sees what an uninterrupted one would.
@@ -15,7 +15,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from miniature.muon import optimizers
+
 Loss = Callable[[torch.Generator], Tensor]
+Movers = list[torch.optim.Optimizer]
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Recipe:
     batch: int
     """Samples a step."""
     rate: float
-    """Peak learning rate of AdamW."""
+    """Peak learning rate."""
     warmup: int = 200
     """Steps over which the rate rises from zero."""
     average: float = 0.999
@@ -59,27 +62,28 @@ def train(
     """
     averaged = copy.deepcopy(module).eval().requires_grad_(False)
     wanted = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(wanted, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
-    start = _resume(checkpoint, module, averaged, optimizer)
+    movers = optimizers(module, recipe.rate)
+    start = _resume(checkpoint, module, averaged, movers)
     device = wanted[0].device
     bar = tqdm(range(start, recipe.steps), name, initial=start, total=recipe.steps, mininterval=5)
     smooth = None
     for step in bar:
         generator = torch.Generator(device).manual_seed(seed * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, recipe)
         value = loss(generator)
         value.backward()
         nn.utils.clip_grad_norm_(wanted, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for mover in movers:
+            for group in mover.param_groups:
+                group["lr"] = rate_at(step, recipe)
+            mover.step()
+            mover.zero_grad(set_to_none=True)
         _average(averaged, module, min(recipe.average, (step + 1) / (step + 10)))
         if step % 20 == 0:
             now = float(value.detach())
             smooth = now if smooth is None else 0.9 * smooth + 0.1 * now
             bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
         if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-            _save(checkpoint, module, averaged, optimizer, step + 1)
+            _save(checkpoint, module, averaged, movers, step + 1)
             on_save(averaged, step + 1)
     return averaged
 
@@ -92,12 +96,12 @@ def _average(averaged: nn.Module, module: nn.Module, decay: float) -> None:
         mean.copy_(now)
 
 
-def _save(path: Path, module: nn.Module, averaged: nn.Module, optimizer, step: int) -> None:
+def _save(path: Path, module: nn.Module, averaged: nn.Module, movers: Movers, step: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         "module": module.state_dict(),
         "averaged": averaged.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "optimizers": [mover.state_dict() for mover in movers],
         "step": step,
     }
     temporary = path.with_suffix(".partial")
@@ -105,11 +109,24 @@ def _save(path: Path, module: nn.Module, averaged: nn.Module, optimizer, step: i
     temporary.replace(path)
 
 
-def _resume(path: Path, module: nn.Module, averaged: nn.Module, optimizer) -> int:
+def _resume(path: Path, module: nn.Module, averaged: nn.Module, movers: Movers) -> int:
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
     module.load_state_dict(state["module"])
     averaged.load_state_dict(state["averaged"])
-    optimizer.load_state_dict(state["optimizer"])
+    for mover, known in zip(movers, state["optimizers"], strict=True):
+        mover.load_state_dict(known)
     return state["step"]
+
+
+@torch.no_grad()
+def warm_start(module: nn.Module, known: dict[str, Tensor]) -> list[str]:
+    """Give `module` the weights of `known` that it has by name and shape; returns the other names.
+
+    A trained model can so grow a layer. Whether that layer starts silent is the caller's affair.
+    """
+    own = module.state_dict()
+    fits = {k: known[k].float() for k, v in own.items() if k in known and known[k].shape == v.shape}
+    module.load_state_dict(own | fits)
+    return [name for name in own if name not in fits]

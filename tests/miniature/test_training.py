@@ -1,0 +1,84 @@
+"""The training loop's parts: orthogonal steps, starting from what is known, close-ups."""
+
+import pytest
+import torch
+from torch import nn
+
+from miniature.muon import Muon, optimizers, orthogonal
+from miniature.teachers import CLOSE_UP, JITTER, close_ups, silence, unet
+from miniature.training import warm_start
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (16, 90), (90, 16)])
+def test_an_orthogonal_step_has_singular_values_near_one(shape):
+    u = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    left, _, right = torch.linalg.svd(u, full_matrices=False)
+    found = orthogonal(u)
+    values = torch.linalg.svdvals(found)
+    assert values.min() > 0.6 and values.max() < 1.3
+    # The singular vectors are u's own: only their lengths are changed.
+    turned = left.mT @ found @ right.mT
+    assert (turned - turned.diag().diag()).abs().max() < 0.05
+
+
+def test_muon_moves_as_far_as_adam_would_and_finds_a_minimum():
+    weight = nn.Parameter(torch.randn(8, 12, generator=torch.Generator().manual_seed(1)))
+    start, mover = weight.detach().clone(), Muon([weight], lr=0.4, weight_decay=0.0)
+    for step in range(60):
+        mover.zero_grad()
+        weight.square().sum().backward()
+        mover.param_groups[0]["lr"] = 0.4 * (1 - step / 60)
+        mover.step()
+        if step == 0:
+            # 0.2 sqrt(12) times an orthogonal 8 x 12: root mean square 0.2 of the rate.
+            moved = (weight.detach() - start).square().mean().sqrt()
+            assert float(moved) == pytest.approx(0.08, rel=0.15)
+    assert weight.detach().norm() < 0.2 * start.norm()
+
+
+def test_embeddings_ends_and_vectors_are_left_to_adam():
+    model = unet(8)
+    muon, adam = optimizers(model, 1e-3)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    inner = {names[id(p)] for p in muon.param_groups[0]["params"]}
+    other = {names[id(p)] for p in adam.param_groups[0]["params"]}
+    assert inner | other == set(names.values()) and not inner & other
+    assert {"conv_in.weight", "conv_out.weight"} <= other
+    assert all(name.endswith("weight") for name in inner)
+
+
+def test_a_grown_model_starts_as_the_one_it_grew_from():
+    torch.manual_seed(0)
+    small = nn.ModuleDict({"kept": nn.Linear(3, 3), "widened": nn.Linear(3, 2)})
+    grown = nn.ModuleDict({"kept": nn.Linear(3, 3), "widened": nn.Linear(3, 4)})
+    grown["attentions_proj_out"] = nn.Linear(3, 3)
+    strange = warm_start(grown, small.half().state_dict())
+    assert set(strange) == {
+        "widened.weight",
+        "widened.bias",
+        "attentions_proj_out.weight",
+        "attentions_proj_out.bias",
+    }
+    assert (grown["kept"].weight == small["kept"].weight.float()).all()
+    silence(grown, strange)
+    assert not grown["attentions_proj_out"](torch.ones(1, 3)).any()
+    assert grown["widened"](torch.ones(1, 3)).any()
+
+
+def test_close_ups_show_the_object_wherever_it_is():
+    generator = torch.Generator().manual_seed(0)
+    covered = torch.zeros(3, 32, 32)
+    covered[0, 12:18, 20:24] = 1
+    covered[1, 0:3, 0:3] = 1
+    covered[2, 29:32, 10:12] = 0.5
+    x = torch.arange(32.0).view(1, 1, 32, 1) * 100 + torch.arange(32.0)
+    x = torch.cat([x.expand(3, 1, 32, 32), covered[:, None]], dim=1)
+    for _ in range(20):
+        cut = close_ups(x, covered, generator)
+        assert cut.shape == (3, 2, CLOSE_UP, CLOSE_UP)
+        # A square of the picture as it was, with the whole object in it.
+        assert (cut[:, 0] - cut[:, 0, :1, :1] == x[0, 0, :CLOSE_UP, :CLOSE_UP]).all()
+        assert (cut[:, 1].sum((1, 2)) == covered.sum((1, 2))).all()
+        row, column = divmod(int(cut[0, 0, 0, 0]), 100)
+        assert abs(row + CLOSE_UP / 2 - 15) <= JITTER + 0.5
+        assert abs(column + CLOSE_UP / 2 - 22) <= JITTER + 0.5
