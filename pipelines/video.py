@@ -26,6 +26,7 @@ from pipelines.catalog import (
     video_teacher,
 )
 from pipelines.change import apply_change, psnr_outside, working_size
+from pipelines.comparison import Panel, grey, panel_size, write_comparison
 from pipelines.errors import InputError
 from pipelines.events import Event, Note, Preview
 from pipelines.flow import optical_flow
@@ -109,6 +110,8 @@ class Edit:
     """(1, 1, F, h/f, w/f): the gate on the latent grid."""
     flows: Flows | None
     """Optical flow on the latent grid, where the method wants it."""
+    smoothed: Tensor
+    """(1, 1, F, h/f, w/f) in [0, 1]: the last step's adaptive mask, 0 where there is none."""
     prompts: Prompts
 
     def optimise(self, since: State | None) -> Iterator[Step]:
@@ -117,7 +120,10 @@ class Edit:
 
         def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
             asked = (self.loaded.teachers, self.prompts, job.method, x, self.x_src, t, generator)
-            return assd_gradient(*asked, self.flows).gradient
+            score = assd_gradient(*asked, self.flows)
+            if score.adaptive_mask is not None:
+                self.smoothed.copy_(score.adaptive_mask)
+            return score.gradient
 
         yield from descend(
             gradient,
@@ -136,14 +142,43 @@ class Edit:
         """A few frames, decoded."""
         shown = _spread(len(self.clip), PREVIEW_FRAMES)
         change = self.loaded.change(self.x[:, :, shown], self.x_src[:, :, shown])
-        return Preview(index, to_uint8((self.frames[shown] + change).clamp(0, 1)))
+        masks = {name: mask[0, 0, shown].cpu() for name, mask in self._masks().items()}
+        return Preview(index, to_uint8((self.frames[shown] + change).clamp(0, 1)), masks)
 
     def write(self, said: dict[str, Any]) -> tuple[Path, list[str], dict[str, Any]]:
-        """The clip, and how much it changed where it should not."""
-        result = self.job.out / RESULT
-        frames = apply_change(self.clip, self.loaded.change(self.x, self.x_src), self.gate)
-        notes = write_clip(result, frames, self.clip, said)
-        return result, notes, {"psnr_outside_mask": psnr_outside(frames, self.clip, self.gate)}
+        """The clip, the same beside its source, and how much changed where it should not."""
+        result, clip = self.job.out / RESULT, self.clip
+        frames = apply_change(clip, self.loaded.change(self.x, self.x_src), self.gate)
+        notes = write_clip(result, frames, clip, said)
+        panels = write_comparison(self.job.out, self._panels(frames), clip)
+        facts = {
+            "psnr_outside_mask": psnr_outside(frames, clip, self.gate),
+            "frames": len(clip),
+            "working_size": list(self.frames.shape[-2:]),
+            "panels": panels,
+        }
+        return result, notes, facts
+
+    def _masks(self) -> dict[str, Tensor]:
+        """What can be laid over the frames, on the latent grid: (1, 1, F, h, w) each."""
+        masks = {} if self.latent_gate is None else {"mask": self.latent_gate}
+        if self.job.method.smoothing != "off":
+            masks["smoothed"] = self.smoothed
+        return masks
+
+    def _panels(self, frames: Tensor) -> dict[str, Panel]:
+        size = panel_size(self.clip.size)
+        panels: dict[str, Panel] = {
+            "before": lambda few: self.clip.frames[few],
+            "after": lambda few: frames[few],
+        }
+        if self.gate is not None:
+            gate = self.gate.shrunk(size)
+            panels["mask"] = lambda few: grey(gate.at(few), size)
+        if self.job.method.smoothing != "off":
+            smoothed = self.smoothed[0].transpose(0, 1)
+            panels["smoothed"] = lambda few: grey(smoothed[few], size)
+        return panels
 
 
 def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
@@ -208,16 +243,19 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
     flows = None
     if job.method.smooth_along_flow:
         flows = flows_of.resize(optical_flow(small), grid).to(loaded.device)
+    # The file that was given may be gone by the time its sound is needed.
+    (kept,) = runs.input_files(job.out, {"clip": job.clip.name}).values()
     return Edit(
         job=job,
         loaded=loaded,
-        clip=clip,
+        clip=replace(clip, source=kept),
         gate=gate,
         frames=small,
         x_src=x_src,
         x=x_src.clone(),
         latent_gate=None if gate is None else gate.latent(grid).to(x_src.device),
         flows=flows,
+        smoothed=torch.zeros_like(x_src[:, :1]),
         prompts=loaded.prompts(job.source, job.target),
     )
 

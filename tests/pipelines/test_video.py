@@ -48,7 +48,19 @@ def finished(job):
     return list(edit_video(job))[-1]
 
 
-def test_a_run_writes_its_three_files_and_they_agree(job):
+FILES = {
+    "result.mp4",
+    "comparison.mp4",
+    "settings.json",
+    "metrics.json",
+    "status.json",
+    "checkpoint.pt",
+    "preview.jpg",
+    "inputs",
+}
+
+
+def test_a_run_writes_its_files_and_they_agree(job):
     events = list(edit_video(job))
     done = events[-1]
     assert isinstance(done, Done)
@@ -63,7 +75,7 @@ def test_a_run_writes_its_three_files_and_they_agree(job):
     result, source = read_clip(done.result), read_clip(job.clip)
     assert result.frames.shape == source.frames.shape
     assert result.times == source.times and result.rate == source.rate
-    assert {p.name for p in job.out.iterdir()} == {"result.mp4", "settings.json", "metrics.json"}
+    assert {p.name for p in job.out.iterdir() if p.name[0] != "."} == FILES
 
 
 def test_settings_repeat_the_run(job, tmp_path):

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import torch
 
+from pipelines.events import Preview
 from pipelines.media import Cut, read_clip, save_png, write_clip
-from pipelines.video import EditVideo, edit_video
+from pipelines.video import EditVideo, Method, edit_video
 from tests.pipelines.test_media import clip_of
 from tests.pipelines.test_video import SOURCE, TARGET, moving_square
 
@@ -46,3 +47,40 @@ def test_an_inverted_mask_keeps_what_was_drawn(tmp_path):
         for run in (tmp_path / "run", tmp_path / "turned")
     ]
     assert changed[0].float().mean() > 4 * changed[1].float().mean()
+
+
+def test_masks_come_with_the_preview_and_beside_the_result(tmp_path):
+    frames = moving_square(frames=4)
+    write_clip(tmp_path / "clip.mp4", frames, clip_of(frames))
+    mask = torch.zeros(96, 128, dtype=torch.uint8)
+    mask[20:70, 15:80] = 255
+    save_png(tmp_path / "mask.png", mask)
+    job = EditVideo(tmp_path / "clip.mp4", SOURCE, TARGET, tmp_path / "run", steps=1)
+    *events, done = edit_video(replace(job, mask=tmp_path / "mask.png"))
+    preview = next(event for event in events if isinstance(event, Preview))
+    assert set(preview.masks) == {"mask", "smoothed"}
+    for shown in preview.masks.values():
+        assert len(shown) == len(preview.frames) and 0 <= shown.min() <= shown.max() <= 1
+    assert preview.masks["smoothed"].any() and preview.masks["mask"].max() == 1
+    assert done.metrics["panels"] == ["before", "after", "mask", "smoothed"]
+    assert (done.metrics["frames"], done.metrics["working_size"]) == (4, [112, 144])
+    panels = read_clip(job.out / "comparison.mp4").frames.float().split(128, dim=2)
+    assert len(panels) == 4
+    assert (panels[0] - read_clip(job.clip).frames.float()).abs().mean() < 3
+    assert panels[2][:, 40:60, 30:60].mean() > 250 and panels[2][:, :10].mean() < 5
+
+
+def test_without_smoothing_and_mask_there_is_nothing_to_lay_over(tmp_path):
+    frames = moving_square(frames=4)
+    write_clip(tmp_path / "clip.mp4", frames, clip_of(frames))
+    job = EditVideo(
+        tmp_path / "clip.mp4",
+        SOURCE,
+        TARGET,
+        tmp_path / "run",
+        steps=1,
+        method=Method(smoothing="off"),
+    )
+    *events, done = edit_video(job)
+    assert all(not event.masks for event in events if isinstance(event, Preview))
+    assert done.metrics["panels"] == ["before", "after"]
