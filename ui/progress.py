@@ -1,11 +1,18 @@
-"""A line of text over a thin bar: how far a job is.
+"""A line of text over a thin bar, and a curve: how far a job is, and how much it has changed.
 
 Knows nothing about jobs.
 """
 
+import math
+from collections.abc import Sequence
+
 import gradio as gr
 
 from ui.theme import PAGE
+
+MOST_POINTS = 200
+"""In a curve: a page that draws thousands of them each step is slow."""
+_WIDTH, _HEIGHT = 200, 40
 
 
 def progress_line(elem_id: str) -> gr.HTML:
@@ -15,16 +22,47 @@ def progress_line(elem_id: str) -> gr.HTML:
         "",
         label="Progress",
         html_template=template,
+        js_on_load=None,
         elem_id=elem_id,
         elem_classes="status",
         done=0.0,
         kind="idle",
+        curve="",
+        change="",
     )
 
 
-def progress(text: str, done: float, failed: bool = False) -> gr.HTML:
-    """A new state of the line: its text, and how much is done, 0 to 1."""
-    return gr.HTML(text, done=done, kind="failed" if failed else "")
+def progress(
+    text: str, done: float, failed: bool = False, changes: Sequence[float] | None = None
+) -> gr.HTML:
+    """A new state of the line: its text, and how much is done, 0 to 1.
+
+    changes: how much had changed after each step; None leaves the curve as it is, an empty one
+    takes it away.
+    """
+    state = {"done": done, "kind": "failed" if failed else ""}
+    if changes is not None:
+        now = f"{changes[-1]:.3g}" if changes else ""
+        state |= {"curve": polyline(changes), "change": now}
+    return gr.HTML(text, **state)
+
+
+def polyline(values: Sequence[float]) -> str:
+    """A curve from 0 up to the largest value, as the points of an SVG polyline of 200 x 40.
+
+    Of more than 200 values the last and evenly spaced others are taken.
+    """
+    stride = math.ceil(len(values) / MOST_POINTS) or 1
+    first = (len(values) - 1) % stride
+    chosen = values[first::stride]
+    if len(chosen) < 2:
+        return ""
+    most = max(chosen) or 1.0
+    step = _WIDTH / (len(chosen) - 1)
+    return " ".join(
+        f"{k * step:.1f},{_HEIGHT - 1 - (_HEIGHT - 2) * value / most:.1f}"
+        for k, value in enumerate(chosen)
+    )
 
 
 def duration(seconds: float) -> str:

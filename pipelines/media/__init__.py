@@ -12,6 +12,7 @@ from pipelines.media.read import read_clip, read_settings
 from pipelines.media.source import Facts, facts
 from pipelines.media.stills import (
     contact_sheet,
+    data_uri,
     floats_at,
     read_image,
     resize,
@@ -28,6 +29,7 @@ __all__ = [
     "Facts",
     "clip_from_frames",
     "contact_sheet",
+    "data_uri",
     "facts",
     "floats_at",
     "read_clip",

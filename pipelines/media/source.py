@@ -31,6 +31,7 @@ class Facts:
     rate: float
     """Frames per second."""
     seconds: float
+    sound: bool
 
     def frames(self, cut: Cut) -> int:
         """About how many frames a part of it has."""
@@ -51,7 +52,8 @@ def facts(path: Path | str) -> Facts:
             seconds = Fraction(container.duration, av.time_base)
         else:
             seconds = stream.frames / rate
-        return Facts((stream.height, stream.width), float(rate), float(seconds))
+        size, sound = (stream.height, stream.width), bool(container.streams.audio)
+        return Facts(size, float(rate), float(seconds), sound)
 
 
 def open_source(path: Path | str) -> av.container.InputContainer:

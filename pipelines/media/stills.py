@@ -3,6 +3,7 @@
 Knows nothing about video files.
 """
 
+import base64
 import math
 from pathlib import Path
 
@@ -113,13 +114,14 @@ def write_preview(path: Path | str, frames: Tensor, rate: float) -> None:
             )
 
 
-def contact_sheet(frames: Tensor, columns: int, gap: int = 4) -> Tensor:
-    """Frames side by side in rows, on white.
+def contact_sheet(frames: Tensor, columns: int, gap: int = 4, fill: int = 255) -> Tensor:
+    """Frames side by side in rows.
 
     Args:
         frames: uint8 (F, H, W, 3).
         columns: frames in a row, at least 1.
-        gap: white pixels between frames.
+        gap: pixels between frames.
+        fill: their grey, 0..255.
 
     Returns:
         uint8 (rows * (H + gap) - gap, columns * (W + gap) - gap, 3), rows = ceil(F / columns).
@@ -127,11 +129,26 @@ def contact_sheet(frames: Tensor, columns: int, gap: int = 4) -> Tensor:
     count, height, width, _ = frames.shape
     rows = math.ceil(count / columns)
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
-    sheet = torch.full(shape, 255, dtype=torch.uint8)
+    sheet = torch.full(shape, fill, dtype=torch.uint8)
     for index, frame in enumerate(frames):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = frame
     return sheet
+
+
+def data_uri(picture: Tensor, alpha: Tensor | None = None) -> str:
+    """A picture as an address that holds it: uint8 (H, W, 3) as JPEG.
+
+    With alpha, uint8 (H, W, 1), 0 where it is see-through, as PNG.
+    """
+    if alpha is None:
+        kind, options = "jpeg", {"quality": 85}
+    else:
+        kind, options = "png", {"compress_level": 1}
+        picture = torch.cat([picture, alpha], dim=2)
+    pixels = picture.contiguous().numpy(force=True)
+    encoded = iio.imwrite("<bytes>", pixels, plugin="pillow", extension=f".{kind}", **options)
+    return f"data:image/{kind};base64,{base64.b64encode(encoded).decode()}"
 
 
 def write_thumbnail(path: Path | str, frames: Tensor, side: int = 320) -> None:

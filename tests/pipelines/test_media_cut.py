@@ -164,7 +164,8 @@ def test_a_clip_of_masks_is_cut_like_its_clip(tmp_path):
 def test_facts_come_without_decoding(tmp_path):
     facts = media.facts(clip_file(tmp_path / "a.mp4", audio="aac"))
     assert (facts.size, facts.rate) == ((32, 48), RATE)
-    assert facts.seconds == pytest.approx(4)
+    assert facts.seconds == pytest.approx(4) and facts.sound
+    assert not media.facts(clip_file(tmp_path / "b.mp4")).sound
     assert facts.frames(Cut()) == COUNT
     assert facts.frames(Cut(1, 2, every=5)) == 2
     assert facts.frames(Cut(3.5, 60)) == 5

@@ -1,0 +1,80 @@
+"""What a run will take, as far as earlier runs on this machine tell.
+
+    seconds = (seconds around the steps + steps * seconds per step) * size / size of that run
+
+from the latest run of the same teacher that is nearest in size. Runs measure themselves; nothing is
+timed for this. This module knows nothing about how runs work.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipelines.runs import METRICS, SETTINGS
+
+LATEST = 40
+"""Runs that are asked, the latest first."""
+ENOUGH = 3
+"""Steps a run must have taken: the first ones are slower."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take."""
+
+    seconds: float
+    memory_mb: float
+    """The most memory the nearest run's process has held."""
+
+
+def estimate(
+    base: Path, job: Literal["video", "mesh"], teacher: str, steps: int, size: float
+) -> Estimate | None:
+    """What a run will take; None where no run like it has been finished yet.
+
+    base: the folder of all runs. size: what a step's cost grows with, see `size_of`.
+    """
+    best, distance = None, math.inf
+    for settings, metrics in _latest(base):
+        if settings.get("job") != job or settings.get("teacher") != teacher:
+            continue
+        there = size_of(settings, metrics)
+        if there and metrics["steps"] >= ENOUGH and abs(math.log(size / there)) < distance:
+            best, distance = (metrics, there), abs(math.log(size / there))
+    if best is None:
+        return None
+    metrics, there = best
+    around = max(metrics["seconds_in_all"] - metrics["seconds"], 0.0)
+    seconds = (around + steps * metrics["seconds_per_step"]) * size / there
+    return Estimate(seconds, metrics["peak_memory_mb"])
+
+
+def size_of(settings: dict[str, Any], metrics: dict[str, Any]) -> float:
+    """What a step's cost grows with: a clip's pixels at the working size, a mesh's views."""
+    if settings["job"] == "video":
+        h, w = metrics["working_size"]
+        return float(metrics["frames"] * h * w)
+    return float(settings["painting"]["views"])
+
+
+def _latest(base: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Settings and metrics of the latest runs that have both; their folders' names sort by time."""
+    if not base.is_dir():
+        return
+    found = 0
+    for folder in sorted((p for p in base.iterdir() if p.is_dir()), reverse=True):
+        if found == LATEST:
+            return
+        try:
+            settings, metrics = (
+                json.loads((folder / name).read_text()) for name in (SETTINGS, METRICS)
+            )
+            size_of(settings, metrics)
+            metrics["seconds_in_all"], metrics["steps"], metrics["peak_memory_mb"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        found += 1
+        yield settings, metrics
