@@ -7,9 +7,8 @@ were usable. Outside the region its colours are untouched to the last bit.
 """
 
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,31 +16,29 @@ import torch
 import tyro
 from torch import Tensor
 
-from pipelines import command, geometry, runs
+from pipelines import command, geometry, record, runs, settings
 from pipelines.catalog import (
-    LoadedMeshTeacher,
     MeshTeacher,
     check_prompt,
     load_mesh_teacher,
     mesh_teacher,
 )
 from pipelines.composites import GRAY, Words, prompts
-from pipelines.errors import InputError, RunFailed
-from pipelines.events import Done, Event, Note, Preview, Step
+from pipelines.errors import InputError
+from pipelines.events import Event, Note, Preview
 from pipelines.layers import check_threshold
 from pipelines.media import to_uint8
 from pipelines.painted import bake_layers, write_painted
-from pipelines.painting import PAPER, Fields, Look, Painting, Task, look, paint
-from pipelines.render import orbit
+from pipelines.painting import PAPER, Fields, Look, Mask, Painting, Task, look, paint
+from pipelines.record import Order
+from pipelines.render import Surface, orbit
 from pipelines.uv_mask import read_uv_mask
-from sds.csd import Prompts
-from sds.optimize import NonFinite
+from sds.optimize import State, Step
 
 Preset = Literal["quick", "standard", "fine", "paper"]
 STEPS: dict[Preset, int] = {"quick": 60, "standard": 300, "fine": 1000, "paper": 5000}
-PREVIEW_EVERY = 1.5
-"""Seconds between previews."""
 PREVIEW_SIDE = 192
+RESULT = "painted.glb"
 
 
 @dataclass(frozen=True)
@@ -101,15 +98,48 @@ class PaintMesh:
         return Words(self.object, edit, self.style, self.plural)
 
 
-def paint_mesh(job: PaintMesh) -> Iterator[Event]:
+@dataclass(frozen=True, eq=False)
+class Paint:
+    """A painting with everything loaded: what `record.run` drives."""
+
+    job: PaintMesh
+    model: geometry.Model
+    bases: Sequence[Tensor]
+    """uint8 (h, w, 3): the mesh's own colours, one for each part."""
+    task: Task
+    painted: Fields
+    sides: Look
+    """What previews show."""
+
+    def optimise(self, since: State | None) -> Iterator[Step]:
+        """Train `painted` in place, one step per call of the cascade."""
+        job = self.job
+        yield from paint(self.task, job.how, self.painted, job.total_steps, job.seed, since)
+
+    @torch.no_grad()
+    def preview(self, index: int) -> Preview:
+        """The new colours on gray, from every side."""
+        query = self.task.asked(self.painted, self.sides.points)
+        p = self.task.bound(self.sides.points) if query.region is None else query.region
+        return Preview(index, to_uint8(self.sides.picture(p * query.style + (1 - p) * GRAY)))
+
+    def write(self, said: dict[str, Any]) -> tuple[Path, list[str], dict[str, Any]]:
+        """Layers, textures, meshes, turntable, and the shares that were painted."""
+        job = self.job
+        layers = bake_layers(self.task, self.painted, self.bases)
+        written = (job.out, self.model, self.task.surface, layers, job.threshold, said)
+        return job.out / RESULT, [], write_painted(*written)
+
+
+def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
     """Run a painting; yields notes, steps and previews, and `Done` when its files are written.
 
-    A file called `stop` in the run's folder ends it after the current step, as a full result.
-    Raises InputError for input that cannot be used, before anything is written, and RunFailed when
-    the fields stop being finite; the last good state is then written first.
+    resumes: go on with the run in the job's folder (see `pipelines.resume`). A file called `stop`
+    in the folder ends the run after the current step, as a full result. Raises InputError for input
+    that cannot be used, before anything is written, and RunFailed when the fields stop being finite
+    or the disk is full; the last good state is then kept.
     """
     teacher = _check(job)
-    began = time.monotonic()
     model = _read(job)
     surface = geometry.surface(model)
     bases = [torch.tensor(geometry.base_colour(part, job.resolution)) for part in model.parts]
@@ -117,46 +147,27 @@ def paint_mesh(job: PaintMesh) -> Iterator[Event]:
     if job.mask is not None:
         sizes = [(len(base), base.shape[1]) for base in bases]
         mask = read_uv_mask(job.mask, surface, job.mask_view, sizes, job.mask_replaces)
-    runs.open_folder(job.out)
-    yield from (Note(text) for text in model.notes)
-    loaded = load_mesh_teacher(teacher.name)
-    surface = surface.to(loaded.device)
-    yield Note(f"{model.faces:,} faces in {len(model.parts)} parts")
-    task = Task(surface, loaded.cascade, _prompts(job, loaded), mask)
-    generator = torch.Generator().manual_seed(job.seed)
-    painted = Fields(job.how, len(model.parts), job.everywhere, generator).to(loaded.device)
-    failure, started, done = None, time.monotonic(), 0
-    try:
-        for event in _optimise(job, task, painted):
-            done = event.index + 1
-            yield event
-    except NonFinite as error:
-        failure = error
-    seconds = time.monotonic() - started
-    settings = describe(job)
-    layers = bake_layers(task, painted, bases)
-    shares = write_painted(job.out, model, surface, layers, job.threshold, settings)
-    metrics = {
-        "seconds": round(seconds, 3),
-        "seconds_per_step": round(seconds / max(done, 1), 4),
-        "seconds_in_all": round(time.monotonic() - began, 3),
-        "steps": done,
-        "peak_memory_mb": round(runs.peak_memory_mb(), 1),
-        **shares,
-    }
-    runs.write_json(job.out / "settings.json", settings)
-    runs.write_json(job.out / "metrics.json", metrics)
-    if failure is not None:
-        raise RunFailed(f"{failure} The last good state is in {job.out}.") from failure
-    yield Done(job.out / "painted.glb", settings, metrics)
+
+    def prepare() -> Generator[Note, None, Paint]:
+        yield from map(Note, model.notes)
+        yield Note(f"{model.faces:,} faces in {len(model.parts)} parts")
+        return _prepare(job, model, surface, bases, mask, teacher)
+
+    yield from record.run(Order(job.out, describe(job), _inputs(job, model), resumes), prepare)
 
 
 def describe(job: PaintMesh) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON."""
-    settings = asdict(replace(job, steps=job.total_steps, painting=job.how))
-    # Names, not paths: the file may be shown to others than whoever owns the folders.
-    names = {key: value.name for key, value in settings.items() if isinstance(value, Path)}
-    return {"job": "mesh", **settings, **names, "versions": runs.versions()}
+    said = settings.describe(replace(job, steps=job.total_steps, painting=job.how))
+    return {"job": "mesh", **said, "versions": runs.versions()}
+
+
+def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> PaintMesh:
+    """The job that was described. files: where its files are, and `out`, by their settings."""
+    job = settings.recall(PaintMesh, said, files)
+    if job.preset == "paper" and job.painting == PAPER:
+        job = replace(job, painting=Painting())
+    return replace(job, steps=None) if job.steps == STEPS[job.preset] else job
 
 
 def _check(job: PaintMesh) -> MeshTeacher:
@@ -194,32 +205,35 @@ def _read(job: PaintMesh) -> geometry.Model:
     return geometry.unwrap(model)
 
 
-def _prompts(job: PaintMesh, loaded: LoadedMeshTeacher) -> Prompts:
-    return loaded.prompts(prompts(job.words, job.how.background))
+def _inputs(job: PaintMesh, model: geometry.Model) -> dict[str, Path]:
+    """The mesh, the files it names, and the mask, by their names in the run's folder."""
+    names = (job.mesh.name, *model.beside)
+    files = {f"mesh/{name}": job.mesh.parent / name for name in names}
+    return files if job.mask is None else files | {f"mask/{job.mask.name}": job.mask}
 
 
-def _optimise(job: PaintMesh, task: Task, painted: Fields) -> Iterator[Step | Preview]:
-    """Train `painted` in place, one step per call of the cascade."""
-    steps = job.total_steps
-    white = torch.ones(4, 3, device=task.surface.vertices.device)
-    sides = look(task.surface, orbit(4, 20.0), PREVIEW_SIDE, white)
-    began = last = time.monotonic()
-    for step in paint(task, job.how, painted, steps, job.seed):
-        now = time.monotonic()
-        yield Step(step.index, steps, now - began, float(step.value))
-        if step.index == 0 or step.index + 1 == steps or now - last > PREVIEW_EVERY:
-            yield Preview(step.index, _shown(task, painted, sides))
-            last = time.monotonic()
-        if runs.stop_asked(job.out):
-            return
-
-
-@torch.no_grad()
-def _shown(task: Task, painted: Fields, sides: Look) -> Tensor:
-    """The new colours on gray, from every side: uint8 (4, h, w, 3)."""
-    query = task.asked(painted, sides.points)
-    p = task.bound(sides.points) if query.region is None else query.region
-    return to_uint8(sides.picture(p * query.style + (1 - p) * GRAY))
+def _prepare(
+    job: PaintMesh,
+    model: geometry.Model,
+    surface: Surface,
+    bases: Sequence[Tensor],
+    mask: Mask | None,
+    teacher: MeshTeacher,
+) -> Paint:
+    loaded = load_mesh_teacher(teacher.name)
+    surface = surface.to(loaded.device)
+    asked = loaded.prompts(prompts(job.words, job.how.background))
+    generator = torch.Generator().manual_seed(job.seed)
+    painted = Fields(job.how, len(model.parts), job.everywhere, generator).to(loaded.device)
+    white = torch.ones(4, 3, device=loaded.device)
+    return Paint(
+        job=job,
+        model=model,
+        bases=bases,
+        task=Task(surface, loaded.cascade, asked, mask),
+        painted=painted,
+        sides=look(surface, orbit(4, 20.0), PREVIEW_SIDE, white),
+    )
 
 
 def main() -> None:

@@ -1,23 +1,58 @@
-"""A run's folder: its settings and metrics, the versions it ran with, and the file that stops it.
+"""A run's folder: what lies in it, who works in it, and the file that stops it.
 
-This module knows nothing about what a run does.
+    settings.json   everything needed to repeat the run; a folder that has it is a run
+    status.json     how far it is, and what went wrong
+    inputs/         a copy of every file it needs, in a folder named after its setting
+    checkpoint.pt   where it stands; preview.jpg, what it looks like
+    metrics.json, and the files of the result
+
+Every file is whole or not there. This module knows nothing about what a run does.
 """
 
+import errno
 import json
 import platform
 import resource
+import shutil
 import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, RunFailed
+from pipelines.hold import is_held
+from pipelines.media import files
 from pipelines.media.files import replacing
 
 STOP = "stop"
+SETTINGS, STATUS, METRICS = "settings.json", "status.json", "metrics.json"
+INPUTS = "inputs"
+PREVIEW = "preview.jpg"
 PACKAGES = ("torch", "diffusers", "transformers", "av", "opencv-python-headless")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+State = Literal["running", "interrupted", "stopped", "failed", "done"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is."""
+
+    state: State
+    """`stopped` and `done` have a result, `failed` may have one. `interrupted` is never written: it
+    is what a running one is whose process is gone."""
+    began: float
+    """When it began, in seconds since 1970."""
+    step: int = 0
+    """Steps that would not be lost."""
+    said: str | None = None
+    """Why it failed, in a sentence."""
 
 
 def open_folder(folder: Path) -> None:
@@ -37,6 +72,88 @@ def open_folder(folder: Path) -> None:
         ) from error
 
 
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left unfinished. Only whoever holds the folder may do so."""
+    for path in (folder, *(folder / INPUTS).rglob("*")):
+        if path.is_dir():
+            files.sweep(path)
+
+
+def is_run(folder: Path) -> bool:
+    return (folder / SETTINGS).is_file()
+
+
+def begin(folder: Path, settings: dict[str, Any], inputs: Mapping[str, Path]) -> None:
+    """Copy the run's inputs into its folder and write its settings, which makes it a run.
+
+    inputs: files by the names they get below `inputs/`. Raises InputError where there is a run
+    already: a run is never lost to another.
+    """
+    if is_run(folder):
+        raise InputError(
+            f"{folder.name} holds a run already. Choose another folder, or go on with that one: "
+            "python -m pipelines.resume"
+        )
+    mine = not (folder / INPUTS).exists()
+    try:
+        for name, source in inputs.items():
+            target = folder / INPUTS / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as part:
+                shutil.copyfile(source, part)
+        write_status(folder, Status("running", time.time()))
+        write_json(folder / SETTINGS, settings)
+    except OSError:
+        if mine:
+            shutil.rmtree(folder / INPUTS, ignore_errors=True)
+        raise
+
+
+def input_files(folder: Path, names: Mapping[str, str]) -> dict[str, Path]:
+    """Where a run's own copies of its files are. names: what each is called, by its setting."""
+    return {setting: folder / INPUTS / setting / name for setting, name in names.items()}
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """A run's settings. Raises InputError where there are none or they cannot be read."""
+    if not is_run(folder):
+        raise InputError(f"{folder.name} holds no run. Give the folder of a run.")
+    settings = _read_json(folder / SETTINGS)
+    if not isinstance(settings, dict):
+        raise InputError(f"The settings of {folder.name} cannot be read: the file is damaged.")
+    return settings
+
+
+def read_status(folder: Path) -> Status:
+    """How far a run is; one whose status cannot be read counts as interrupted at its start."""
+    given = _read_json(folder / STATUS)
+    try:
+        status = Status(**given)
+        status = replace(status, began=float(status.began), step=int(status.step))
+    except (TypeError, ValueError):
+        status = Status("running", folder.stat().st_mtime)
+    if status.state == "running" and not is_held(folder):
+        return replace(status, state="interrupted")
+    return status
+
+
+def write_status(folder: Path, status: Status) -> None:
+    write_json(folder / STATUS, asdict(status))
+
+
+@contextmanager
+def full_disk_is_said(remedy: str) -> Iterator[None]:
+    """Turn the error of a full disk into RunFailed. remedy: what to do once there is space."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise RunFailed(
+            f"The disk is full, and what was there is kept. Free some space, then {remedy}."
+        ) from error
+
+
 def ask_to_stop(folder: Path) -> None:
     """Ask the run in `folder` to stop after its current step and keep what there is."""
     (folder / STOP).touch()
@@ -50,6 +167,13 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write `value` whole or not at all."""
     with replacing(path) as part:
         part.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ knows nothing about what is in the files.
 import re
 import stat
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -33,15 +33,22 @@ class Folder:
     """The folder a mesh lies in, and what is below it."""
 
     root: Path
+    found: list[str] = field(default_factory=list)
+    """The files that were read so far, relative to `root`."""
 
     def read(self, name: str) -> bytes | None:
-        path = self.root / _inside(name, PurePosixPath())
+        inside = _inside(name, PurePosixPath())
+        path = self.root / inside
         if not path.resolve().is_relative_to(self.root.resolve()):
             raise InputError(
                 f"{name!r} is a link that leads out of the mesh's folder; it is not followed. "
                 "Put the file itself there."
             )
-        return read_bounded(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        if inside not in self.found:
+            self.found.append(inside)
+        return read_bounded(path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,6 +61,8 @@ class Model:
     """What the user should know: which UVs were not kept and why, which pictures are missing."""
     source: "Obj | Gltf | None"
     """What is needed to write the file back as it was; None where the parts are all there is."""
+    beside: tuple[str, ...] = ()
+    """The files it names and that are there, relative to its folder; none for a zip or a GLB."""
 
     @property
     def faces(self) -> int:

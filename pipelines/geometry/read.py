@@ -36,7 +36,8 @@ def read_mesh(path: Path | str) -> Model:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"There is no file {path}. Check its name.")
-    name, files = PurePosixPath(path.name), Folder(path.absolute().parent)
+    name = PurePosixPath(path.name)
+    files = folder = Folder(path.absolute().parent)
     if path.suffix.lower() == ".zip":
         inside, content, files = open_archive(path, MESHES)
         name = PurePosixPath(inside)
@@ -54,7 +55,8 @@ def read_mesh(path: Path | str) -> Model:
             f"{name.name} is not a {name.suffix[1:].upper()} that can be read, or it is damaged. "
             f"Export it again as {READABLE}."
         ) from error
-    return _checked(Model(PurePosixPath(name.name), tuple(parts), tuple(notes), source))
+    beside = tuple(folder.found)
+    return _checked(Model(PurePosixPath(name.name), tuple(parts), tuple(notes), source, beside))
 
 
 def read_settings(path: Path | str) -> dict[str, Any] | None:

@@ -46,7 +46,7 @@ def decimate(model: Model, faces: int) -> Model:
     if model.faces <= faces:
         return model
     parts = tuple(_simpler(part, faces / model.faces) for part in model.parts)
-    simpler = Model(model.name, parts, (), None)
+    simpler = Model(model.name, parts, (), None, model.beside)
     note = (
         f"Simplified from {model.faces:,} to {simpler.faces:,} faces; the old UVs, materials and "
         "colours are left behind."

@@ -79,10 +79,8 @@ def test_edit_is_shown_as_it_grows_and_downloads_whole(page, small_clip, runs_fo
         "mask": None,
     }
     (folder,) = set(runs_folder.iterdir()) - before
-    assert {file.name for file in folder.iterdir()} == {
-        "result.mp4",
-        "settings.json",
-        "metrics.json",
+    assert {"result.mp4", "settings.json", "metrics.json"} < {
+        file.name for file in folder.iterdir()
     }
 
 

@@ -1,0 +1,187 @@
+"""How a job runs in its folder, whatever it does: from its first note to its last file.
+
+Settings, inputs and status are written before the teachers load, so that the folder is a run from
+the first step; a checkpoint and a preview follow as the steps go by; the result ends it. A run that
+is stopped has a full result; one that failed or was killed goes on from its checkpoint and ends bit
+for bit where it would have ended. This module knows nothing about clips, meshes or teachers.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipelines import checkpoint, runs
+from pipelines.checkpoint import Checkpoint
+from pipelines.errors import InputError, RunFailed
+from pipelines.events import Done, Event, Note, Preview, Step
+from pipelines.hold import hold
+from pipelines.media.stills import write_thumbnail
+from sds import optimize
+from sds.optimize import NonFinite
+
+PREVIEW_EVERY = 1.5
+"""Seconds between previews."""
+
+
+class Work(Protocol):
+    """A job that has everything loaded."""
+
+    def optimise(self, since: optimize.State | None) -> Iterator[optimize.Step]:
+        """All steps, or those after `since`."""
+        ...
+
+    def preview(self, index: int) -> Preview:
+        """What the result looks like after step `index`."""
+        ...
+
+    def write(self, settings: dict[str, Any]) -> tuple[Path, list[str], dict[str, Any]]:
+        """Write the result as it stands: its file, notes for the user, and what was measured."""
+        ...
+
+
+Prepare = Callable[[], Generator[Note, None, Work]]
+"""Loads everything, telling what the user should know, and returns the work."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be run, and where."""
+
+    folder: Path
+    settings: dict[str, Any]
+    """Everything needed to repeat the run, as JSON; `steps` among it."""
+    inputs: Mapping[str, Path]
+    """The files it needs, by the names they get in the run's folder."""
+    resumes: bool
+    """Whether the run goes on that the folder holds, instead of beginning one."""
+
+    @property
+    def steps(self) -> int:
+        return self.settings["steps"]
+
+
+def run(order: Order, prepare: Prepare) -> Iterator[Event]:
+    """Run a job in its folder; yields notes, steps and previews, and `Done` when all is written.
+
+    A file called `stop` in the folder ends it after the current step, as a full result. Raises
+    InputError when the folder cannot be used, and RunFailed when the numbers stop being finite (the
+    last good state is then written first) or the disk is full.
+    """
+    began = time.monotonic()
+    if order.resumes:
+        # Before anything is touched: this may be no run at all.
+        runs.read_settings(order.folder)
+    runs.open_folder(order.folder)
+    with hold(order.folder):
+        runs.sweep(order.folder)
+        since = Checkpoint({"step": 0}, 0.0)
+        notes = []
+        if order.resumes:
+            since = checkpoint.load(order.folder) or since
+            order, notes = _resumed(order, since)
+        else:
+            with runs.full_disk_is_said("start the run again"):
+                runs.begin(order.folder, order.settings, order.inputs)
+        with _recorded(order.folder):
+            yield from map(Note, notes)
+            work = yield from prepare()
+            yield from _work(order, work, since, began)
+
+
+def _resumed(order: Order, since: Checkpoint) -> tuple[Order, list[str]]:
+    """The order as it goes on, and what the user should know about that."""
+    folder, old, taken = order.folder, runs.read_settings(order.folder), since.state["step"]
+    if order.steps < taken or (order.steps == taken and runs.read_status(folder).state == "done"):
+        raise InputError(f"{folder.name} has taken all of its {taken} steps. Give more: --steps.")
+    settings, notes = order.settings, []
+    if order.steps != old.get("steps"):
+        # From here on it is another run than one of that many steps from the start.
+        settings = settings | {"lengthened_at": [*old.get("lengthened_at", []), taken]}
+    elif "lengthened_at" in old:
+        settings = settings | {"lengthened_at": old["lengthened_at"]}
+    for package in runs.PACKAGES:
+        then, now = (given.get("versions", {}).get(package) for given in (old, settings))
+        if then != now:
+            notes.append(f"Begun with {package} {then}, resumed with {now}: its end may differ.")
+    with runs.full_disk_is_said("resume the run"):
+        runs.write_json(folder / runs.SETTINGS, settings)
+        _note(folder, "running", taken)
+    return replace(order, settings=settings), notes
+
+
+def _work(order: Order, work: Work, since: Checkpoint, began: float) -> Iterator[Event]:
+    failure, started, taken = None, time.monotonic() - since.seconds, since.state["step"]
+    try:
+        with closing(_optimise(order, work, since, started)) as events:
+            for event in events:
+                if isinstance(event, Step):
+                    taken = event.index + 1
+                yield event
+    except NonFinite as error:
+        failure = f"{error}. The result is the last good state."
+    seconds = time.monotonic() - started
+    result, notes, facts = work.write(order.settings)
+    yield from map(Note, notes)
+    metrics = {
+        "seconds": round(seconds, 3),
+        "seconds_per_step": round(seconds / max(taken, 1), 4),
+        "seconds_in_all": round(time.monotonic() - began + since.seconds, 3),
+        "steps": taken,
+        "peak_memory_mb": round(runs.peak_memory_mb(), 1),
+        **facts,
+    }
+    runs.write_json(order.folder / runs.METRICS, metrics)
+    if failure is not None:
+        raise RunFailed(failure)
+    _note(order.folder, "done" if taken == order.steps else "stopped", taken)
+    yield Done(result, order.settings, metrics)
+
+
+def _optimise(
+    order: Order, work: Work, since: Checkpoint, started: float
+) -> Iterator[Step | Preview]:
+    """All steps, with previews and checkpoints between them. started: when step 0 began."""
+    shown = saved = time.monotonic()
+    cost = 0.0
+    state = since.state if since.state["step"] else None
+    # Closed here and not when it is forgotten: a step that went bad is undone then.
+    with closing(work.optimise(state)) as steps:
+        for step in steps:
+            last = step.index + 1 == order.steps
+            yield Step(step.index, order.steps, time.monotonic() - started, float(step.value))
+            if step.index == 0 or last or time.monotonic() - shown > PREVIEW_EVERY:
+                preview = work.preview(step.index)
+                write_thumbnail(order.folder / runs.PREVIEW, preview.frames)
+                yield preview
+                shown = time.monotonic()
+            ends = last or runs.stop_asked(order.folder)
+            if (ends or checkpoint.is_due(time.monotonic() - saved, cost)) and step.finite():
+                reached = Checkpoint(step.state(), time.monotonic() - started)
+                cost = checkpoint.save(order.folder, reached)
+                _note(order.folder, "running", step.index + 1)
+                saved = time.monotonic()
+            if ends:
+                return
+
+
+@contextmanager
+def _recorded(folder: Path) -> Iterator[None]:
+    """Keep in the folder what went wrong, as a sentence."""
+    try:
+        with runs.full_disk_is_said("resume the run"):
+            yield
+    except Exception as error:
+        known = isinstance(error, InputError | RunFailed)
+        said = str(error) if known else f"A defect of the program: {type(error).__name__}."
+        with suppress(OSError):
+            status = runs.read_status(folder)
+            runs.write_status(folder, replace(status, state="failed", said=said))
+        raise
+
+
+def _note(folder: Path, state: runs.State, step: int) -> None:
+    status = runs.read_status(folder)
+    runs.write_status(folder, replace(status, state=state, step=step, said=None))
