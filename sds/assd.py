@@ -9,12 +9,17 @@
 sigma/alpha turns a difference of eps into one of x0, so that a step at any t moves as far as the
 teacher thinks it should.
 
+With a flow teacher, v = eps - x and alpha = 1 - sigma, one dial leads from DDS to FlowEdit
+(2509.05342): the edit is asked at x_t + eta sigma (x - x_src), and
+
+    g = eps_edit - eps_ref - eta (x - x_src) = alpha (v_edit - v_ref + (1 - eta) (x - x_src))
+
 The paper's numbers are not public; the defaults here were chosen by measurement on the small world
 (BENCHMARKS.md). With every part off this is DDS on the video teacher. This module knows nothing
 about how teachers are loaded, nor about optimisers and files.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -54,10 +59,14 @@ class Method:
     0 switches it off."""
     anchor: float = 0.0
     """Weight of the pull back to the source (content preservation); 0 switches it off."""
+    eta: float = 0.0
+    """Flow teachers only: 0 is DDS, 1 is FlowEdit, which holds on to the source less."""
 
 
 DDS = Method(smoothing="off", joint=0.0, fusion=1.0, focus=0.0, anchor=0.0)
 """Plain DDS (2304.07090) on the video teacher: every part of ASSD off."""
+FLOW_EDIT = replace(DDS, eta=1.0)
+"""FlowEdit (2412.08629) on a flow teacher, when followed along its noise levels; see `descent`."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,8 @@ class Prompts:
     source: Tensor
     target: Tensor
     empty: Tensor
+    image: "Prompts | None" = None
+    """The same as the image teacher reads them, where it has a text encoder of its own."""
 
 
 @dataclass(frozen=True)
@@ -102,18 +113,22 @@ def assd_gradient(
 ) -> Score:
     """The whole gradient of one step. x, x_src (1, C, F, h, w) fp32; flows on the latent grid.
 
-    Raises ValueError when joint guidance has no image teacher, or flow smoothing no flows.
+    Raises ValueError when joint guidance has no image teacher, flow smoothing no flows, or eta no
+    flow teacher.
     """
     if method.joint and teachers.image is None:
         raise ValueError("joint guidance needs an image teacher; give one or set joint to 0")
     if method.smooth_along_flow and flows is None:
         raise ValueError("smoothing along the flow needs the clip's flows; estimate them first")
+    if method.eta and teachers.video.schedule.prediction != "flow_prediction":
+        raise ValueError("eta is a dial of flow teachers, and this one is none; set eta to 0")
     times = torch.tensor([t], device=x.device)
     eps = _noise(x, method, generator)
     video, mask = _video(teachers, prompts, method, x, x_src, times, eps, flows)
     total = video
     if method.joint:
-        total = total + method.joint * _image(teachers.image, prompts, method, x, x_src, times, eps)
+        read = prompts.image or prompts
+        total = total + method.joint * _image(teachers.image, read, method, x, x_src, times, eps)
     schedule = teachers.video.schedule
     if method.focus:
         total = salience(total) ** method.focus * total
@@ -135,22 +150,17 @@ def _pair(
     prior: Prior, prompts: Prompts, method: Method, x: Tensor, x_src: Tensor, t: Tensor, eps: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Guided (eps_ref, eps_edit) from one call of a teacher."""
+    x_t = add_noise(prior.schedule, x, eps, t)
+    if method.eta:
+        x_t = losses.flow_target(x, x_src, x_t, at(prior.schedule.sigma, t, x.ndim), method.eta)
+    x_src_t = add_noise(prior.schedule, x_src, eps, t)
     branches = [
-        Branch(
-            add_noise(prior.schedule, x_src, eps, t),
-            prompts.source,
-            prompts.empty,
-            method.guidance_source,
-        ),
-        Branch(
-            add_noise(prior.schedule, x, eps, t),
-            prompts.target,
-            prompts.empty,
-            method.guidance_target,
-        ),
+        Branch(x_src_t, prompts.source, prompts.empty, method.guidance_source),
+        Branch(x_t, prompts.target, prompts.empty, method.guidance_target),
     ]
     reference, edit = guided(prior, branches, t)
-    return reference, edit
+    # The part of the edit that was carried into x_t is no noise of the edit's.
+    return reference, edit - method.eta * (x - x_src) if method.eta else edit
 
 
 def _video(
@@ -181,7 +191,7 @@ def _video(
     along = flows if method.smooth_along_flow else None
     known = eps if method.smoothing == "residual" else None
     smoothed = temporal.smooth_reference(reference, known, flows=along)
-    mask, _ = temporal.adaptive_mask(g, method.mask_k)
+    mask = temporal.adaptive_mask(g, method.mask_k)
     return losses.assd(edit, reference, smoothed, mask), mask
 
 

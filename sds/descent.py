@@ -2,12 +2,16 @@
 
     x <- x - rate * gate * gradient(x, t_k),   x = x_src at first, t_k from high noise to low
     rate = strength * min(RATE / steps, 1)
+    rate = strength * (1 - sigma_k+1 / sigma_k),   sigma = 0 in the end      along a flow
 
-Early steps settle what is there, late ones its detail, as a sampler does. This module knows nothing
+Early steps settle what is there, late ones its detail, as a sampler does. The gradient is in units
+of x0: a step of rate 1 goes all the way the teacher sees. For a flow that is sigma times a
+velocity, so the second rate makes x <- x + (sigma_k+1 - sigma_k) v: Euler steps of an ODE along the
+schedule, with no learning rate. FlowEdit (2412.08629) is that at eta = 1. This module knows nothing
 about which gradient it follows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -38,19 +42,34 @@ def descend(
     low: int = LOW,
     high: int = HIGH,
     since: State | None = None,
+    sigma: Tensor | None = None,
 ) -> Iterator[Step]:
     """Move `x` in place; yields after every step, whose value is the RMS of x - x_src before it.
 
     x, x_src (1, C, F, h, w) fp32, gate broadcasts, 1 where the edit may happen. strength scales the
     rate; timesteps fall from `high` to `low`. since: the state of an earlier run to go on from.
+    sigma: the noise levels (T,) of a flow's schedule, to step along them; None takes even steps.
     Raises NonFinite when the latents stop being finite; they are then the last good ones.
     """
     visits = descending(steps, low, high).tolist()
+    even = [min(RATE / steps, 1)] * steps
+    rates = even if sigma is None else euler_rates(sigma, visits)
+    optimizer = torch.optim.SGD([x], lr=strength)
 
     def fill(index: int) -> Tensor:
+        optimizer.param_groups[0]["lr"] = strength * rates[index]
         g = gradient(x, visits[index], step_generator(seed, index))
         x.grad = g if gate is None else gate * g
         return rms(x - x_src)
 
-    optimizer = torch.optim.SGD([x], lr=strength * min(RATE / steps, 1))
     yield from optimize(fill, [x], optimizer, steps, since)
+
+
+def euler_rates(sigma: Tensor, visits: Sequence[int]) -> list[float]:
+    """The share of the way to the clean sample that each Euler step goes, the last one all of it.
+
+    sigma (T,): the schedule's noise levels, above 0 at every visit.
+    """
+    now = sigma[list(visits)].double().cpu()
+    after = torch.cat([now[1:], now.new_zeros(1)])
+    return (1 - after / now).tolist()

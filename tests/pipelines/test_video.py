@@ -160,7 +160,7 @@ def test_bad_input_is_one_sentence_exit_2_and_nothing_written(job, tmp_path, cap
         change["mask"] = tmp_path / f"{change['mask']}.png"
     if "clip" in change:
         change["clip"] = tmp_path / change["clip"]
-    assert command.run(edit_video(replace(job, **change))) == 2
+    assert command.run(edit_video(replace(job, **change)), job.out) == 2
     printed = capsys.readouterr()
     assert sentence in printed.err and printed.out == ""
     assert not job.out.exists()
@@ -209,7 +209,8 @@ SWITCHES = {
 
 def test_every_switch_of_the_method_changes_the_gradient():
     everything = Method(joint=0.5, fusion=0.5, anchor=0.1, smoothing="residual")
-    assert set(SWITCHES) == set(Method.__dataclass_fields__)
+    # eta is for flows: tests/sds/test_flow_edits.py.
+    assert {*SWITCHES, "eta"} == set(Method.__dataclass_fields__)
     loaded = load_video_teacher("miniature")
     x_src = torch.randn(1, 8, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     x = x_src + 0.3 * torch.randn(x_src.shape, generator=torch.Generator().manual_seed(1))

@@ -5,7 +5,9 @@ import copy
 import pytest
 import torch
 
-from sds.descent import RATE, descend
+from sds.descent import RATE, descend, euler_rates
+from sds.schedules import flow
+from sds.timesteps import descending
 
 X_SRC = torch.rand(1, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -63,3 +65,17 @@ def test_it_goes_on_to_where_it_would_have_ended():
     run.close()
     x, rest = moved(gradient, 7, seed=1, since=saved)
     assert torch.equal(x, whole) and rest == values[3:]
+
+
+def test_along_a_flow_it_takes_euler_steps_that_end_at_no_noise():
+    sigma = flow(shift=3.0).sigma
+    visits = descending(5, 20, 700).tolist()
+    v = torch.full_like(X_SRC, 0.3)
+    x, _ = moved(lambda x, t, generator: sigma[t] * v, 5, seed=0, low=20, high=700, sigma=sigma)
+    torch.testing.assert_close(x, X_SRC - sigma[700] * v)
+    rates = euler_rates(sigma, visits)
+    assert rates[-1] == 1 and all(0 < rate <= 1 for rate in rates)
+    half, _ = moved(
+        lambda x, t, generator: sigma[t] * v, 5, seed=0, low=20, high=700, sigma=sigma, strength=0.5
+    )
+    torch.testing.assert_close(half, X_SRC - 0.5 * sigma[700] * v)
