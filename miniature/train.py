@@ -28,6 +28,7 @@ from miniature.latents import render
 from miniature.styles import words
 from miniature.teachers import train_image, train_motion
 from miniature.views import render_views
+from pipelines import allocator
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
 
@@ -101,6 +102,7 @@ def _with_steps(plan: Plan, steps: int | None) -> Plan:
 
 def main() -> None:
     job = tyro.cli(Train, description=__doc__)
+    allocator.configure()
     if job.what in ("all", "video"):
         train_video(job)
     if job.what in ("all", "mesh"):

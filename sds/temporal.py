@@ -69,22 +69,16 @@ def variation(g: Tensor) -> Tensor:
     return total / neighbours.view(-1, 1, 1)
 
 
-def adaptive_mask(
-    g: Tensor, k: float = 1.0, state: Tensor | None = None, momentum: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def adaptive_mask(g: Tensor, k: float = 1.0) -> Tensor:
     """The adaptive mask of ASSD: 1 where g's temporal variation exceeds its mean + k std.
 
-    The threshold is set anew every step and clip, because gradients grow over a run. It comes with
-    a memory: state <- momentum state + (1 - momentum) mask, passed in and handed back.
-    g (B, C, F, H, W) -> mask in [0, 1] and state, both (B, 1, F, H, W). The mask is exactly 0
-    where g does not vary at all, whatever the state.
+    The threshold is set anew every step and clip, because gradients grow over a run.
+    g (B, C, F, H, W) -> (B, 1, F, H, W), 0 or 1; 0 where g does not vary at all, whatever k.
     """
     v = variation(g)
     clip = (1, 2, 3, 4)
     threshold = v.mean(clip, keepdim=True) + k * v.std(clip, correction=0, keepdim=True)
-    mask = (v > threshold).to(g.dtype)
-    state = mask if state is None else momentum * state + (1 - momentum) * mask
-    return torch.where(v > 0, state, torch.zeros_like(state)), state
+    return ((v > threshold) & (v > 0)).to(g.dtype)
 
 
 def windows(n_frames: int, length: int, overlap: int) -> list[slice]:

@@ -161,7 +161,7 @@ def assd_gradient(image, video, x, x_src, cond_edit, cond_ref, uncond, fusion):
         with fused(prior.network, fusion):
             parts.append(guided(prior, [reference, edit], t))
     (ref, edit), (image_ref, image_edit) = parts
-    mask, _ = temporal.adaptive_mask(edit - ref, k=0)
+    mask = temporal.adaptive_mask(edit - ref, k=0)
     smooth = temporal.smooth_reference(ref, eps)
     return losses.assd(edit, ref, smooth, mask) + 0.5 * losses.dds(image_edit, image_ref)
 
