@@ -243,7 +243,7 @@ def main() -> None:
         description=__doc__,
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    sys.exit(command.run(paint_mesh(job)))
+    sys.exit(command.run(paint_mesh(job), job.out))
 
 
 if __name__ == "__main__":

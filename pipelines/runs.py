@@ -34,6 +34,8 @@ STOP = "stop"
 SETTINGS, STATUS, METRICS = "settings.json", "status.json", "metrics.json"
 INPUTS = "inputs"
 PREVIEW = "preview.jpg"
+OWNER = "owner"
+"""Whose run it is, as the studio writes it; of no concern to the run itself."""
 PACKAGES = ("torch", "diffusers", "transformers", "av", "opencv-python-headless")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -117,6 +117,8 @@ class Edit:
     def optimise(self, since: State | None) -> Iterator[Step]:
         """Move `x` in place, one step per teacher call."""
         job = self.job
+        if since is not None:
+            self.smoothed.copy_(since["smoothed"])
 
         def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
             asked = (self.loaded.teachers, self.prompts, job.method, x, self.x_src, t, generator)
@@ -125,7 +127,7 @@ class Edit:
                 self.smoothed.copy_(score.adaptive_mask)
             return score.gradient
 
-        yield from descend(
+        descent = descend(
             gradient,
             self.x,
             self.x_src,
@@ -137,6 +139,8 @@ class Edit:
             job.high,
             since,
         )
+        for step in descent:
+            yield replace(step, state=lambda step=step: step.state() | {"smoothed": self.smoothed})
 
     def preview(self, index: int) -> Preview:
         """A few frames, decoded."""
@@ -273,7 +277,7 @@ def main() -> None:
         description=__doc__,
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    sys.exit(command.run(edit_video(job)))
+    sys.exit(command.run(edit_video(job), job.out))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from pathlib import Path
 import gradio as gr
 
 from pipelines.media.files import replacing
+from pipelines.runs import OWNER
 
-OWNER = "owner"
 _TOKENS = 24
 """Bytes of a token."""
 _MET: dict[str, str] = {}

@@ -56,7 +56,7 @@ def test_a_file_that_cannot_be_edited_is_one_sentence_and_exit_2(tmp_path, capsy
     make, sentence = BAD[name]
     make(tmp_path / "in.mp4")
     job = EditVideo(tmp_path / "in.mp4", SOURCE, TARGET, tmp_path / "run", steps=1)
-    assert command.run(edit_video(job)) == 2
+    assert command.run(edit_video(job), job.out) == 2
     printed = capsys.readouterr()
     assert sentence in printed.err and printed.err.count("error:") == 1 and printed.out == ""
     assert not job.out.exists()

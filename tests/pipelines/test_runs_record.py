@@ -1,0 +1,334 @@
+"""A run in its folder: stopped, failed, killed, out of disk, and resumed to the last bit."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from pipelines import checkpoint, runs
+from pipelines.errors import InputError, RunFailed
+from pipelines.events import Done, Note, Preview, Step
+from pipelines.hold import hold
+from tests.pipelines.tiny_run import RESULT, STEPS, run
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """A checkpoint after every step."""
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Where a run ends that nothing interrupts."""
+    folder = tmp_path_factory.mktemp("whole")
+    list(run(folder))
+    return torch.load(folder / RESULT, weights_only=True), checkpoint.load(folder).state
+
+
+def expect_same_end(folder, whole):
+    numbers, state = whole
+    assert torch.load(folder / RESULT, weights_only=True).equal(numbers)
+    reached = checkpoint.load(folder).state
+    assert reached["step"] == state["step"] == STEPS
+    assert reached["parameters"][0].equal(state["parameters"][0])
+    for key, value in state["optimizer"][0].items():
+        assert reached["optimizer"][0][key].equal(value), key
+
+
+def stop_after(folder, index, **how):
+    for event in run(folder, **how):
+        if isinstance(event, Step) and event.index == index:
+            runs.ask_to_stop(folder)
+    return event
+
+
+def test_a_folder_is_a_run_from_the_first_step(tmp_path):
+    given = tmp_path / "given.txt"
+    given.write_text("input")
+    folder = tmp_path / "run"
+    events = run(folder, inputs={"clip/given.txt": given})
+    assert next(events) == Note("tiny")
+    assert runs.read_settings(folder)["steps"] == STEPS
+    assert (folder / "inputs" / "clip" / "given.txt").read_text() == "input"
+    assert runs.read_status(folder).state == "running"
+    seen = list(events)
+    assert [e.index for e in seen if isinstance(e, Step)] == list(range(STEPS))
+    previews = [e.index for e in seen if isinstance(e, Preview)]
+    assert (previews[0], previews[-1]) == (0, STEPS - 1)
+    assert Image.open(folder / runs.PREVIEW).size == (34, 16)
+    status = runs.read_status(folder)
+    assert (status.state, status.step, status.said) == ("done", STEPS, None)
+    assert json.loads((folder / "metrics.json").read_text()) == seen[-1].metrics
+    assert seen[-1].metrics["steps"] == STEPS
+
+
+@pytest.mark.parametrize("index", [0, 5, STEPS - 2])
+def test_a_stopped_run_has_a_full_result_and_goes_on_to_the_same_end(tmp_path, whole, index):
+    done = stop_after(tmp_path, index)
+    assert isinstance(done, Done) and done.metrics["steps"] == index + 1
+    assert runs.read_status(tmp_path).state == "stopped"
+    assert not torch.load(tmp_path / RESULT, weights_only=True).equal(whole[0])
+    events = list(run(tmp_path, resumes=True))
+    assert [e.index for e in events if isinstance(e, Step)] == list(range(index + 1, STEPS))
+    assert events[-1].metrics["steps"] == STEPS
+    assert events[-1].metrics["seconds"] >= done.metrics["seconds"]
+    expect_same_end(tmp_path, whole)
+
+
+@pytest.mark.parametrize("index", [0, 1, 6])
+def test_a_run_that_fails_goes_on_from_its_checkpoint(tmp_path, whole, always, index):
+    with pytest.raises(ZeroDivisionError):
+        list(run(tmp_path, fails_at=index))
+    status = runs.read_status(tmp_path)
+    assert (status.state, status.step) == ("failed", index)
+    assert "ZeroDivisionError" in status.said
+    events = list(run(tmp_path, resumes=True))
+    assert next(e.index for e in events if isinstance(e, Step)) == index
+    expect_same_end(tmp_path, whole)
+
+
+def test_numbers_that_stop_being_finite_leave_the_last_good_ones_and_the_remedy(tmp_path, always):
+    with pytest.raises(RunFailed, match="lower the guidance"):
+        list(run(tmp_path, nan_at=4))
+    kept = torch.load(tmp_path / RESULT, weights_only=True)
+    assert kept.isfinite().all()
+    assert checkpoint.load(tmp_path).state["parameters"][0].equal(kept)
+    status = runs.read_status(tmp_path)
+    assert status.state == "failed" and "lower the guidance" in status.said
+
+
+def test_stopping_on_a_step_that_went_bad_keeps_the_last_good_one(tmp_path, always):
+    stop_after(tmp_path, 4, nan_at=4)
+    kept = torch.load(tmp_path / RESULT, weights_only=True)
+    assert checkpoint.load(tmp_path).state["step"] == 4
+    assert checkpoint.load(tmp_path).state["parameters"][0].equal(kept)
+
+
+def test_a_run_whose_result_could_not_be_written_writes_it_when_resumed(tmp_path, whole):
+    def fail(self, settings):
+        raise ZeroDivisionError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.pipelines.tiny_run.Tiny.write", fail)
+        with pytest.raises(ZeroDivisionError):
+            list(run(tmp_path))
+    events = list(run(tmp_path, resumes=True))
+    assert not [e for e in events if isinstance(e, Step)]
+    expect_same_end(tmp_path, whole)
+
+
+def test_a_reader_that_leaves_makes_the_run_interrupted(tmp_path, whole, always):
+    events = run(tmp_path)
+    while not (isinstance(event := next(events), Step) and event.index == 3):
+        pass
+    events.close()
+    status = runs.read_status(tmp_path)
+    assert (status.state, status.step) == ("interrupted", 3)
+    list(run(tmp_path, resumes=True))
+    expect_same_end(tmp_path, whole)
+
+
+def test_more_steps_than_it_was_begun_with(tmp_path):
+    list(run(tmp_path, steps=4))
+    with pytest.raises(InputError, match="all of its 4 steps"):
+        list(run(tmp_path, steps=4, resumes=True))
+    with pytest.raises(InputError, match="all of its 4 steps"):
+        list(run(tmp_path, steps=3, resumes=True))
+    events = list(run(tmp_path, steps=6, resumes=True))
+    assert [e.index for e in events if isinstance(e, Step)] == [4, 5]
+    assert runs.read_settings(tmp_path)["steps"] == 6
+    assert runs.read_settings(tmp_path)["lengthened_at"] == [4]
+    stop_after(tmp_path, 7, steps=9, resumes=True)
+    list(run(tmp_path, steps=9, resumes=True))
+    assert runs.read_settings(tmp_path)["lengthened_at"] == [4, 6]
+
+
+def test_a_run_is_never_lost_to_another(tmp_path):
+    list(run(tmp_path, steps=2))
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="holds a run already"):
+        list(run(tmp_path, steps=3))
+    assert contents(tmp_path) == before
+
+
+def test_one_job_works_in_a_folder_at_a_time(tmp_path):
+    events = run(tmp_path)
+    next(events)
+    with pytest.raises(InputError, match="being worked on"):
+        list(run(tmp_path, resumes=True))
+    list(events)
+    assert runs.read_status(tmp_path).state == "done"
+
+
+def test_where_there_is_no_run_nothing_is_resumed_or_written(tmp_path):
+    with pytest.raises(InputError, match="holds no run"):
+        list(run(tmp_path, resumes=True))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_is_said(tmp_path):
+    stop_after(tmp_path, 3)
+    path = tmp_path / checkpoint.NAME
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(InputError, match="damaged"):
+        list(run(tmp_path, resumes=True))
+
+
+def test_another_version_is_said(tmp_path):
+    stop_after(tmp_path, 3)
+    settings = runs.read_settings(tmp_path)
+    settings["versions"]["torch"] = "1.0"
+    runs.write_json(tmp_path / runs.SETTINGS, settings)
+    notes = [e.text for e in run(tmp_path, resumes=True) if isinstance(e, Note)]
+    assert any("Begun with torch 1.0" in note for note in notes)
+
+
+def test_checkpoints_are_seldom_where_they_are_dear():
+    assert not checkpoint.is_due(4.9, 0.0)
+    assert checkpoint.is_due(5.1, 0.0) and checkpoint.is_due(5.1, 0.1)
+    assert not checkpoint.is_due(40, 1.0) and checkpoint.is_due(51, 1.0)
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+# The disk fills up.
+
+
+def full(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path, whole, always, monkeypatch):
+    stop_after(tmp_path, 3)
+    before = contents(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(RunFailed, match=r"disk is full.*resume the run"):
+            list(run(tmp_path, resumes=True))
+    after = contents(tmp_path)
+    for name in (RESULT, checkpoint.NAME, "metrics.json"):
+        assert after[Path(name)] == before[Path(name)], name
+    assert "disk is full" in runs.read_status(tmp_path).said
+    list(run(tmp_path, resumes=True))
+    expect_same_end(tmp_path, whole)
+
+
+def test_a_disk_too_full_for_the_inputs_leaves_nothing_behind(tmp_path, monkeypatch):
+    (tmp_path / "given").write_text("input")
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(RunFailed, match="start the run again"):
+        list(run(tmp_path / "run", inputs={"clip/given": tmp_path / "given"}))
+    assert contents(tmp_path / "run").keys() <= {Path(".lock")}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of its own of 256 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root can make a small disk to fill up")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_is_really_full(small_disk, always, whole):
+    folder = small_disk / "run"
+    stop_after(folder, 3)
+    before = contents(folder)
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(b"\0" * 4096)
+    with pytest.raises(RunFailed, match="disk is full"):
+        list(run(folder, resumes=True))
+    after = contents(folder)
+    for name in (RESULT, checkpoint.NAME, "settings.json", "metrics.json"):
+        assert after[Path(name)] == before[Path(name)], name
+    filler.unlink()
+    list(run(folder, resumes=True))
+    expect_same_end(folder, whole)
+
+
+# The process is killed.
+
+
+def start(folder, how, seconds):
+    words = [sys.executable, "-m", "tests.pipelines.tiny_run", str(folder), how, str(seconds)]
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def expect_whole_files(folder):
+    """Every file under its final name opens, and says what a whole one says."""
+    for path in folder.rglob("*"):
+        if path.is_dir() or path.name.startswith("."):
+            continue
+        match path.suffix:
+            case ".json":
+                assert json.loads(path.read_text())
+            case ".jpg":
+                Image.open(path).load()
+            case ".pt":
+                assert torch.load(path, weights_only=True) is not None
+            case _:
+                assert path.read_bytes()
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_end(tmp_path, whole):
+    """Again and again, each time a little further, until it is done."""
+    folder, moments = tmp_path / "run", random.Random(0)
+    for attempt in range(5):
+        how = "resume" if runs.is_run(folder) else "begin"
+        process = start(folder, how, 0.02)
+        if attempt < 4:
+            process.stdout.readline()
+            time.sleep(moments.uniform(0, 0.15))
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        expect_whole_files(folder)
+        reached = checkpoint.load(folder)
+        if attempt < 4:
+            assert process.returncode == -signal.SIGKILL
+            status = runs.read_status(folder)
+            assert status.state == "interrupted"
+            # The checkpoint is written first, then how far it is.
+            assert reached is None or reached.state["step"] in (status.step, status.step + 1)
+    assert process.returncode == 0
+    unfinished = [p for p in folder.rglob(".*") if p.name != ".lock"]
+    assert unfinished == []
+    expect_same_end(folder, whole)
+
+
+def test_what_a_killed_process_left_unfinished_is_swept(tmp_path):
+    stop_after(tmp_path, 3)
+    stale = [tmp_path / ".result.0123abcd.mp4", tmp_path / ".checkpoint.89abcdef.pt"]
+    mine = [tmp_path / ".notes", tmp_path / ".a.mp4"]
+    for path in stale + mine:
+        path.write_text("half")
+    list(run(tmp_path, resumes=True))
+    assert not any(path.exists() for path in stale)
+    assert all(path.exists() for path in mine)
+
+
+def test_holding_is_for_one_and_ends_with_its_holder(tmp_path):
+    with hold(tmp_path), pytest.raises(InputError, match="being worked on"), hold(tmp_path):
+        pass
+    with hold(tmp_path):
+        pass
