@@ -19,6 +19,7 @@ from pipelines import worker
 from pipelines.catalog import load_mesh_teacher, load_video_teacher
 from pipelines.mesh import PaintMesh
 from pipelines.video import EditVideo
+from ui.api import api
 from ui.folders import base_folder
 from ui.mesh import mesh_tab
 from ui.theme import CSS, theme
@@ -51,6 +52,7 @@ def page() -> gr.Blocks:
             video_tab()
         with gr.Tab("Paint a mesh", elem_id="mesh-tab"):
             mesh_tab()
+        api()
     # Nobody gets past the line by asking for an endpoint without gradio's queue.
     return blocks.queue(default_concurrency_limit=1, api_open=False)
 

@@ -167,7 +167,7 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         paint,
         [inputs[name] for name in signature(paint).parameters],
         shown,
-        api_name="paint_mesh",
+        api_visibility="private",
         show_progress="minimal",
         show_progress_on=outputs["status"],
         # The line is the worker's: it is shown, and it ends.

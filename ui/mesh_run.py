@@ -240,14 +240,14 @@ def _result(
         threshold=gr.Slider(interactive=True),
         layers=gr.Gallery(pictures, visible=True),
         glb_file=gr.DownloadButton(value=str(folder / "painted.glb"), visible=True),
-        zip_file=gr.DownloadButton(value=str(_archive(folder)), visible=True),
+        zip_file=gr.DownloadButton(value=str(archive(folder)), visible=True),
         turntable_file=gr.DownloadButton(value=str(folder / "turntable.mp4"), visible=True),
         metrics=gr.skip() if metrics is None else metrics,
         **ready(),
     )
 
 
-def _archive(folder: Path) -> Path:
+def archive(folder: Path) -> Path:
     """A zip of everything a run wrote."""
     path = folder / ARCHIVE
     with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:

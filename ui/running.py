@@ -64,18 +64,21 @@ def ready() -> dict[str, Any]:
 
 def in_line(event: Waiting | Left, folder: Path) -> dict[str, Any]:
     """The fields of a `Change` while the run in `folder` waits for its turn."""
+    status = {"status": progress(in_line_text(event), 0)}
+    if isinstance(event, Left):
+        return status | ready()
+    return status | {"run": str(folder), "stop_button": gr.Button(interactive=True)}
+
+
+def in_line_text(event: Waiting | Left) -> str:
+    """Where a run stands in the line."""
     match event:
         case Left():
-            return {"status": progress("Taken out of the line.", 0), **ready()}
+            return "Taken out of the line."
         case Waiting(0):
-            text = "Next in line. The teachers are being loaded."
+            return "Next in line. The teachers are being loaded."
         case Waiting(ahead):
-            text = f"In line, {ahead} ahead of you."
-    return {
-        "status": progress(text, 0),
-        "run": str(folder),
-        "stop_button": gr.Button(interactive=True),
-    }
+            return f"In line, {ahead} ahead of you."
 
 
 def given(value: Any, otherwise: str) -> Any:

@@ -3,113 +3,93 @@
 Knows nothing about how an edit runs (`ui.video_run`) or what its settings mean.
 """
 
-import json
 from dataclasses import fields
 from inspect import signature
 
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.catalog import ASSETS, video_teacher
-from pipelines.video import STEPS, EditVideo
+from ui.forecast import forecast_line, forecast_video
+from ui.keys import keys
+from ui.preview import preview_box
 from ui.progress import progress_line
 from ui.running import stop
+from ui.video_examples import EXAMPLES, Example, example_row, opened, read_examples
+from ui.video_mask import mask_fold
 from ui.video_run import Shown, edit
-from ui.video_settings import more_settings
+from ui.video_settings import cut_fold, method_fold, run_fold, teacher_fold
+from ui.viewer import viewer
 
-EXAMPLES = ASSETS / "examples"
+__all__ = ["EXAMPLES", "video_tab"]
+
 _HEIGHT = 256
 _SCROLL = "() => document.getElementById('outcome').scrollIntoView({block: 'nearest'})"
 """On a narrow page the result lies below the form."""
 
 
-def video_tab() -> None:
-    """Build the tab's blocks inside the current context and wire them."""
+def video_tab() -> tuple[dict[str, Component], dict[str, Component]]:
+    """Build the tab inside the current context and wire it.
+
+    Returns its inputs by their name in `edit`, and its outputs by their name in `Shown`.
+    """
+    examples = read_examples()
     with gr.Row():
         with gr.Column(min_width=320):
-            inputs, buttons = _form()
+            inputs, buttons, samples = _form(examples)
         with gr.Column(min_width=320, elem_id="outcome", elem_classes="outcome"):
             outputs = _outcome()
-    _wire(inputs, buttons | outputs | {"run": gr.State(None)})
+    outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
+    _wire(inputs, outputs)
+    _open_examples(samples, examples, inputs, outputs)
+    keys("edit", "stop")
+    return inputs, outputs
 
 
-def _form() -> tuple[dict[str, Component], dict[str, Component]]:
-    teacher = video_teacher(EditVideo.teacher)
-    clip = gr.Video(label="Clip", sources=["upload"], height=_HEIGHT, loop=True, elem_id="clip")
-    examples, samples = _examples()
-    source = gr.Textbox(label="What it shows", placeholder=examples[0]["source"])
-    target = gr.Textbox(label="What it should show", placeholder=examples[0]["target"])
-    _fill(samples, examples, [clip, source, target])
+def _form(
+    examples: list[Example],
+) -> tuple[dict[str, Component], dict[str, Component], gr.Dataset]:
+    clip = gr.Video(
+        label="Clip", sources=["upload"], height=_HEIGHT, loop=True, buttons=[], elem_id="clip"
+    )
+    samples = example_row(examples)
     with gr.Row():
-        preset = gr.Radio(
-            [(name.capitalize(), name) for name in STEPS],
-            value=EditVideo.preset,
-            label="Preset",
-            info=f"{', '.join(str(steps) for steps in STEPS.values())} steps.",
-            scale=3,
-            min_width=300,
-        )
-        strength = gr.Slider(
-            0.1,
-            3,
-            value=EditVideo.strength,
-            step=0.1,
-            label="Strength",
-            scale=2,
-            min_width=180,
-        )
+        words = {
+            "source": gr.Textbox(
+                label="What it shows", placeholder=examples[0].source, min_width=180
+            ),
+            "target": gr.Textbox(
+                label="What it should show", placeholder=examples[0].target, min_width=180
+            ),
+        }
     with gr.Row():
         start_button = gr.Button("Edit", variant="primary", elem_id="edit", scale=2, min_width=140)
         stop_button = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
-    more = more_settings()
-    if teacher.words is not None:
-        with gr.Accordion("Words the teacher knows", open=False):
-            gr.Markdown(f"{teacher.about}\n\n{', '.join(teacher.words)}", elem_classes="words")
-    named = {"clip": clip, "source": source, "target": target}
-    buttons = {"start_button": start_button, "stop_button": stop_button}
-    return named | {"preset": preset, "strength": strength} | more, buttons
+    line = forecast_line("forecast")
+    run = run_fold()
+    cut = cut_fold()
+    mask = mask_fold(clip, cut)
+    inputs = {"clip": clip} | words | run | cut | mask | method_fold() | teacher_fold()
+    _forecast(line, inputs)
+    return inputs, {"start_button": start_button, "stop_button": stop_button}, samples
 
 
-def _examples() -> tuple[list[dict[str, str]], gr.Dataset]:
-    examples = json.loads((EXAMPLES / "examples.json").read_text())
-    samples = gr.Dataset(
-        components=["video"],
-        samples=[[str(EXAMPLES / example["clip"])] for example in examples],
-        type="index",
-        label="Examples",
-        elem_id="examples",
+def _forecast(line: gr.Markdown, inputs: dict[str, Component]) -> None:
+    asked = [inputs[name] for name in signature(forecast_video).parameters]
+    gr.on(
+        [component.change for component in asked],
+        forecast_video,
+        asked,
+        line,
+        queue=False,
+        trigger_mode="always_last",
+        show_progress="hidden",
+        api_visibility="private",
     )
-    return examples, samples
-
-
-def _fill(samples: gr.Dataset, examples: list[dict[str, str]], inputs: list[Component]) -> None:
-    """A click on an example fills in its clip and both prompts."""
-
-    def fill(index: int) -> tuple[str, str, str]:
-        example = examples[index]
-        return str(EXAMPLES / example["clip"]), example["source"], example["target"]
-
-    samples.click(fill, samples, inputs, show_progress="hidden", api_visibility="private")
 
 
 def _outcome() -> dict[str, Component]:
-    preview = gr.Image(
-        label="Preview",
-        format="jpeg",
-        height=_HEIGHT,
-        visible=False,
-        interactive=False,
-        buttons=[],
-        elem_id="preview",
-    )
-    result = gr.Video(
-        label="Result",
-        height=_HEIGHT,
-        interactive=False,
-        autoplay=True,
-        loop=True,
-        elem_id="result",
-    )
+    preview = preview_box("preview")
+    result = viewer("result")
     status = progress_line("status")
     with gr.Row():
         result_file = gr.DownloadButton(
@@ -134,7 +114,7 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         edit,
         [inputs[name] for name in signature(edit).parameters],
         [outputs[f.name] for f in fields(Shown)],
-        api_name="edit_video",
+        api_visibility="private",
         show_progress="minimal",
         show_progress_on=outputs["status"],
         # The line is the worker's: it is shown, and it ends.
@@ -146,6 +126,25 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         outputs["run"],
         stop_button,
         queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def _open_examples(
+    samples: gr.Dataset,
+    examples: list[Example],
+    inputs: dict[str, Component],
+    outputs: dict[str, Component],
+) -> None:
+    """A click on an example fills in its clip and its words, and shows what came of it."""
+    filled = list(opened(examples[0]))
+    targets = inputs | outputs
+
+    samples.click(
+        lambda index: tuple(opened(examples[index]).values()),
+        samples,
+        [targets[name] for name in filled],
         show_progress="hidden",
         api_visibility="private",
     )

@@ -1,19 +1,10 @@
-"""The studio in a process of its own, and a browser looking at it."""
+"""A browser that looks at the studio."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
     "--no-sandbox",
@@ -26,48 +17,8 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-START_LIMIT = 120
-"""Seconds the studio may take to answer; on a free machine it needs less than ten."""
 WAIT = 120_000
 """Milliseconds a page may take to show something. Generous: the machine may be busy."""
-
-
-@pytest.fixture(scope="session")
-def runs_folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture(scope="session")
-def studio(runs_folder):
-    """The address of a running studio."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {"SCOREBRUSH_RUNS": str(runs_folder), "GRADIO_SERVER_PORT": str(port)}
-    log = (runs_folder.parent / "studio.log").open("w+")
-    process = subprocess.Popen(
-        [sys.executable, "app.py"], cwd=ROOT, env=os.environ | settings, stdout=log, stderr=log
-    )
-    address = f"http://127.0.0.1:{port}/"
-    try:
-        until = time.monotonic() + START_LIMIT
-        while not _answers(address):
-            log.seek(0)
-            assert process.poll() is None and time.monotonic() < until, log.read()
-            time.sleep(0.2)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(30)
-        log.close()
-
-
-def _answers(address):
-    try:
-        with urllib.request.urlopen(address, timeout=5):
-            return True
-    except (URLError, TimeoutError, ConnectionError):
-        return False
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,91 @@
+"""The studio in a process of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+START_LIMIT = 120
+"""Seconds the studio may take to answer; on a free machine it needs less than ten."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A running studio."""
+
+    address: str
+    process: subprocess.Popen
+    runs: Path
+    """The folder of its runs."""
+    log: Path
+    """What it prints."""
+
+
+@pytest.fixture(scope="session")
+def running_studio(tmp_path_factory):
+    """The studio that all tests share."""
+    with start_studio(tmp_path_factory.mktemp("studio")) as studio:
+        yield studio
+
+
+@pytest.fixture(scope="session")
+def runs_folder(running_studio):
+    return running_studio.runs
+
+
+@pytest.fixture(scope="session")
+def studio(running_studio):
+    """The address of the studio that all tests share."""
+    return running_studio.address
+
+
+@contextmanager
+def start_studio(folder, *arguments, **settings):
+    """A studio that keeps everything in `folder`, with these arguments and variables."""
+    runs = folder / "runs"
+    runs.mkdir()
+    port = free_port()
+    said = {"SCOREBRUSH_RUNS": str(runs), "GRADIO_SERVER_PORT": str(port)}
+    said |= {"GRADIO_TEMP_DIR": str(folder / "cache")}
+    log = folder / "studio.log"
+    with log.open("w") as printed:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", *arguments],
+            cwd=ROOT,
+            env=os.environ | said | settings,
+            stdout=printed,
+            stderr=printed,
+        )
+        address = f"http://127.0.0.1:{port}/"
+        try:
+            until = time.monotonic() + START_LIMIT
+            while not _answers(address):
+                assert process.poll() is None and time.monotonic() < until, log.read_text()
+                time.sleep(0.2)
+            yield Studio(address, process, runs, log)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def _answers(address):
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            return True
+    except (URLError, TimeoutError, ConnectionError):
+        return False
