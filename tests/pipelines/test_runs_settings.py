@@ -1,0 +1,122 @@
+"""A job as JSON and as a command line, and back."""
+
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tyro
+
+from pipelines import history, mesh, video
+from pipelines.errors import InputError
+from pipelines.media import Cut
+from pipelines.mesh import PaintMesh
+from pipelines.painting import Painting
+from pipelines.video import EditVideo
+from sds.assd import Method
+
+EDIT = EditVideo(Path("a b.mp4"), 'it\'s a "red" ball', "-x", Path("runs/x"))
+PAINT = PaintMesh(Path("cow.obj"), "cow", "gold; rm -rf /", Path("out"))
+JOBS = {
+    "only what must be said": EDIT,
+    "everything of a clip": replace(
+        EDIT,
+        teacher="miniature",
+        preset="quick",
+        steps=3,
+        seed=-4,
+        strength=0.25,
+        mask=Path("m.png"),
+        mask_frame=2,
+        mask_grow=-1.0,
+        mask_invert=True,
+        cut=Cut(0.5, 2.0, 3),
+        method=Method(joint=0.25, smooth_along_flow=True, mask_k=-9.0, smoothing="off"),
+    ),
+    "only what must be said of a mesh": PAINT,
+    "everything of a mesh": replace(
+        PAINT,
+        everywhere=True,
+        plural=True,
+        steps=7,
+        mask=Path("x.png"),
+        mask_view=(-30.0, 10.5),
+        mask_replaces=True,
+        threshold=0.7,
+        max_faces=500,
+        painting=Painting(background=False, field="texture", rate=1e-3),
+    ),
+    "as the paper has it": replace(PAINT, edit="horns", preset="paper"),
+}
+
+
+def parsed(line, kind):
+    python, flag, module, *words = shlex.split(line)
+    assert (python, flag) == ("python", "-m")
+    assert module == {EditVideo: "pipelines.video", PaintMesh: "pipelines.mesh"}[kind]
+    return tyro.cli(kind, args=words, config=(tyro.conf.OmitArgPrefixes,))
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_the_command_line_is_the_job(name):
+    job = JOBS[name]
+    assert parsed(history.command_line(job), type(job)) == job
+
+
+def test_the_command_line_leaves_defaults_out():
+    assert history.command_line(PAINT) == (
+        "python -m pipelines.mesh cow.obj --object cow --style 'gold; rm -rf /' --out out"
+    )
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_settings_are_the_job(name):
+    job = JOBS[name]
+    module = video if isinstance(job, EditVideo) else mesh
+    said = json.loads(json.dumps(module.describe(job)))
+    assert said == module.describe(job)
+    assert said["steps"] == job.total_steps and said["out"] == job.out.name
+    said = {key: value for key, value in said.items() if key not in ("job", "versions")}
+    files = {"out": job.out, **({"clip": job.clip} if module is video else {"mesh": job.mesh})}
+    assert module.recall(said, files) == job
+
+
+def test_settings_hold_names_and_no_folders():
+    job = replace(EDIT, clip=Path("/secret/place/clip.mp4"), mask=Path("/secret/m.png"))
+    assert "secret" not in json.dumps(video.describe(job))
+
+
+BAD = {
+    "a number for words": {"source": 3},
+    "words for a number": {"seed": "zero"},
+    "a yes for a number": {"seed": True},
+    "a fraction for a whole number": {"steps": 1.5},
+    "no such choice": {"preset": "fastest"},
+    "not a number": {"strength": float("nan")},
+    "nothing where something must be": {"strength": None},
+    "a setting of another version": {"sharpness": 1},
+    "a method that is none": {"method": {"joint": "much"}},
+    "a method of another version": {"method": {"sharpness": 1}},
+    "a method that is a list": {"method": [1]},
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_settings_that_no_job_has_are_refused(name):
+    said = {"clip": "c.mp4", "source": "a", "target": "b", "out": "o"}
+    assert video.recall(said, {}).method == Method()
+    with pytest.raises(InputError):
+        video.recall(said | BAD[name], {})
+
+
+def test_settings_without_what_must_be_said_are_refused():
+    with pytest.raises(InputError, match="not complete"):
+        video.recall({"clip": "c.mp4", "source": "a"}, {})
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..\\..\\passwd"])
+def test_a_name_never_leads_out_of_the_runs_folder(name):
+    said = {"clip": name, "source": "a", "target": "b", "out": name}
+    job = video.recall(said, {})
+    assert job.clip == job.out == Path("passwd")
