@@ -28,6 +28,8 @@ class Studio:
     """The folder of its runs."""
     log: Path
     """What it prints."""
+    start_seconds: float | None
+    """Processor time it took until it answered; None where the system does not say."""
 
 
 @pytest.fixture(scope="session")
@@ -71,10 +73,19 @@ def start_studio(folder, *arguments, **settings):
             while not _answers(address):
                 assert process.poll() is None and time.monotonic() < until, log.read_text()
                 time.sleep(0.2)
-            yield Studio(address, process, runs, log)
+            yield Studio(address, process, runs, log, processor_seconds(process))
         finally:
             process.terminate()
             process.wait(30)
+
+
+def processor_seconds(process):
+    """Processor time a running process has taken; None where the system does not say."""
+    stat = Path(f"/proc/{process.pid}/stat")
+    if not stat.exists():
+        return None
+    user, system = stat.read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port():
