@@ -208,13 +208,14 @@ def load_mesh_teacher(name: str) -> LoadedMeshTeacher:
     chosen = mesh_teacher(name)
     device, dtype = _machine()
     small, large = deepfloyd.load_stage_1(chosen.stage_1), deepfloyd.load_stage_2(chosen.stage_2)
+    text = deepfloyd.load_text(chosen.stage_1)
     cascade = csd.Cascade(
         stage_1=deepfloyd.stage_1_prior(small, device, dtype),
         stage_2=deepfloyd.stage_2_prior(large, device, dtype),
         size_1=chosen.size_1,
         size_2=chosen.size_2,
     )
-    return LoadedMeshTeacher(cascade, small, device)
+    return LoadedMeshTeacher(cascade, text, device)
 
 
 def _machine() -> tuple[torch.device, torch.dtype]:

@@ -202,7 +202,7 @@ def paint(
         view = look(task.surface, cameras, size, background)
         renders = view.render(task.asked(painted, view.points))
         low = None if frozen is None else view.render(task.asked(frozen, view.points))
-        prompts = replace(task.prompts, rows=task.prompts.rows.repeat_interleave(how.views, dim=0))
+        prompts = task.prompts.repeated(how.views)
         judged = csd.distill_cascade(
             task.cascade, method, prompts, renders, index, steps, generator, low
         )

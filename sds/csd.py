@@ -10,9 +10,11 @@ eps_1 and eps_2 are guided. In the joint mode up(z_1) is the present render; in 
 it is a render of stage I's frozen result (CasTex, WACV 2026). Either way it carries no gradient.
 
 Renders are in [0, 1] and teachers see [-1, 1]. A gradient belongs to z; on its way to x it picks up
-dz/dx = 2. This module knows nothing about renderers, fields, prompts or how teachers are loaded.
+dz/dx = 2. A teacher of latents sees E(z), and its gradient goes back through its encoder E. This
+module knows nothing about renderers, fields, prompts or how teachers are loaded.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -42,8 +44,8 @@ class SuperResolutionPrior(Protocol):
     def eps(self, x_t: Tensor, t: Tensor, cond: Tensor, low_s: Tensor, s: Tensor) -> Tensor:
         """The noise in x_t, without guidance and without autograd.
 
-        x_t, low_s (N, 3, H, W) in [-1, 1] and noised, t, s (N,) long, cond (N, L, D) prompt
-        embeddings. Returns (N, 3, H, W) fp32.
+        x_t (N, C, H, W) images in [-1, 1] or latents, low_s (N, 3, H, W) in [-1, 1], both noised,
+        t, s (N,) long, cond (N, L, D) prompt embeddings. Returns (N, C, H, W) fp32.
         """
         ...
 
@@ -53,11 +55,19 @@ class Cascade:
     """The teachers of CSD. Either may be missing where its weight is 0."""
 
     stage_1: Prior | None
-    """Text to image; it is asked about images (N, 3, size_1, size_1)."""
+    """Text to image; it is asked about images (N, 3, size_1, size_1), or about their latents."""
     stage_2: SuperResolutionPrior | None
-    """Super-resolution; it is asked about images (N, 3, size_2, size_2)."""
+    """Super-resolution; it is asked about images (N, 3, size_2, size_2), or about their latents."""
     size_1: int
     size_2: int
+    encode_1: Callable[[Tensor], Tensor] | None = None
+    """Images in [-1, 1] to stage I's latents, with their graph. None: it sees the images."""
+    encode_2: Callable[[Tensor], Tensor] | None = None
+    """The same for stage II."""
+    size_low: int | None = None
+    """Pixels along each side of the image that stage II is shown; None is size_1."""
+    top_level: int = 999
+    """Highest level of noise on that image that stage II knows."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,13 @@ class Prompts:
     """(N, L, D), the prompt of each render."""
     empty: Tensor
     """(1, L, D)."""
+    large: "Prompts | None" = None
+    """The same as stage II reads them, where it has a text encoder of its own."""
+
+    def repeated(self, views: int) -> "Prompts":
+        """Each row `views` times in a row."""
+        large = None if self.large is None else self.large.repeated(views)
+        return replace(self, rows=self.rows.repeat_interleave(views, dim=0), large=large)
 
 
 @dataclass(frozen=True)
@@ -94,7 +111,8 @@ class Method:
     stage_2: Asking = Asking()
     noise_levels: tuple[int, int] = (20, 980)
     """Lowest and highest level s of the noise on stage II's low-resolution image; each row draws
-    its own, evenly. Twice the same number fixes it."""
+    its own, evenly. Twice the same number fixes it. Bounded by the highest level that stage II
+    knows."""
     noises: int = 1
     """Noises, timesteps and levels per render and step. Their gradients are averaged."""
 
@@ -147,6 +165,7 @@ def distill_cascade(
     x (N, 3, S, S) in [0, 1] with its graph: all views and composites, S no less than the sizes of
     the stages in use. step counts from 0 to steps - 1. low (N, 3, S', S') in [0, 1], S' >= size_1:
     the same views of stage I's frozen result (two phases); None conditions on x itself (joint).
+    Where stage II is shown a picture of another size than size_1, S and S' reach that too.
 
     The loss is the mean over the N rows. 3D Paintbrush takes the mean over views and the sum over
     its three composites; under Adam the factor makes no difference.
@@ -158,15 +177,15 @@ def distill_cascade(
     # A stage that is left out contributes nothing, and nothing is computed for it.
     z_1 = g_1 = z_2 = g_2 = x.new_zeros(1)
     if method.lambda_1:
-        z_1 = 2 * shrink(x, cascade.size_1) - 1
+        z_1 = _seen(cascade.encode_1, x, cascade.size_1)
         asking = _now(method.stage_1, step, steps)
         g_1 = _averaged(cascade.stage_1, asking, method.noises, prompts, z_1, generator)
     if lambda_2:
-        z_2 = 2 * shrink(x, cascade.size_2) - 1
-        small = 2 * shrink((x if low is None else low).detach(), cascade.size_1) - 1
-        seen = _show(cascade, method, small, generator)
+        z_2 = _seen(cascade.encode_2, x, cascade.size_2)
+        shown = _show(cascade, method, x if low is None else low, z_2.shape[-1], generator)
         asking = _now(method.stage_2, step, steps)
-        g_2 = _averaged(seen, asking, method.noises, prompts, z_2, generator)
+        read = prompts.large or prompts
+        g_2 = _averaged(shown, asking, method.noises, read, z_2, generator)
     return Distilled(
         loss=losses.csd(z_1, g_1, z_2, g_2, method.lambda_1, lambda_2),
         rms_1=losses.rms(g_1) if method.lambda_1 else None,
@@ -190,7 +209,7 @@ class Shown:
         return self.prior.schedule
 
     def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        """x_t (k N, 3, H, W), t (k N,), cond (k N, L, D), in k blocks -> eps (k N, 3, H, W)."""
+        """x_t (k N, C, H, W), t (k N,), cond (k N, L, D), in k blocks -> eps (k N, C, H, W)."""
         blocks = len(x_t) // len(self.s)
         return self.prior.eps(
             x_t, t, cond, self.low_s.repeat(blocks, 1, 1, 1), self.s.repeat(blocks)
@@ -199,7 +218,7 @@ class Shown:
 
 @torch.no_grad()
 def show(prior: SuperResolutionPrior, low: Tensor, size: int, s: Tensor, eps: Tensor) -> Shown:
-    """Upsample low (N, 3, h, w) in [-1, 1] to size, noise it with eps (N, 3, size, size) at s (N,).
+    """Bring low (N, 3, h, w) in [-1, 1] to size, noise it with eps (N, 3, size, size) at s (N,).
 
     Bilinear and from corner to corner, as IFSuperResolutionPipeline does it.
     """
@@ -213,7 +232,7 @@ def stage_gradient(
 ) -> Tensor:
     """w(t) (eps_hat(z_t; y, t) - eps), guided: SDS of stage I, or of stage II once it was shown.
 
-    z in [-1, 1] and eps (N, 3, H, W), t (N,) long -> (N, 3, H, W), with respect to z.
+    z in [-1, 1] or latents, and eps (N, C, H, W), t (N,) long -> (N, C, H, W), with respect to z.
     """
     branch = Branch(add_noise(prior.schedule, z, eps, t), prompts.rows, prompts.empty, guidance)
     eps_hat = guided(prior, [branch], t)[0]
@@ -252,9 +271,20 @@ def _averaged(
     return g.unflatten(0, (noises, -1)).mean(0)
 
 
-def _show(cascade: Cascade, method: Method, small: Tensor, generator: torch.Generator) -> Shown:
-    small, size = small.repeat(method.noises, 1, 1, 1), cascade.size_2
-    s = _levels(small, method.noise_levels, generator)
+def _seen(encode: Callable[[Tensor], Tensor] | None, x: Tensor, size: int) -> Tensor:
+    """What a stage is asked about, with its graph: images in [-1, 1], or their latents."""
+    images = 2 * shrink(x, size) - 1
+    return images if encode is None else encode(images)
+
+
+def _show(
+    cascade: Cascade, method: Method, x: Tensor, size: int, generator: torch.Generator
+) -> Shown:
+    """Show stage II small, noised versions of x (N, 3, S, S) in [0, 1], on its own grid of size."""
+    small = 2 * shrink(x.detach(), cascade.size_low or cascade.size_1) - 1
+    small = small.repeat(method.noises, 1, 1, 1)
+    low, high = (min(level, cascade.top_level) for level in method.noise_levels)
+    s = _levels(small, (low, high), generator)
     eps = _noise(small[..., :1, :1].expand(-1, -1, size, size), generator)
     return show(cascade.stage_2, small, size, s, eps)
 

@@ -1,95 +1,29 @@
 """DeepFloyd-IF-shaped teachers: a cascade of two pixel diffusion models with a T5 text encoder.
 
-    stage I    eps(x_t, t, y)              text to a small image
-    stage II   eps(x_t, t, y, low_s, s)    to a larger one, given a small one noised at level s
-
-Stage II sees [x_t, low_s] as six channels and s as its class label (Imagen, 2205.11487, section
-2.4). Models that also predict a variance (2102.09672) answer with six channels; the second three
-are dropped. Images are in [-1, 1]. Networks may run in bf16; images, timesteps and predictions stay
-fp32 and integer. This module knows nothing about losses, guidance or where the images come from.
+Both stages (`stages`) work on images in [-1, 1] and answer with six channels, the second three a
+variance that is not used here. Stage II reads the prompts as stage I's encoder embeds them. This
+module knows nothing about losses, guidance or where the images come from.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from diffusers import IFPipeline, IFSuperResolutionPipeline, UNet2DConditionModel
 from torch import Tensor
 
-from sds.priors.loading import frozen, no_progress_bars, read_schedule
-from sds.schedules import Schedule, ddpm, eps_from_output, model_time
+from sds.priors.loading import check_length, frozen, no_progress_bars, read_schedule, reading
+from sds.priors.stages import StageOnePrior, StageTwoPrior
+from sds.schedules import ddpm
 
 TOKENS = 77
 """The length T5's answers have for every DeepFloyd model, padding included."""
 CHANNELS = 3
-
-
-@dataclass(frozen=True)
-class StageOnePrior:
-    """A text-to-image teacher on pixels; see `stage_1_prior`."""
-
-    unet: UNet2DConditionModel
-    schedule: Schedule
-    rows_per_call: int
-    """Images that go through the network together; lower it to save memory."""
-
-    @property
-    def size(self) -> int:
-        """Pixels along each side of what it was trained on."""
-        return self.unet.config.sample_size
-
-    @torch.no_grad()
-    def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        """x_t (N, 3, H, W), t (N,) long, cond (N, L, D) -> eps (N, 3, H, W) fp32."""
-        rows = zip(*(v.split(self.rows_per_call) for v in (x_t, t, cond)), strict=True)
-        return torch.cat([_eps(self.unet, self.schedule, part, *rest) for part, *rest in rows])
-
-
-@dataclass(frozen=True)
-class StageTwoPrior:
-    """A super-resolution teacher on pixels; see `stage_2_prior`."""
-
-    unet: UNet2DConditionModel
-    schedule: Schedule
-    low_schedule: Schedule
-    """What the levels s of the low-resolution image's noise mean."""
-    rows_per_call: int
-    """Images that go through the network together; lower it to save memory."""
-
-    @property
-    def size(self) -> int:
-        """Pixels along each side of what its pipeline draws."""
-        return self.unet.config.sample_size
-
-    @torch.no_grad()
-    def eps(self, x_t: Tensor, t: Tensor, cond: Tensor, low_s: Tensor, s: Tensor) -> Tensor:
-        """x_t, low_s (N, 3, H, W), t, s (N,) long, cond (N, L, D) -> eps (N, 3, H, W) fp32.
-
-        low_s is the low-resolution image, upsampled to H x W and then noised at level s.
-        """
-        tensors = (x_t, t, cond, low_s, s)
-        rows = zip(*(v.split(self.rows_per_call) for v in tensors), strict=True)
-        return torch.cat([_eps(self.unet, self.schedule, part, *rest) for part, *rest in rows])
-
-
-def _eps(
-    unet: UNet2DConditionModel,
-    schedule: Schedule,
-    x_t: Tensor,
-    t: Tensor,
-    cond: Tensor,
-    low_s: Tensor | None = None,
-    s: Tensor | None = None,
-) -> Tensor:
-    seen = x_t if low_s is None else torch.cat([x_t, low_s], dim=1)
-    output = unet(
-        seen.to(unet.dtype),
-        model_time(schedule, t),
-        encoder_hidden_states=cond.to(unet.dtype),
-        class_labels=s,
-        return_dict=False,
-    )[0]
-    return eps_from_output(schedule, output[:, :CHANNELS].float(), x_t.float(), t)
+_WITHOUT = {
+    "safety_checker": None,
+    "feature_extractor": None,
+    "watermarker": None,
+    "requires_safety_checker": False,
+}
 
 
 def stage_1_prior(
@@ -130,35 +64,26 @@ def stage_2_prior(
     return StageTwoPrior(unet, read_schedule(pipe).to(device), low.to(device), rows_per_call)
 
 
-def load_stage_1(source: str, dtype: torch.dtype = torch.float32) -> IFPipeline:
-    """Stage I with its text encoder, from a folder or a hub id, without its safety checker."""
+def load_stage_1(folder: str, dtype: torch.dtype = torch.float32) -> IFPipeline:
+    """Stage I's network in a folder, without its text encoder and its safety checker."""
     with no_progress_bars():
         return IFPipeline.from_pretrained(
-            source,
-            dtype=dtype,
-            safety_checker=None,
-            feature_extractor=None,
-            watermarker=None,
-            requires_safety_checker=False,
+            folder, **reading(folder, dtype), **_WITHOUT, tokenizer=None, text_encoder=None
         )
 
 
-def load_stage_2(source: str, dtype: torch.dtype = torch.float32) -> IFSuperResolutionPipeline:
-    """Stage II from a folder or a hub id, without a safety checker or a text encoder.
-
-    Both stages read the prompts as stage I's encoder embeds them.
-    """
+def load_stage_2(folder: str, dtype: torch.dtype = torch.float32) -> IFSuperResolutionPipeline:
+    """Stage II's network in a folder, without a text encoder and its safety checker."""
     with no_progress_bars():
         return IFSuperResolutionPipeline.from_pretrained(
-            source,
-            dtype=dtype,
-            tokenizer=None,
-            text_encoder=None,
-            safety_checker=None,
-            feature_extractor=None,
-            watermarker=None,
-            requires_safety_checker=False,
+            folder, **reading(folder, dtype), **_WITHOUT, tokenizer=None, text_encoder=None
         )
+
+
+def load_text(folder: str, dtype: torch.dtype = torch.float32) -> IFPipeline:
+    """The text encoder in stage I's folder, without its network."""
+    with no_progress_bars():
+        return IFPipeline.from_pretrained(folder, **reading(folder, dtype), **_WITHOUT, unet=None)
 
 
 @torch.no_grad()
@@ -168,13 +93,7 @@ def embed(pipe: IFPipeline, texts: Sequence[str], device: torch.device | str = "
     The teachers do not need the encoder: let go of `pipe` to free it. Raises ValueError for a
     prompt that is longer than the encoder was trained to read.
     """
-    for text in texts:
-        length = len(pipe.tokenizer(text).input_ids)
-        if length > TOKENS:
-            raise ValueError(
-                f"the prompt {text!r} has {length} tokens and the text encoder reads {TOKENS}; "
-                "shorten it"
-            )
+    check_length(pipe.tokenizer, texts, TOKENS)
     pipe.text_encoder.to(device).eval().requires_grad_(False)
     return pipe.encode_prompt(list(texts), False, device=device)[0].float()
 

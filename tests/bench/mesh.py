@@ -60,7 +60,8 @@ def task(dtype: torch.dtype) -> Task:
         chosen.size_1,
         chosen.size_2,
     )
-    embedded = deepfloyd.embed(small, [*prompts(WORDS, background=True), ""])
+    text = deepfloyd.load_text(chosen.stage_1)
+    embedded = deepfloyd.embed(text, [*prompts(WORDS, background=True), ""])
     mesh = surface(sample_mesh("tune", 1, "robot"))
     return Task(mesh, cascade, csd.Prompts(embedded[:-1], embedded[-1:]), mask=None)
 

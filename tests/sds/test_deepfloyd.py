@@ -206,8 +206,8 @@ def test_saved_folders_load_again_and_distil(tmp_path):
     one, two = stage_1(), stage_2()
     one.save_pretrained(tmp_path / "stage_1")
     two.save_pretrained(tmp_path / "stage_2")
-    pipe = df.load_stage_1(str(tmp_path / "stage_1"))
-    prior_1 = df.stage_1_prior(pipe)
+    pipe = df.load_text(str(tmp_path / "stage_1"))
+    prior_1 = df.stage_1_prior(df.load_stage_1(str(tmp_path / "stage_1")))
     prior_2 = df.stage_2_prior(df.load_stage_2(str(tmp_path / "stage_2")))
     texts = ["a gray mushroom with a yellow cap", ""]
     said = df.embed(pipe, texts)
