@@ -1,26 +1,51 @@
-"""Make the clips and meshes the studio offers as examples, and write down what to say about them.
+"""Make the clips and meshes the studio offers as examples, and what comes of them.
 
-    python -m miniature.examples
+    python -m miniature.examples [--preset standard]
 
 Scenes and meshes of the tune split, which no teacher was trained on. Each clip's edit changes one
-attribute, so that `miniature.draw` could also draw the right answer. This module knows nothing
-about edits or pages.
+attribute, so that `miniature.draw` could also draw the right answer. The results are the product's
+own, made by the built-in teachers as they are, so that the page can show them at once. This module
+knows nothing about pages.
 """
 
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import torch
+import tyro
 
 from miniature.draw import draw
 from miniature.meshes import sample_mesh, write_obj
 from miniature.scenes import Scene, caption, sample_scene
+from pipelines import comparison, runs
+from pipelines.events import Done, Event
 from pipelines.media import clip_from_frames, to_uint8, write_clip
+from pipelines.mesh import PaintMesh, paint_mesh
+from pipelines.video import EditVideo, edit_video
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "examples"
 RATE = 8
 """Frames per second."""
+RESOLUTION = 512
+"""Texels along a side of an example's texture: what is shipped stays small."""
+KEPT = {
+    "video": ("result.mp4", comparison.NAME, runs.METRICS),
+    "mesh": (
+        "painted.glb",
+        "texture.png",
+        "localization.png",
+        "turntable.mp4",
+        comparison.NAME,
+        runs.METRICS,
+    ),
+}
+"""What is kept of a run, by its kind."""
+Preset = Literal["quick", "standard", "fine"]
 MESHES = {
     "mushroom": {"object": "mushroom", "edit": "cap", "style": "red dotted", "plural": False},
     "snowman": {"object": "snowman", "edit": "hat", "style": "blue striped", "plural": False},
@@ -52,24 +77,65 @@ def _moving(motion: str) -> Scene:
     return next(s for k in range(1000) if (s := sample_scene("tune", k)).motion == motion)
 
 
-def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
+def clips() -> list[dict[str, Any]]:
+    """Draw the clips; what to say about each, and the folder of its result."""
     said = []
     for name, (before, after) in scenes().items():
         frames = to_uint8(torch.from_numpy(draw(before).frames))
         write_clip(FOLDER / f"{name}.mp4", frames, clip_from_frames(frames, RATE))
-        clip = {"clip": f"{name}.mp4", "source": caption(before), "target": caption(after)}
-        said.append(clip)
-    _say("examples.json", said)
+        words = {"source": caption(before), "target": caption(after)}
+        said.append({"clip": f"{name}.mp4", **words, "result": name})
+    return said
+
+
+def meshes() -> list[dict[str, Any]]:
+    """Make the meshes; what to say about each, and the folder of its result."""
     for family in MESHES:
         write_obj(FOLDER / f"{family}.obj", sample_mesh("tune", 0, family))
-    meshes = [{"mesh": f"{family}.obj", **words} for family, words in MESHES.items()]
-    _say("meshes.json", meshes)
+    return [
+        {"mesh": f"{family}.obj", **words, "result": family} for family, words in MESHES.items()
+    ]
 
 
-def _say(name: str, said: list[dict[str, str | bool]]) -> None:
+def keep(kind: str, name: str, events: Iterator[Event], run: Path) -> None:
+    """Finish a run, and keep of it what the page shows in the folder `name`."""
+    for event in events:
+        if isinstance(event, Done):
+            print(f"{name}: {event.metrics['seconds']:.0f} s", flush=True)
+    shutil.rmtree(FOLDER / name, ignore_errors=True)
+    (FOLDER / name).mkdir()
+    for file in KEPT[kind]:
+        shutil.copy(run / file, FOLDER / name / file)
+
+
+def main(preset: Preset = "standard") -> None:
+    """Make the studio's examples and their results.
+
+    Args:
+        preset: how many steps each result takes.
+    """
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as folder:
+        said = clips()
+        for one in said:
+            run = Path(folder) / one["result"]
+            job = EditVideo(FOLDER / one["clip"], one["source"], one["target"], run, preset=preset)
+            keep("video", one["result"], edit_video(job), run)
+        _say("examples.json", said)
+        said = meshes()
+        for one in said:
+            run = Path(folder) / one["result"]
+            words = {name: one[name] for name in ("object", "edit", "style", "plural")}
+            job = PaintMesh(
+                FOLDER / one["mesh"], out=run, preset=preset, resolution=RESOLUTION, **words
+            )
+            keep("mesh", one["result"], paint_mesh(job), run)
+        _say("meshes.json", said)
+
+
+def _say(name: str, said: list[dict[str, Any]]) -> None:
     (FOLDER / name).write_text(json.dumps(said, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, prog="python -m miniature.examples")

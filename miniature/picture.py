@@ -1,32 +1,25 @@
-"""The moving picture at the top of the README: the studio's examples, edited by the product.
+"""The moving picture at the top of the README: the studio's examples and what came of them.
 
     python -m miniature.picture
 
-The clips above, what the standard preset makes of them below. Takes a few minutes.
+The clips above, what `miniature.examples` made of them below.
 """
 
 import json
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
 
 from miniature.examples import FOLDER, RATE
-from pipelines.events import Done
 from pipelines.media import read_clip, write_preview
-from pipelines.video import EditVideo, edit_video
 
 PICTURE = FOLDER.parent / "page" / "examples.webp"
 
 
 def edited(example: dict[str, str]) -> Tensor:
     """The clip over its edit: uint8 (F, 2 H, W, 3)."""
-    clip = FOLDER / example["clip"]
-    with TemporaryDirectory() as folder:
-        job = EditVideo(clip, example["source"], example["target"], Path(folder) / "run")
-        done = next(event for event in edit_video(job) if isinstance(event, Done))
-        return torch.cat([read_clip(clip).frames, read_clip(done.result).frames], dim=1)
+    clip, result = FOLDER / example["clip"], FOLDER / example["result"] / "result.mp4"
+    return torch.cat([read_clip(clip).frames, read_clip(result).frames], dim=1)
 
 
 def main() -> None:

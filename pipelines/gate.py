@@ -13,13 +13,24 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from pipelines.comparison import panel_size
 from pipelines.errors import InputError
 from pipelines.flow import optical_flow
-from pipelines.media import Clip, floats_at, read_mask, resize, settle
+from pipelines.media import (
+    Clip,
+    floats_at,
+    read_mask,
+    resize,
+    settle,
+    to_uint8,
+    write_clip,
+)
 from sds import masks
 
 FLOW_SIDE = 256
 """Optical flow is estimated at no more than about this size squared."""
+TINT, OPACITY = (1.0, 0.18, 0.47), 0.55
+"""How a mask is laid over pictures: a colour that few of them have, RGB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,3 +101,15 @@ def _flow_size(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, FLOW_SIDE / (size[0] * size[1]) ** 0.5)
     h, w = (max(round(s * scale), 8) for s in size)
     return h, w
+
+
+def write_gate(path: Path, clip: Clip, gate: Gate) -> None:
+    """The mask laid over the clip, small, as a silent mp4: what may change is tinted."""
+    size = panel_size(_flow_size(clip.size))
+    small, tint = gate.shrunk(size), torch.tensor(TINT).view(1, 3, 1, 1)
+    rows = []
+    for start in range(0, len(clip), 16):
+        few = slice(start, start + 16)
+        frames, mask = floats_at(clip.frames[few], size), OPACITY * small.at(few)
+        rows.append(to_uint8(torch.lerp(frames, tint.expand_as(frames), mask.expand_as(frames))))
+    write_clip(path, torch.cat(rows), replace(clip, has_audio=False))

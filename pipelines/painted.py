@@ -4,6 +4,7 @@ This module knows nothing about teachers or how the fields were trained.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from torch import Tensor
 
 from pipelines import geometry
 from pipelines.bake import texels, texture_image
+from pipelines.comparison import write_comparison
 from pipelines.layers import Layers, file_name, save_layers
 from pipelines.media import clip_from_frames, save_png, to_uint8, write_clip
-from pipelines.painting import Fields, Task, look, sample_atlases
-from pipelines.render import Cameras, Points, Surface, at, compose, downsample, orbit
+from pipelines.painting import Fields, Look, Task, look, sample_atlases
+from pipelines.render import Cameras, Points, Surface, at, downsample, orbit
 
 CHUNK = 1 << 17
 """Texels that the fields are asked about at once."""
@@ -41,11 +43,12 @@ def write_painted(
     layers: tuple[Layers, ...],
     threshold: float,
     settings: dict[str, Any],
-) -> dict[str, float]:
-    """Write what a run gives, its metrics aside; returns the shares that were painted.
+) -> dict[str, Any]:
+    """Write what a run gives, its metrics aside; returns what was measured.
 
-    A part whose localization is 0 everywhere stays as it was. The shares: `painted_share` of the
-    surface's area, and `changed_outside_share` of the texels that no region covers.
+    A part whose localization is 0 everywhere stays as it was. Measured are `painted_share` of the
+    surface's area, and `changed_outside_share` of the texels that no region covers; `panels` names
+    those of the comparison.
     """
     textures = [layer.texture(threshold) for layer in layers]
     touched = touched_textures(layers, textures)
@@ -53,8 +56,8 @@ def write_painted(
     geometry.write_obj(folder / "painted.obj", model, touched)
     write_textures(folder, textures)
     geometry.write_glb(folder / "painted.glb", model, touched, settings)
-    write_turntable(folder / "turntable.mp4", surface, textures, settings)
-    return shares(surface, layers, threshold)
+    panels = write_turntable(folder, surface, layers, threshold, settings)
+    return {**shares(surface, layers, threshold), "panels": panels}
 
 
 def touched_textures(
@@ -85,29 +88,59 @@ def shares(surface: Surface, layers: tuple[Layers, ...], threshold: float) -> di
 
 @torch.no_grad()
 def write_turntable(
-    path: Path, surface: Surface, textures: list[Tensor], settings: dict[str, Any]
-) -> None:
-    """A clip of the mesh turning once around. textures uint8 (h, w, 3), one for each atlas."""
+    folder: Path,
+    surface: Surface,
+    layers: tuple[Layers, ...],
+    threshold: float,
+    settings: dict[str, Any],
+) -> list[str]:
+    """A clip of the mesh turning once around, and the same beside what it was and its region.
+
+    Returns the names of the comparison's panels.
+    """
     around = orbit(TURNTABLE_FRAMES, 20.0)
-    frames = torch.cat(
-        [
-            render_textured(surface, textures, Cameras(position, around.fov), TURNTABLE_SIDE)
-            for position in around.position.split(8)
-        ]
-    )
-    write_clip(path, frames, clip_from_frames(frames, 24), settings)
+    worn = {
+        "before": [layer.base for layer in layers],
+        "after": [layer.texture(threshold) for layer in layers],
+        "region": [_region(layer, threshold) for layer in layers],
+    }
+    frames: dict[str, list[Tensor]] = {name: [] for name in worn}
+    for position in around.position.split(8):
+        view = _view(surface, Cameras(position, around.fov), TURNTABLE_SIDE)
+        for name, textures in worn.items():
+            frames[name].append(_dressed(view, textures, TURNTABLE_SIDE, lit=name != "region"))
+    whole = {name: torch.cat(parts) for name, parts in frames.items()}
+    clip = clip_from_frames(whole["after"], 24)
+    write_clip(folder / "turntable.mp4", clip.frames, clip, settings)
+    return write_comparison(folder, {name: whole[name].__getitem__ for name in whole}, clip)
 
 
 def render_textured(
     surface: Surface, textures: list[Tensor], cameras: Cameras, size: int
 ) -> Tensor:
     """Pictures of a textured surface on white: uint8 (B, size, size, 3)."""
+    return _dressed(_view(surface, cameras, size), textures, size)
+
+
+def _view(surface: Surface, cameras: Cameras, size: int) -> Look:
     white = torch.ones(len(cameras), 3, device=surface.vertices.device)
-    view = look(surface, cameras, SUPERSAMPLING * size, white)
+    return look(surface, cameras, SUPERSAMPLING * size, white)
+
+
+def _dressed(view: Look, textures: list[Tensor], size: int, lit: bool = True) -> Tensor:
+    """The views with these textures, uint8 (h, w, 3) each; unlit on black: (B, size, size, 3)."""
     floats = [texture.permute(2, 0, 1).float() / 255 for texture in textures]
     colours = sample_atlases(floats, view.points)
-    pictures = compose(colours, view.shading, view.index, view.background, view.size)
-    return to_uint8(downsample(pictures, size))
+    if not lit:
+        dark = torch.zeros_like(view.background)
+        view = replace(view, shading=torch.ones_like(view.shading), background=dark)
+    return to_uint8(downsample(view.picture(colours), size))
+
+
+def _region(layer: Layers, threshold: float) -> Tensor:
+    """How much of the new colour shows, as a texture: uint8 (h, w, 3)."""
+    shown = (layer.weight(threshold) * 255).round().to(torch.uint8)
+    return shown[..., None].expand(-1, -1, 3)
 
 
 def _bake(task: Task, painted: Fields, atlas: int, base: Tensor) -> Layers:

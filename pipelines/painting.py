@@ -246,5 +246,5 @@ def sample_atlases(textures: Sequence[Tensor], points: Points) -> Tensor:
     values = points.uv.new_zeros(len(points.uv), len(textures[0]))
     for k, texture in enumerate(textures):
         here = points.atlas == k
-        values[here] = sample(texture.permute(1, 2, 0), points.uv[here])
+        values[here] = sample(texture.permute(1, 2, 0).to(values.device), points.uv[here])
     return values

@@ -73,7 +73,7 @@ def _write(
             with replacing(job.run / f"painted_{k}.png") as unfinished:
                 unfinished.write_bytes(encode_png(with_alpha(texture, part)))
     geometry.write_glb(job.run / "painted.glb", model, touched, settings)
-    write_turntable(job.run / "turntable.mp4", geometry.surface(model), textures, settings)
+    write_turntable(job.run, geometry.surface(model), layers, job.threshold, settings)
 
 
 def _read(path: Path) -> dict[str, Any]:

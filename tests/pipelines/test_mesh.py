@@ -21,6 +21,7 @@ FILES = (
     "texture.png",
     "localization.png",
     "turntable.mp4",
+    "comparison.mp4",
     "settings.json",
     "metrics.json",
 )

@@ -75,13 +75,14 @@ def test_back_to_the_first_threshold_is_the_first_result_to_the_last_bit(run):
         "painted.glb",
         "painted_0.png",
         "turntable.mp4",
+        "comparison.mp4",
         "settings.json",
         "metrics.json",
     }
     move_region(MoveRegion(run, 0.5))
     after = contents(run)
     assert set(after) == set(before)
-    for name in set(before) - {"turntable.mp4", "metrics.json"}:
+    for name in set(before) - {"turntable.mp4", "comparison.mp4", "metrics.json"}:
         assert after[name] == before[name], name
     assert read_clip(run / "turntable.mp4").size == (384, 384)
     assert json.loads(after["metrics.json"]) == json.loads(before["metrics.json"])
