@@ -112,7 +112,7 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     start_button, stop_button = outputs["start_button"], outputs["stop_button"]
     start_button.click(
         edit,
-        [inputs[name] for name in signature(edit).parameters],
+        [inputs[name] for name in signature(edit).parameters if name != "request"],
         [outputs[f.name] for f in fields(Shown)],
         api_visibility="private",
         show_progress="minimal",

@@ -1,8 +1,10 @@
-"""What the video tab's buttons do: an edit as a stream of page states.
+"""What the video tab's buttons do: an edit as a stream of page states, and the way back.
 
 The job's events become `Shown`s, one field for each output on the page. Knows nothing about layout.
 """
 
+import json
+import secrets
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -12,14 +14,20 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from pipelines import worker
+from pipelines import runs, worker
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
-from pipelines.media import contact_sheet
 from pipelines.video import EditVideo, Method, Preset, edit_video
 from ui.folders import new_folder
+from ui.preview import previewed
 from ui.progress import duration, progress
 from ui.running import Change, given, in_line, ready, values_of
+from ui.video_mask import NO_CLIP, Where, cut_of, mask_of
+from ui.viewer import compared
+from ui.visitors import owner_of
+
+SEEDS = 2**31
+"""Seeds that are drawn are below this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,22 +39,32 @@ class Shown(Change):
     result_file: Any = field(default_factory=gr.skip)
     settings_file: Any = field(default_factory=gr.skip)
     metrics: Any = field(default_factory=gr.skip)
+    seed: Any = field(default_factory=gr.skip)
 
 
 def edit(
+    request: gr.Request,
     clip: str | None,
     source: str,
     target: str,
+    teacher: str,
     preset: Preset,
     strength: float,
     steps: int | None,
     seed: int | None,
+    random_seed: bool,
     high: int,
     low: int,
+    start: float | None,
+    end: float | None,
+    every: int | None,
+    where: Where,
+    brushed: dict[str, Any] | None,
     mask: str | None,
     mask_frame: int | None,
     mask_grow: float | None,
     mask_feather: float | None,
+    mask_invert: bool,
     guidance_source: float,
     guidance_target: float,
     joint: float,
@@ -56,25 +74,32 @@ def edit(
     mask_k: float,
     focus: float,
     anchor: float,
+    eta: float,
 ) -> Iterator[tuple[Any, ...]]:
-    """Edit a clip; yields the values of a `Shown` for each of the job's events."""
+    """Edit a clip; yields the values of a `Shown` for each of the job's events.
+
+    Its parameters name the tab's inputs, in order; `inputs_of` is the way back.
+    """
 
     def job() -> EditVideo:
         return EditVideo(
-            clip=Path(given(clip, "There is no clip. Upload one or pick an example.")),
+            clip=Path(given(clip, NO_CLIP)),
             source=source,
             target=target,
             out=new_folder(),
+            teacher=teacher,
             preset=preset,
             steps=steps or None,
-            seed=given(seed, "The seed is empty. Give a whole number, such as 0."),
+            seed=_seed(seed, random_seed),
             strength=strength,
             high=int(high),
             low=int(low),
-            mask=None if mask is None else Path(mask),
+            mask=mask_of(where, brushed, mask),
             mask_frame=given(mask_frame, "The mask's frame is empty. Give 0 for the first."),
             mask_grow=given(mask_grow, "How far to grow the mask is empty. Give 0 for none."),
             mask_feather=given(mask_feather, "The mask's feather is empty. Give 0 for none."),
+            mask_invert=mask_invert,
+            cut=cut_of(start, end, every),
             method=Method(
                 guidance_source=guidance_source,
                 guidance_target=guidance_target,
@@ -85,37 +110,89 @@ def edit(
                 fusion=fusion,
                 focus=focus,
                 anchor=anchor,
+                eta=eta,
             ),
         )
 
-    yield from values_of(lambda: _shown(job()), Shown)
+    yield from values_of(lambda: _shown(job()), Shown, owner_of(request))
 
 
-def _shown(job: EditVideo) -> Iterator[Shown]:
-    yield Shown(
-        status=progress("Loading", 0),
-        preview=gr.Image(None, visible=False),
-        result=gr.Video(None, visible=True),
-        result_file=gr.DownloadButton(visible=False),
-        settings_file=gr.DownloadButton(visible=False),
-        metrics="",
+def run(job: EditVideo, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
+    """Run a job; yields like `edit`. owner: whose it becomes; resumes: whether it goes on."""
+    yield from values_of(lambda: _shown(job, resumes), Shown, owner)
+
+
+def inputs_of(job: EditVideo) -> dict[str, Any]:
+    """The tab's inputs as they are for a job, by their name in `edit`."""
+    method = {name: getattr(job.method, name) for name in Method.__dataclass_fields__}
+    mask = None if job.mask is None else str(job.mask)
+    return method | {
+        "clip": str(job.clip),
+        "source": job.source,
+        "target": job.target,
+        "teacher": job.teacher,
+        "preset": job.preset,
+        "strength": job.strength,
+        "steps": job.steps or 0,
+        "seed": job.seed,
+        "random_seed": False,
+        "high": job.high,
+        "low": job.low,
+        "start": job.cut.start,
+        "end": job.cut.end or 0,
+        "every": job.cut.every,
+        "where": "everywhere" if mask is None else "mask",
+        "brushed": gr.ImageEditor(None, visible=False),
+        "mask": mask,
+        "mask_frame": job.mask_frame,
+        "mask_grow": job.mask_grow,
+        "mask_feather": job.mask_feather,
+        "mask_invert": job.mask_invert,
+    }
+
+
+def _seed(seed: int | None, random: bool) -> int:
+    if random:
+        return secrets.randbelow(SEEDS)
+    return int(given(seed, "The seed is empty. Give a whole number, such as 0."))
+
+
+def _shown(job: EditVideo, resumes: bool = False) -> Iterator[Shown]:
+    yield _nothing(
+        status=progress("Loading", 0, changes=[]),
+        seed=job.seed,
         start_button=gr.Button(interactive=False),
     )
-    notes = []
+    notes: list[str] = []
+    changes: list[float] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
-        with closing(worker.stream(partial(edit_video, job), job.out)) as events:
+        with closing(worker.stream(partial(edit_video, job, resumes), job.out)) as events:
             for event in events:
                 if isinstance(event, Note):
                     notes.append(event.text)
-                yield _of(event, job, notes)
+                elif isinstance(event, Step):
+                    changes.append(event.change)
+                yield _of(event, job, notes, changes)
     except RunFailed:
         # What was kept is a full result, and the message says so.
-        yield _result(job.out)
+        yield result_of(job.out)
         raise
 
 
-def _of(event: Event, job: EditVideo, notes: list[str]) -> Shown:
+def _nothing(**changes: Any) -> Shown:
+    """The tab before there is a result."""
+    return Shown(
+        preview=gr.HTML(visible=False),
+        result=gr.HTML(None, visible=True),
+        result_file=gr.DownloadButton(visible=False),
+        settings_file=gr.DownloadButton(visible=False),
+        metrics="",
+        **changes,
+    )
+
+
+def _of(event: Event, job: EditVideo, notes: list[str], changes: list[float]) -> Shown:
     match event:
         case Waiting() | Left():
             return Shown(**in_line(event, job.out))
@@ -127,12 +204,9 @@ def _of(event: Event, job: EditVideo, notes: list[str]) -> Shown:
             )
         case Step(index, steps):
             text = f"Step {index + 1} of {steps}, {duration(event.left)} left"
-            return Shown(status=progress(text, (index + 1) / steps))
-        case Preview(_, frames):
-            sheet = contact_sheet(frames, columns=min(len(frames), 2), gap=2)
-            return Shown(
-                preview=gr.Image(sheet.numpy(), visible=True), result=gr.Video(visible=False)
-            )
+            return Shown(status=progress(text, (index + 1) / steps, changes=changes))
+        case Preview():
+            return Shown(preview=previewed(event, columns=2), result=gr.HTML(visible="hidden"))
         case Done(_, settings, metrics):
             return _done(job.out, settings, metrics, notes)
 
@@ -147,23 +221,26 @@ def _done(
     facts = [f"{taken} steps", f"{metrics['seconds_per_step']:.2f} s a step"]
     if settings["mask"] is not None:
         facts.append(_outside(metrics["psnr_outside_mask"]))
-    facts.append(f"{metrics['peak_memory_mb']:.0f} MB of memory")
-    return _result(folder, progress(text, 1), "  \n".join([", ".join(facts), *notes]))
+    facts += [f"{metrics['peak_memory_mb']:.0f} MB of memory", f"seed {settings['seed']}"]
+    return result_of(folder, progress(text, 1), "  \n".join([", ".join(facts), *notes]))
 
 
 def _outside(psnr: float | None) -> str:
     return "unchanged outside the mask" if psnr is None else f"{psnr:.1f} dB outside the mask"
 
 
-def _result(folder: Path, status: Any = None, metrics: str = "") -> Shown:
-    """The files a run wrote."""
-    result, settings = str(folder / "result.mp4"), str(folder / "settings.json")
+def result_of(folder: Path, status: Any = None, metrics: str = "") -> Shown:
+    """The files a run wrote, on the page."""
+    result, settings = folder / "result.mp4", folder / runs.SETTINGS
+    if not result.is_file():
+        return _nothing(**ready())
+    measured = json.loads((folder / runs.METRICS).read_text())
     return Shown(
         status=gr.skip() if status is None else status,
-        preview=gr.Image(visible=False),
-        result=gr.Video(result, visible=True),
-        result_file=gr.DownloadButton(value=result, visible=True),
-        settings_file=gr.DownloadButton(value=settings, visible=True),
+        preview=gr.HTML(visible=False),
+        result=gr.HTML(compared(folder, measured), visible=True),
+        result_file=gr.DownloadButton(value=str(result), visible=True),
+        settings_file=gr.DownloadButton(value=str(settings), visible=True),
         metrics=metrics,
         **ready(),
     )

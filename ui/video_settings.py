@@ -1,6 +1,6 @@
-"""The video tab's "More settings": every part of the method and the mask, a sentence each.
+"""The video tab's folds, a sentence each: how long, which part, how the teachers are asked.
 
-Defaults are those of `EditVideo` and `Method`. Knows nothing about running an edit.
+Defaults are those of `EditVideo`, `Cut` and `Method`. Knows nothing about running an edit.
 """
 
 from dataclasses import fields
@@ -8,110 +8,195 @@ from dataclasses import fields
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.video import EditVideo, Method
+from pipelines.catalog import VideoTeacher, video_teacher, video_teachers
+from pipelines.media import Cut
+from pipelines.video import STEPS, EditVideo, Method
+from ui.folds import fold
 
-_DEFAULT = {f.name: f.default for f in (*fields(EditVideo), *fields(Method))}
-
-
-def more_settings() -> dict[str, Component]:
-    """Build the accordion; its inputs by the name of the setting."""
-    with gr.Accordion("More settings", open=False):
-        run = _run()
-        with gr.Accordion("Mask", open=False):
-            mask = _mask()
-        with gr.Accordion("Method", open=False):
-            method = _method()
-    return run | mask | method
+_DEFAULT = {f.name: f.default for f in (*fields(EditVideo), *fields(Cut), *fields(Method))}
 
 
-def _run() -> dict[str, Component]:
-    with gr.Row():
-        return {
-            "steps": gr.Number(
-                0, label="Steps", info="0 takes the preset's.", precision=0, minimum=0
-            ),
-            "seed": gr.Number(
-                _DEFAULT["seed"], label="Seed", info="The same seed repeats the run.", precision=0
-            ),
-            "high": _slider(
-                "high", 1, 999, "First noise level", "Higher changes shapes, lower keeps them.", 1
-            ),
-            "low": _slider("low", 1, 999, "Last noise level", "Lower settles finer detail.", 1),
-        }
-
-
-def _mask() -> dict[str, Component]:
-    gr.Markdown(
-        "White may change, black stays exactly as it is. "
-        "Give a picture drawn on one frame, which is carried along the motion, or a clip of masks."
-    )
-    mask = gr.File(label="Mask", file_types=["image", "video"], height=120)
-    with gr.Row():
-        return {
-            "mask": mask,
-            "mask_frame": gr.Number(
-                _DEFAULT["mask_frame"],
-                label="Frame",
-                info="Counted from 0.",
+def run_fold() -> dict[str, Component]:
+    """How long the edit works, how far it goes, and its seed."""
+    with fold("More settings", "how long it works, how far it goes, and its seed."):
+        with gr.Row():
+            preset = gr.Radio(
+                [(name.capitalize(), name) for name in STEPS],
+                value=EditVideo.preset,
+                label="Preset",
+                info=f"{', '.join(str(steps) for steps in STEPS.values())} steps.",
+                scale=3,
+                min_width=300,
+            )
+            strength = _slider("strength", 0.1, 3, "Strength", "How far each step goes.", 0.1)
+        with gr.Row():
+            steps = gr.Number(
+                0,
+                label="Steps",
+                info="0 takes the preset's.",
                 precision=0,
                 minimum=0,
                 min_width=120,
-            ),
-            "mask_grow": gr.Number(
-                _DEFAULT["mask_grow"], label="Grow", info="Pixels.", min_width=120
-            ),
-            "mask_feather": gr.Number(
-                _DEFAULT["mask_feather"],
-                label="Feather",
-                info="Soft edge, pixels.",
+            )
+            seed = gr.Number(
+                _DEFAULT["seed"],
+                label="Seed",
+                info="The same seed repeats the run.",
+                precision=0,
+                min_width=120,
+            )
+            random_seed = gr.Checkbox(
+                False,
+                label="New seed each run",
+                info="Drawn when it starts, and written here.",
+                min_width=140,
+            )
+        with gr.Row():
+            high = _slider(
+                "high",
+                1,
+                999,
+                "First noise level",
+                "Higher changes shapes, lower keeps them.",
+                1,
+            )
+            low = _slider("low", 1, 999, "Last noise level", "Lower settles finer detail.", 1)
+    return {
+        "preset": preset,
+        "strength": strength,
+        "steps": steps,
+        "seed": seed,
+        "random_seed": random_seed,
+        "high": high,
+        "low": low,
+    }
+
+
+def cut_fold() -> dict[str, Component]:
+    """Which part of the clip is edited."""
+    with (
+        fold("Part of the clip", "edit a piece of it, or fewer of its frames.", "cut"),
+        gr.Row(),
+    ):
+        return {
+            "start": gr.Number(
+                _DEFAULT["start"],
+                label="Start",
+                info="Seconds.",
                 minimum=0,
+                step=0.1,
+                min_width=120,
+            ),
+            "end": gr.Number(
+                0,
+                label="End",
+                info="Seconds; 0 is the clip's end.",
+                minimum=0,
+                step=0.1,
+                min_width=120,
+            ),
+            "every": gr.Number(
+                _DEFAULT["every"],
+                label="Every n-th frame",
+                info="2 takes every second; it lasts as long.",
+                precision=0,
+                minimum=1,
                 min_width=120,
             ),
         }
 
 
-def _method() -> dict[str, Component]:
-    return {
-        "guidance_target": _slider(
-            "guidance_target", 1, 20, "Guidance, target", "How hard the edit follows its words."
-        ),
-        "guidance_source": _slider(
-            "guidance_source", 1, 20, "Guidance, source", "The same for what the clip shows now."
-        ),
-        "joint": _slider(
-            "joint", 0, 2, "Joint guidance", "How much the image teacher adds; 0 leaves it out."
-        ),
-        "fusion": _slider(
-            "fusion",
-            0,
-            1,
-            "Attention fusion",
-            "How much the edit looks at itself instead of at the source; 1 only at itself.",
-        ),
-        "smoothing": gr.Radio(
-            [("Off", "off"), ("Residual", "residual"), ("Shared noise", "shared")],
-            value=_DEFAULT["smoothing"],
-            label="Smoothing",
-            info="Steadies what changes abruptly from frame to frame.",
-        ),
-        "smooth_along_flow": gr.Checkbox(
-            _DEFAULT["smooth_along_flow"],
-            label="Smooth along the motion",
-            info="Follows moving things instead of staying at the same pixel.",
-        ),
-        "mask_k": _slider(
-            "mask_k", 0, 3, "Smoothing threshold", "Higher smooths only the most abrupt changes."
-        ),
-        "focus": _slider(
-            "focus", 0, 3, "Focus", "Holds back weak changes, so that the rest stays; 0 does not."
-        ),
-        "anchor": _slider(
-            "anchor", 0, 1, "Anchor", "Pulls the result back to the clip; 0 does not."
-        ),
-    }
+def teacher_fold() -> dict[str, Component]:
+    """Which teacher judges, and what it knows."""
+    with fold("Teacher", "which diffusion models judge the edit, and the words they know."):
+        chosen = gr.Dropdown(
+            list(video_teachers()), value=EditVideo.teacher, label="Teacher", filterable=False
+        )
+        known = gr.Markdown(_known(video_teacher(EditVideo.teacher)), elem_classes="words")
+        chosen.change(
+            lambda name: _known(video_teacher(name)),
+            chosen,
+            known,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    return {"teacher": chosen}
+
+
+def _known(teacher: VideoTeacher) -> str:
+    words = "It reads plain English." if teacher.words is None else ", ".join(teacher.words)
+    return f"{teacher.about}\n\n{words}"
+
+
+def method_fold() -> dict[str, Component]:
+    """Every part of the method."""
+    with fold("Method", "how the teachers are asked, part by part."):
+        return {
+            "guidance_target": _slider(
+                "guidance_target", 1, 20, "Guidance, target", "How hard the edit follows its words."
+            ),
+            "guidance_source": _slider(
+                "guidance_source",
+                1,
+                20,
+                "Guidance, source",
+                "The same for what the clip shows now.",
+            ),
+            "joint": _slider(
+                "joint",
+                0,
+                2,
+                "Joint guidance",
+                "How much the image teacher adds; 0 leaves it out.",
+            ),
+            "fusion": _slider(
+                "fusion",
+                0,
+                1,
+                "Attention fusion",
+                "How much the edit looks at itself instead of at the source; 1 only at itself.",
+            ),
+            "smoothing": gr.Radio(
+                [("Off", "off"), ("Residual", "residual"), ("Shared noise", "shared")],
+                value=_DEFAULT["smoothing"],
+                label="Smoothing",
+                info="Steadies what changes abruptly from frame to frame.",
+            ),
+            "smooth_along_flow": gr.Checkbox(
+                _DEFAULT["smooth_along_flow"],
+                label="Smooth along the motion",
+                info="Follows moving things instead of staying at the same pixel.",
+            ),
+            "mask_k": _slider(
+                "mask_k",
+                0,
+                3,
+                "Smoothing threshold",
+                "Higher smooths only the most abrupt changes.",
+            ),
+            "focus": _slider(
+                "focus",
+                0,
+                3,
+                "Focus",
+                "Holds back weak changes, so that the rest stays; 0 does not.",
+            ),
+            "anchor": _slider(
+                "anchor", 0, 1, "Anchor", "Pulls the result back to the clip; 0 does not."
+            ),
+            "eta": _slider(
+                "eta",
+                0,
+                1,
+                "From DDS to FlowEdit",
+                "Flow teachers only; 1 holds on to the clip less.",
+            ),
+        }
 
 
 def _slider(
     name: str, low: float, high: float, label: str, info: str, step: float = 0.05
 ) -> gr.Slider:
-    return gr.Slider(low, high, value=_DEFAULT[name], step=step, label=label, info=info)
+    return gr.Slider(
+        low, high, value=_DEFAULT[name], step=step, label=label, info=info, min_width=160
+    )

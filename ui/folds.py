@@ -1,0 +1,26 @@
+"""Folded parts of a form: a name, and a sentence that says what is in it before it is opened.
+
+Knows nothing about what is in them.
+"""
+
+import html
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+
+from pipelines.errors import InputError
+
+
+def fold(name: str, says: str, elem_id: str | None = None) -> gr.Accordion:
+    """A fold, closed; to be filled in a `with`."""
+    return gr.Accordion(f"{name}: {says}", open=False, elem_id=elem_id, elem_classes="fold")
+
+
+@contextmanager
+def said_on_the_page() -> Iterator[None]:
+    """What a user can put right becomes a message on the page."""
+    try:
+        yield
+    except InputError as error:
+        raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from error

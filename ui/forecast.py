@@ -1,0 +1,66 @@
+"""What a run will take, said before it begins.
+
+Knows nothing about how runs work.
+"""
+
+import gradio as gr
+
+from pipelines.catalog import video_teacher
+from pipelines.change import working_size
+from pipelines.errors import InputError
+from pipelines.estimate import Estimate, estimate
+from pipelines.media import facts
+from pipelines.media.read import MAX_FRAMES
+from pipelines.mesh import STEPS as MESH_STEPS
+from pipelines.video import STEPS
+from ui.folders import base_folder
+from ui.progress import duration
+from ui.video_mask import cut_of
+
+
+def forecast_line(elem_id: str) -> gr.Markdown:
+    """The empty line, to be placed on the page."""
+    return gr.Markdown("", elem_id=elem_id, elem_classes="forecast")
+
+
+def forecast_video(
+    clip: str | None,
+    teacher: str,
+    preset: str,
+    steps: int | None,
+    start: float | None,
+    end: float | None,
+    every: int | None,
+) -> str:
+    """How long the part is, and what its edit will take; "" where there is no clip."""
+    if not clip:
+        return ""
+    cut = cut_of(start, end, every)
+    try:
+        file = facts(clip)
+    except InputError:
+        # Said, with its remedy, when it is to be edited.
+        return ""
+    frames = file.frames(cut)
+    if frames > MAX_FRAMES:
+        return (
+            f"{frames} frames are more than the {MAX_FRAMES} that are edited at once. "
+            'Open "Part of the clip": take a piece, or every n-th frame.'
+        )
+    if frames < 2:
+        return "There are no two frames in this part of the clip. Choose another part."
+    h, w = working_size(file.size, video_teacher(teacher).side)
+    found = estimate(base_folder(), "video", teacher, steps or STEPS[preset], float(frames * h * w))
+    return f"{frames} frames. {_said(found)}"
+
+
+def forecast_mesh(teacher: str, preset: str, steps: int | None, views: int) -> str:
+    """What a painting will take."""
+    found = estimate(base_folder(), "mesh", teacher, steps or MESH_STEPS[preset], float(views or 1))
+    return _said(found)
+
+
+def _said(found: Estimate | None) -> str:
+    if found is None:
+        return "No estimate yet: nothing like it has run on this machine."
+    return f"About {duration(found.seconds)} and {found.memory_mb / 1000:.1f} GB of memory."

@@ -1,0 +1,71 @@
+"""The video tab's examples: clips that come with what was made of them.
+
+They are made by `python -m miniature.examples`. Knows nothing about running an edit.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipelines.catalog import ASSETS
+from pipelines.runs import METRICS
+from ui.progress import duration, progress
+from ui.video_mask import no_mask
+from ui.viewer import compared
+
+EXAMPLES = ASSETS / "examples"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A clip, what to say about it, and the folder of what was made of it."""
+
+    clip: Path
+    source: str
+    target: str
+    result: Path
+
+
+def read_examples() -> list[Example]:
+    """All examples, in the order they are shown."""
+    said = json.loads((EXAMPLES / "examples.json").read_text())
+    return [
+        Example(EXAMPLES / one["clip"], one["source"], one["target"], EXAMPLES / one["result"])
+        for one in said
+    ]
+
+
+def example_row(examples: list[Example]) -> gr.Dataset:
+    """The row of clips to click on."""
+    return gr.Dataset(
+        components=["video"],
+        samples=[[str(example.clip)] for example in examples],
+        sample_labels=[example.target for example in examples],
+        type="index",
+        label="Examples",
+        elem_id="examples",
+    )
+
+
+def opened(example: Example) -> dict[str, Any]:
+    """The tab's inputs and outputs for an example, by their names."""
+    metrics = json.loads((example.result / METRICS).read_text())
+    took = f"{metrics['steps']} steps, {duration(metrics['seconds'])}"
+    return {
+        "clip": str(example.clip),
+        "source": example.source,
+        "target": example.target,
+        "start": 0.0,
+        "end": 0,
+        "every": 1,
+        **no_mask(),
+        "preview": gr.HTML(visible=False),
+        "result": gr.HTML(compared(example.result, metrics), visible=True),
+        "status": progress(f"Made earlier by the built-in teacher: {took}.", 0, changes=[]),
+        "result_file": gr.DownloadButton(value=str(example.result / "result.mp4"), visible=True),
+        "settings_file": gr.DownloadButton(visible=False),
+        "metrics": "",
+    }

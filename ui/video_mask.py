@@ -1,0 +1,255 @@
+"""A mask by hand: pause on a frame, brush on it, see it carried through the clip.
+
+Knows nothing about running an edit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import gradio as gr
+from gradio.components import Component
+
+from pipelines.errors import InputError
+from pipelines.gate import read_gate, write_gate
+from pipelines.media import Cut, read_clip, read_strokes, save_png
+from pipelines.video import EditVideo
+from ui.folds import fold, said_on_the_page
+
+Where = Literal["everywhere", "mask"]
+BRUSH = "rgba(255, 45, 120, 0.55)"
+NO_CLIP = "There is no clip. Upload one or pick an example."
+_NO_MASK = "There is no mask. Paint one on a frame, upload one, or let the edit happen everywhere."
+_DEFAULT = {f.name: f.default for f in fields(EditVideo)}
+_HEIGHT = 320
+
+
+def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]:
+    """Build the fold and wire it; its inputs by the name of the setting."""
+    with fold("Mask", "change only what you paint; all else stays exactly as it is.", "masking"):
+        where = gr.Radio(
+            [("Everywhere", "everywhere"), ("Inside the mask only", "mask")],
+            value="everywhere",
+            label="Where the edit may happen",
+        )
+        with gr.Row():
+            begin = gr.Button("Mask this frame", elem_id="mask-frame", min_width=140)
+            frame = gr.Number(
+                _DEFAULT["mask_frame"],
+                label="Frame",
+                info="Counted from 0. Pause the clip on one and press the button.",
+                precision=0,
+                minimum=0,
+                min_width=160,
+            )
+        brushed = gr.ImageEditor(
+            label="Paint what may change",
+            type="filepath",
+            format="png",
+            sources=(),
+            transforms=(),
+            layers=False,
+            brush=gr.Brush(colors=[BRUSH], color_mode="fixed"),
+            buttons=[],
+            height=_HEIGHT,
+            visible=False,
+            elem_id="brush",
+        )
+        mask = gr.File(
+            label="Or a file: a picture drawn on that frame, or a clip of masks; white may change",
+            file_types=["image", "video"],
+            height=100,
+            elem_id="mask-file",
+        )
+        inputs = {"where": where, "brushed": brushed, "mask": mask, "mask_frame": frame}
+        inputs |= _edges()
+        show = gr.Button("Show the mask on the clip", elem_id="show-mask")
+        shown = gr.Video(
+            label="The mask on every frame",
+            height=_HEIGHT,
+            visible=False,
+            interactive=False,
+            autoplay=True,
+            loop=True,
+            buttons=[],
+            elem_id="mask-shown",
+        )
+    _wire(inputs, clip, cut, begin, show, shown)
+    return inputs
+
+
+def _edges() -> dict[str, Component]:
+    with gr.Row():
+        return {
+            "mask_grow": gr.Number(
+                _DEFAULT["mask_grow"],
+                label="Grow",
+                info="Pixels; below 0 shrinks.",
+                min_width=110,
+            ),
+            "mask_feather": gr.Number(
+                _DEFAULT["mask_feather"],
+                label="Feather",
+                info="Soft edge, pixels.",
+                minimum=0,
+                min_width=110,
+            ),
+            "mask_invert": gr.Checkbox(
+                _DEFAULT["mask_invert"],
+                label="Invert",
+                info="What is painted stays.",
+                min_width=110,
+            ),
+        }
+
+
+def _wire(
+    inputs: dict[str, Component],
+    clip: gr.Video,
+    cut: dict[str, Component],
+    begin: gr.Button,
+    show: gr.Button,
+    shown: gr.Video,
+) -> None:
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    part = list(cut.values())
+    begin.click(
+        begin_mask,
+        [clip, *part],
+        [inputs[name] for name in ("where", "brushed", "mask_frame", "mask")],
+        concurrency_limit=4,
+        api_visibility="private",
+    )
+    asked = ("brushed", "mask", "mask_frame", "mask_grow", "mask_feather", "mask_invert")
+    show.click(
+        show_mask,
+        [clip, *part, *(inputs[name] for name in asked)],
+        shown,
+        concurrency_limit=2,
+        api_visibility="private",
+    )
+    inputs["mask"].upload(
+        lambda: ("mask", gr.ImageEditor(None, visible=False)),
+        None,
+        [inputs["where"], inputs["brushed"]],
+        **quiet,
+    )
+    # Another clip, or another part of it, and what was painted is on a frame that is not there.
+    fresh = [inputs[name] for name in ("where", "brushed", "mask_frame", "mask")]
+    gr.on(
+        [clip.upload, clip.clear],
+        lambda: (*no_mask().values(), gr.Video(None, visible=False)),
+        None,
+        [*fresh, shown],
+        **quiet,
+    )
+    gr.on(
+        [number.input for number in cut.values()],
+        lambda: (gr.ImageEditor(None, visible=False), gr.Video(None, visible=False)),
+        None,
+        [inputs["brushed"], shown],
+        **quiet,
+    )
+
+
+def no_mask() -> dict[str, Any]:
+    """The fold's inputs where there is no mask."""
+    return {
+        "where": "everywhere",
+        "brushed": gr.ImageEditor(None, visible=False),
+        "mask_frame": _DEFAULT["mask_frame"],
+        "mask": None,
+    }
+
+
+def cut_of(start: float | None, end: float | None, every: int | None) -> Cut:
+    """The part that the page's numbers say; what is left empty is as if nothing was said."""
+    return Cut(start or 0.0, end or None, int(every or 1))
+
+
+def begin_mask(
+    clip: gr.Video, start: float | None, end: float | None, every: int | None
+) -> tuple[str, gr.ImageEditor, int, None]:
+    """The frame that the clip is paused on, ready to be painted on."""
+    with said_on_the_page():
+        path, second = _paused(clip)
+        part = read_clip(path, cut=cut_of(start, end, every))
+        frame = _frame_at(part, second - part.cut.start)
+    picture = part.frames[frame].numpy()
+    # Empty layers: what was painted before was on another frame.
+    value = {"background": picture, "layers": [], "composite": None}
+    return "mask", gr.ImageEditor(value, visible=True), frame, None
+
+
+def _paused(clip: SimpleNamespace) -> tuple[Path, float]:
+    """The clip's file and the second it is paused at."""
+    if not clip.value:
+        raise InputError(NO_CLIP)
+    return Path(clip.value), float(clip.playback_position or 0)
+
+
+def _frame_at(part: Any, second: float) -> int:
+    """The frame of a part that is shown `second` seconds after its start."""
+    starts = [float((time - part.times[0]) * part.time_base) for time in part.times]
+    if not -0.5 / part.rate <= second <= part.seconds + 0.1:
+        at = second + part.cut.start
+        raise InputError(
+            f"The clip is paused at {at:.1f} s, which is not in the part that is edited. "
+            "Pause it inside the part, or choose another part."
+        )
+    # The player's clock is rounded: a frame counts as shown a little before its time.
+    return max((k for k, start in enumerate(starts) if start <= second + 2e-3), default=0)
+
+
+def show_mask(
+    clip: str | None,
+    start: float | None,
+    end: float | None,
+    every: int | None,
+    brushed: dict[str, Any] | None,
+    mask: str | None,
+    mask_frame: int | None,
+    mask_grow: float | None,
+    mask_feather: float | None,
+    mask_invert: bool,
+) -> Iterator[gr.Video]:
+    """The clip, small, with the mask laid over every frame."""
+    with said_on_the_page(), TemporaryDirectory() as folder:
+        if clip is None:
+            raise InputError(NO_CLIP)
+        part = read_clip(Path(clip), cut=cut_of(start, end, every))
+        path = mask_of("mask", brushed, mask)
+        edges = (mask_grow or 0.0, mask_feather or 0.0, mask_invert)
+        gate = read_gate(path, part, int(mask_frame or 0), *edges)
+        write_gate(Path(folder) / "mask.mp4", part, gate)
+        # The page has its own copy by the time this goes on, and the folder goes.
+        yield gr.Video(str(Path(folder) / "mask.mp4"), visible=True)
+
+
+def mask_of(where: Where, brushed: dict[str, Any] | None, mask: str | None) -> Path | None:
+    """The file of the mask that the page shows, None for none; what is painted comes first.
+
+    Raises InputError where there should be one and is not.
+    """
+    if where == "everywhere":
+        return None
+    painted = _painted(brushed)
+    if painted is None and mask is None:
+        raise InputError(_NO_MASK)
+    return painted or Path(mask)
+
+
+def _painted(brushed: dict[str, Any] | None) -> Path | None:
+    """What was painted, as a mask beside the editor's own file; None where nothing was."""
+    layers = (brushed or {}).get("layers") or []
+    if not layers:
+        return None
+    mask = read_strokes(layers[0])
+    if not mask.any():
+        return None
+    path = Path(layers[0]).with_name("mask.png")
+    save_png(path, mask)
+    return path
