@@ -22,11 +22,15 @@ from pipelines.video import EditVideo
 from ui.api import api
 from ui.folders import base_folder
 from ui.mesh import mesh_tab
+from ui.places import mesh_place, video_place
+from ui.runs import runs_tab
 from ui.theme import CSS, theme
 from ui.video import EXAMPLES, video_tab
+from ui.visitors import meet_visitors
 
 HOUR = 3600
 INTRODUCTION = "# Scorebrush\nEdit a clip, or paint a part of a mesh, by saying what you want."
+MAX_UPLOAD_MB = 200
 THREADS = 2 * worker.LONGEST_LINE
 """Whoever waits in line holds one of these, and the rest of the page needs some too."""
 
@@ -48,10 +52,15 @@ def page() -> gr.Blocks:
     # Files of the page's own cache go after a day, also in a session that is still open.
     with gr.Blocks(title="Scorebrush", fill_width=True, delete_cache=(HOUR, 24 * HOUR)) as blocks:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
-        with gr.Tab("Video"):
-            video_tab()
-        with gr.Tab("Paint a mesh", elem_id="mesh-tab"):
-            mesh_tab()
+        meet_visitors(blocks)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Video", id="video"):
+                video = video_tab()
+            with gr.Tab("Paint a mesh", id="mesh", elem_id="mesh-tab"):
+                mesh = mesh_tab()
+            # On the page before it is seen: a result may be dropped on any tab.
+            with gr.Tab("Runs", id="runs", elem_id="runs-tab", render_children=True) as runs:
+                runs_tab(runs, tabs, [video_place(*video), mesh_place(*mesh)])
         api()
     # Nobody gets past the line by asking for an endpoint without gradio's queue.
     return blocks.queue(default_concurrency_limit=1, api_open=False)
@@ -71,7 +80,7 @@ def launch(studio: Studio) -> gr.Blocks:
             theme=theme(),
             css_paths=CSS,
             allowed_paths=[str(base_folder()), str(EXAMPLES)],
-            max_file_size="200mb",
+            max_file_size=f"{MAX_UPLOAD_MB}mb",
             max_threads=THREADS,
             footer_links=["api"],
             # The studio's runs are its own affair; gradio would keep a second list of them.

@@ -25,8 +25,7 @@ _MODULES = {"video": video, "mesh": mesh}
 _KINDS = {"video": EditVideo, "mesh": PaintMesh}
 # What `describe` and a resumed run add to the settings of a job.
 _ABOUT = ("job", "versions", "lengthened_at")
-ARCHIVE = "run.zip"
-_PRIVATE = (ARCHIVE, CHECKPOINT, runs.STOP, runs.STATUS, runs.OWNER)
+_PRIVATE = (CHECKPOINT, runs.STOP, runs.STATUS, runs.OWNER)
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def delete(folder: Path, base: Path) -> None:
 
 def archive(folder: Path) -> Path:
     """A zip, in the run's folder, of what it was given and what it made."""
-    path = folder / ARCHIVE
+    path = folder / f"{folder.name}.zip"
     with (
         runs.full_disk_is_said("download again"),
         replacing(path) as unfinished,
@@ -158,7 +157,7 @@ def archive(folder: Path) -> Path:
         for file in sorted(folder.rglob("*")):
             inside = file.relative_to(folder)
             hidden = any(part.startswith(".") for part in inside.parts)
-            if file.is_file() and not hidden and str(inside) not in _PRIVATE:
+            if file.is_file() and not hidden and str(inside) not in (path.name, *_PRIVATE):
                 packed.write(file, inside, zipfile.ZIP_DEFLATED)
     return path
 

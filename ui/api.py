@@ -18,6 +18,7 @@ from gradio.components import Component
 from pipelines import worker
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Done, Event, Left, Note, Step, Waiting
+from pipelines.history import archive
 from pipelines.mesh import PaintMesh
 from pipelines.mesh import Preset as MeshPreset
 from pipelines.mesh import paint_mesh as painting
@@ -25,7 +26,6 @@ from pipelines.video import EditVideo
 from pipelines.video import Preset as VideoPreset
 from pipelines.video import edit_video as editing
 from ui.folders import new_folder
-from ui.mesh_run import archive
 from ui.progress import duration
 from ui.running import in_line_text
 from ui.visitors import claim, owner_of

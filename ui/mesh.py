@@ -25,15 +25,20 @@ _SCROLL = "() => document.getElementById('painted-outcome').scrollIntoView({bloc
 """On a narrow page the result lies below the form."""
 
 
-def mesh_tab() -> None:
-    """Build the tab's blocks inside the current context and wire them."""
+def mesh_tab() -> tuple[dict[str, Component], dict[str, Component]]:
+    """Build the tab inside the current context and wire it.
+
+    Returns its inputs by their name in `paint`, and its outputs by their name in `Shown`.
+    """
     with gr.Row():
         with gr.Column(min_width=320):
             inputs, buttons = _form()
         with gr.Column(min_width=320, elem_id="painted-outcome", elem_classes="outcome"):
             outputs = _outcome()
     inputs["threshold"] = outputs["threshold"]
-    _wire(inputs, buttons | outputs | {"run": gr.State(None)})
+    outputs |= buttons | {"run": gr.State(None)}
+    _wire(inputs, outputs)
+    return inputs, outputs
 
 
 def _form() -> tuple[dict[str, Component], dict[str, Component]]:
@@ -165,7 +170,7 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     shown = [outputs[f.name] for f in fields(Shown)]
     start_button.click(
         paint,
-        [inputs[name] for name in signature(paint).parameters],
+        [inputs[name] for name in signature(paint).parameters if name != "request"],
         shown,
         api_visibility="private",
         show_progress="minimal",

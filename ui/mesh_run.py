@@ -3,10 +3,9 @@
 The job's events become `Shown`s, one field for each output on the page. Knows nothing about layout.
 """
 
-import zipfile
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,17 +16,16 @@ from pipelines import worker
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
 from pipelines.fields import Kind
+from pipelines.history import archive
 from pipelines.media import contact_sheet
-from pipelines.media.files import replacing
-from pipelines.mesh import PaintMesh, Preset, paint_mesh
+from pipelines.mesh import RESULT, PaintMesh, Preset, paint_mesh
 from pipelines.painting import Painting
 from pipelines.region import MoveRegion, move_region
-from pipelines.runs import STOP
 from ui.folders import new_folder
 from ui.progress import duration, progress
 from ui.running import Change, given, in_line, ready, values_of
+from ui.visitors import owner_of
 
-ARCHIVE = "painted.zip"
 _NUDGE = 1 + 1e-6
 """The viewer sets its camera only to a position that differs from the one it reported."""
 
@@ -52,6 +50,7 @@ _LAST = Shown()
 
 
 def paint(
+    request: gr.Request,
     mesh: str | None,
     object: str,
     edit: str,
@@ -122,7 +121,37 @@ def paint(
             ),
         )
 
-    yield from values_of(lambda: _shown(job()), _failed)
+    yield from values_of(lambda: _shown(job()), _failed, owner_of(request))
+
+
+def run(job: PaintMesh, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
+    """Run a job; yields like `paint`. owner: whose it becomes; resumes: whether it goes on."""
+    yield from values_of(lambda: _shown(job, resumes), _failed, owner)
+
+
+def inputs_of(job: PaintMesh) -> dict[str, Any]:
+    """The tab's inputs as they are for a job, by their name in `paint`."""
+    painting = {f.name: getattr(job.painting, f.name) for f in fields(Painting)}
+    around, above = job.mask_view or (0, 0)
+    return painting | {
+        "mesh": str(job.mesh),
+        "object": job.object,
+        "edit": gr.Textbox(job.edit, interactive=not job.everywhere),
+        "style": job.style,
+        "everywhere": job.everywhere,
+        "preset": job.preset,
+        "threshold": job.threshold,
+        "steps": job.steps or 0,
+        "seed": job.seed,
+        "plural": job.plural,
+        "resolution": job.resolution,
+        "max_faces": job.max_faces or 0,
+        "mask": None if job.mask is None else str(job.mask),
+        "mask_on_view": job.mask_view is not None,
+        "mask_around": around,
+        "mask_above": above,
+        "mask_replaces": job.mask_replaces,
+    }
 
 
 def move(run: str | None, threshold: float, result: gr.Model3D) -> Iterator[tuple[Any, ...]]:
@@ -143,28 +172,21 @@ def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Ite
         return
     yield Shown(status=progress("Moving the region", 0), start_button=gr.Button(interactive=False))
     metrics = move_region(MoveRegion(Path(run), threshold))
-    yield _result(Path(run), progress(f"Done: {_painted(metrics)}.", 1), camera=camera)
+    yield result_of(Path(run), progress(f"Done: {_painted(metrics)}.", 1), camera=camera)
     yield _LAST
 
 
-def _shown(job: PaintMesh) -> Iterator[Shown]:
-    yield Shown(
+def _shown(job: PaintMesh, resumes: bool = False) -> Iterator[Shown]:
+    yield _nothing(
         status=progress("Loading", 0),
         run=None,
-        preview=gr.Image(None, visible=False),
-        result=gr.Model3D(None, visible=True),
         threshold=gr.Slider(interactive=False),
-        layers=gr.Gallery([], visible=False),
-        glb_file=gr.DownloadButton(visible=False),
-        zip_file=gr.DownloadButton(visible=False),
-        turntable_file=gr.DownloadButton(visible=False),
-        metrics="",
         start_button=gr.Button(interactive=False),
     )
     notes = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
-        with closing(worker.stream(partial(paint_mesh, job), job.out)) as events:
+        with closing(worker.stream(partial(paint_mesh, job, resumes), job.out)) as events:
             for event in events:
                 if isinstance(event, Note):
                     notes.append(event.text)
@@ -172,8 +194,22 @@ def _shown(job: PaintMesh) -> Iterator[Shown]:
         yield _LAST
     except RunFailed:
         # What was kept is a full result, and the message says so.
-        yield _result(job.out)
+        yield result_of(job.out)
         raise
+
+
+def _nothing(**changes: Any) -> Shown:
+    """The tab before there is a result."""
+    return Shown(
+        preview=gr.Image(None, visible=False),
+        result=gr.Model3D(None, visible=True),
+        layers=gr.Gallery([], visible=False),
+        glb_file=gr.DownloadButton(visible=False),
+        zip_file=gr.DownloadButton(visible=False),
+        turntable_file=gr.DownloadButton(visible=False),
+        metrics="",
+        **changes,
+    )
 
 
 def _of(event: Event, job: PaintMesh, notes: list[str]) -> Shown:
@@ -210,20 +246,22 @@ def _done(
         f"{metrics['seconds_per_step']:.2f} s a step",
         f"{metrics['peak_memory_mb']:.0f} MB of memory",
     ]
-    return _result(folder, progress(text, 1), "  \n".join([", ".join(facts), *notes]))
+    return result_of(folder, progress(text, 1), "  \n".join([", ".join(facts), *notes]))
 
 
 def _painted(metrics: dict[str, Any]) -> str:
     return f"{100 * metrics['painted_share']:.0f} % of the surface is painted"
 
 
-def _result(
+def result_of(
     folder: Path,
     status: Any = None,
     metrics: str | None = None,
     camera: list[float | None] | None = None,
 ) -> Shown:
     """The files a run wrote; camera: where they are seen from, None for the viewer's own choice."""
+    if not (folder / RESULT).is_file():
+        return _nothing(threshold=gr.Slider(interactive=True), **ready())
     seen = {}
     if camera is not None and None not in camera:
         around, above, radius = camera
@@ -236,22 +274,12 @@ def _result(
     return Shown(
         status=gr.skip() if status is None else status,
         preview=gr.Image(visible=False),
-        result=gr.Model3D(str(folder / "painted.glb"), visible=True, **seen),
+        result=gr.Model3D(str(folder / RESULT), visible=True, **seen),
         threshold=gr.Slider(interactive=True),
         layers=gr.Gallery(pictures, visible=True),
-        glb_file=gr.DownloadButton(value=str(folder / "painted.glb"), visible=True),
+        glb_file=gr.DownloadButton(value=str(folder / RESULT), visible=True),
         zip_file=gr.DownloadButton(value=str(archive(folder)), visible=True),
         turntable_file=gr.DownloadButton(value=str(folder / "turntable.mp4"), visible=True),
         metrics=gr.skip() if metrics is None else metrics,
         **ready(),
     )
-
-
-def archive(folder: Path) -> Path:
-    """A zip of everything a run wrote."""
-    path = folder / ARCHIVE
-    with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
-        for file in sorted(folder.iterdir()):
-            if file.name not in (ARCHIVE, STOP) and not file.name.startswith("."):
-                archive.write(file, file.name, zipfile.ZIP_DEFLATED)
-    return path

@@ -15,7 +15,9 @@ import gradio as gr
 from pipelines import worker
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Left, Waiting
+from pipelines.runs import is_run
 from ui.progress import progress
+from ui.visitors import claim
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +35,21 @@ class Change:
 
 
 def values_of(
-    begin: Callable[[], Iterator[Change]], failed: Callable[..., Change]
+    begin: Callable[[], Iterator[Change]],
+    failed: Callable[..., Change],
+    owner: str | None = None,
 ) -> Iterator[tuple[Any, ...]]:
     """The values of each `Change` that `begin()` yields; an error becomes a sentence on the page.
 
-    failed: makes the tab's change from `status` and whatever else makes it ready again.
+    failed: makes the tab's change from `status` and whatever else makes it ready again. owner:
+    whose the run is that these changes are of, None where it is no new one.
     """
     try:
         with closing(begin()) as changes:
             for change in changes:
+                if owner is not None and isinstance(change.run, str) and is_run(Path(change.run)):
+                    claim(Path(change.run), owner)
+                    owner = None
                 yield change.values()
     except Exception as error:
         # gr.Error is ZeroGPU's own: whose time is up, and what to do about it.

@@ -1,0 +1,121 @@
+"""The Runs tab: a visitor's past runs, and what can be done with one.
+
+Knows nothing about what the actions do (`ui.runs_actions`) or about the jobs.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import gradio as gr
+from gradio.components import Component
+
+from ui.runs_actions import Actions, Place, ask_to_delete, delete, keep, listed, pack, picked
+from ui.runs_list import DETAIL
+from ui.theme import PAGE
+
+_HEIGHT = 420
+_FETCH = "() => document.getElementById('run-zip').click()"
+_QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def runs_tab(tab: gr.Tab, tabs: gr.Tabs, places: Sequence[Place]) -> None:
+    """Build the tab's blocks inside the current context, which is `tab`'s, and wire them.
+
+    tabs: all tabs of the page. places: those that runs are made in.
+    """
+    names, chosen = gr.State([]), gr.State(None)
+    with gr.Row():
+        with gr.Column(scale=3, min_width=320):
+            gallery, dropped = _list()
+        with gr.Column(scale=2, min_width=320):
+            detail = _detail()
+    # Pressed by the page once the zip is there.
+    zip_file = gr.DownloadButton("Zip", visible="hidden", elem_id="run-zip")
+    shown = [names, gallery, chosen, *(detail[name] for name in DETAIL)]
+    tab.select(listed, chosen, shown, queue=False, **_QUIET)
+    gallery.select(picked, names, shown[2:], queue=False, **_QUIET)
+    _wire_files(detail, chosen, shown, zip_file)
+    _wire_places(Actions(tabs, tuple(places)), detail, chosen, dropped)
+    gr.HTML("", js_on_load=(PAGE / "drop.js").read_text(), target="restore", visible="hidden")
+
+
+def _list() -> tuple[gr.Gallery, gr.File]:
+    gallery = gr.Gallery(
+        label="Past runs, the newest first",
+        columns=3,
+        height=_HEIGHT,
+        object_fit="contain",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        elem_id="past-runs",
+    )
+    dropped = gr.File(
+        label="Drop a result.mp4 or painted.glb made here: its settings come back",
+        file_types=[".mp4", ".glb"],
+        height=110,
+        elem_id="restore",
+    )
+    return gallery, dropped
+
+
+def _detail() -> dict[str, Component]:
+    """What is known about the chosen run, and its buttons, by their names in DETAIL."""
+
+    def button(text: str, name: str, **how: str) -> gr.Button:
+        return gr.Button(text, visible=False, elem_id=f"run-{name}", min_width=100, **how)
+
+    about = gr.Markdown("", elem_id="about-run")
+    with gr.Row():
+        reopen = button("Open", "open", variant="primary")
+        resume = button("Resume", "resume")
+        repeat = button("Repeat", "repeat")
+    with gr.Row():
+        zipped = button("Download all", "pack")
+        ask = button("Delete", "delete")
+        sure = button("Delete for good", "delete-sure", variant="stop")
+        kept = button("Keep it", "delete-not")
+    command = gr.Code(
+        label="The same on the command line",
+        language="shell",
+        wrap_lines=True,
+        interactive=False,
+        visible=False,
+        elem_id="run-command",
+    )
+    made = (about, reopen, resume, repeat, zipped, ask, sure, kept, command)
+    return dict(zip(DETAIL, made, strict=True))
+
+
+def _wire_files(
+    detail: Mapping[str, Component],
+    chosen: gr.State,
+    shown: Sequence[Component],
+    zip_file: gr.DownloadButton,
+) -> None:
+    asked = [detail[name] for name in ("ask", "sure", "keep")]
+    detail["ask"].click(ask_to_delete, None, asked, queue=False, **_QUIET)
+    detail["keep"].click(keep, None, asked, queue=False, **_QUIET)
+    detail["sure"].click(delete, chosen, list(shown), **_QUIET)
+    packed = detail["pack"].click(pack, chosen, zip_file, api_visibility="private")
+    packed.success(None, js=_FETCH, api_visibility="private")
+
+
+def _wire_places(
+    actions: Actions, detail: Mapping[str, Component], chosen: gr.State, dropped: gr.File
+) -> None:
+    """What is shown in the tab that the run was made in."""
+    named = {"reopen": actions.reopen, "resume": actions.resume, "repeat": actions.repeat}
+    for name, handler in named.items():
+        detail[name].click(
+            handler,
+            [chosen, *actions.running],
+            actions.outputs,
+            # The line is the worker's: it is shown, and it ends.
+            concurrency_limit=None,
+            **_QUIET,
+        )
+    restored = dropped.upload(
+        actions.restore, [dropped, *actions.running], actions.outputs, **_QUIET
+    )
+    # Ready for the next one, whatever came of it.
+    restored.then(lambda: None, None, dropped, **_QUIET)

@@ -1,0 +1,196 @@
+"""What the Runs tab's buttons do. Only a visitor's own runs are ever named, shown or touched.
+
+Knows nothing about layout, and nothing about a job but what its tab says of itself.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from pipelines import history, settings
+from pipelines.errors import InputError
+from pipelines.history import Job, Past
+from pipelines.hold import is_held
+from ui.folders import base_folder, new_folder
+from ui.folds import said_on_the_page
+from ui.progress import progress
+from ui.running import Change
+from ui.runs_list import detail_of, thumbnail
+from ui.visitors import is_local, may_see, owner_of
+
+MOST = 200
+"""Runs that are listed."""
+Changes = dict[Component, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """The tab that a kind of run is made in, as it describes itself."""
+
+    name: str
+    """Its id among the page's tabs."""
+    kind: type[Job]
+    change: type[Change]
+    inputs: Mapping[str, Component]
+    outputs: Mapping[str, Component]
+    """By their names in `change`."""
+    inputs_of: Callable[[Any], dict[str, Any]]
+    """The inputs for a job, by their names."""
+    result_of: Callable[[Path], Change]
+    """What shows the files that the run in a folder wrote."""
+    run: Callable[[Any, str | None, bool], Iterator[tuple[Any, ...]]]
+    """From a job, whose its run becomes, and whether it resumes, to the values of a `change` for
+    each event."""
+
+
+def listed(chosen: str | None, request: gr.Request) -> tuple[Any, ...]:
+    """The visitor's runs, and what is known about the chosen one."""
+    found = _visible(request)
+    names = [run.folder.name for run in found]
+    current = next((run for run in found if run.folder.name == chosen), None)
+    selected = None if current is None else names.index(chosen)
+    gallery = gr.Gallery([thumbnail(run) for run in found], selected_index=selected)
+    name = None if current is None else chosen
+    return names, gallery, name, *detail_of(current, is_local(request))
+
+
+def picked(names: list[str], request: gr.Request, event: gr.SelectData) -> tuple[Any, ...]:
+    """The run that was clicked on."""
+    with said_on_the_page():
+        run = _own(names[event.index], request)
+        return run.folder.name, *detail_of(run, is_local(request))
+
+
+def ask_to_delete() -> tuple[gr.Button, ...]:
+    """Deleting is asked for twice."""
+    return gr.Button(visible=False), gr.Button(visible=True), gr.Button(visible=True)
+
+
+def keep() -> tuple[gr.Button, ...]:
+    """The answer was no."""
+    return gr.Button(visible=True), gr.Button(visible=False), gr.Button(visible=False)
+
+
+def delete(chosen: str | None, request: gr.Request) -> tuple[Any, ...]:
+    """Delete the chosen run for good."""
+    with said_on_the_page():
+        history.delete(_own(chosen, request).folder, base_folder())
+    return listed(None, request)
+
+
+def pack(chosen: str | None, request: gr.Request) -> str:
+    """The zip of the chosen run."""
+    with said_on_the_page():
+        return str(history.archive(_own(chosen, request).folder))
+
+
+@dataclass(frozen=True, eq=False)
+class Actions:
+    """What is done with a run in the tab that it was made in.
+
+    Every handler gives changes of any of `outputs`. folders: of the run in each place, if any.
+    """
+
+    tabs: gr.Tabs
+    places: tuple[Place, ...]
+
+    @property
+    def outputs(self) -> list[Component]:
+        """All that a handler may change."""
+        parts = [(*place.inputs.values(), *place.outputs.values()) for place in self.places]
+        return [self.tabs, *dict.fromkeys(component for part in parts for component in part)]
+
+    @property
+    def running(self) -> list[Component]:
+        """What holds `folders`."""
+        return [place.outputs["run"] for place in self.places]
+
+    def reopen(self, request: gr.Request, chosen: str | None, *folders: str | None) -> Changes:
+        """Show a run as it was: all that was asked, and what came of it."""
+        with said_on_the_page():
+            run = _own(chosen, request)
+            return self._opened(_job(run), run.folder, folders)
+
+    def resume(
+        self, request: gr.Request, chosen: str | None, *folders: str | None
+    ) -> Iterator[Changes]:
+        """Go on with a run."""
+        with said_on_the_page():
+            run = _own(chosen, request)
+            opened = self._opened(_job(run), run.folder, folders)
+        yield opened
+        yield from self._run(_job(run), request, resumes=True)
+
+    def repeat(
+        self, request: gr.Request, chosen: str | None, *folders: str | None
+    ) -> Iterator[Changes]:
+        """Run the same again, as a run of its own."""
+        with said_on_the_page():
+            run = _own(chosen, request)
+            opened = self._opened(_job(run), run.folder, folders)
+        yield opened
+        yield from self._run(history.again(_job(run), new_folder()), request, resumes=False)
+
+    def restore(self, request: gr.Request, path: str, *folders: str | None) -> Changes:
+        """Give a result its settings back; its run too, where it is one of the visitor's."""
+        with said_on_the_page():
+            job = history.embedded_job(Path(path))
+            asked = settings.describe(job)
+            same = (r for r in _visible(request) if r.job and settings.describe(r.job) == asked)
+            run = next(same, None)
+            opened = self._opened(run.job if run else job, run and run.folder, folders)
+        files = "" if run else " The files it was made of are not in it: upload them again."
+        gr.Info(f"These are the settings of {Path(path).name}.{files}")
+        return opened
+
+    def _opened(self, job: Job, folder: Path | None, folders: tuple[str | None, ...]) -> Changes:
+        """The changes that show a job, and what the run in `folder` made of it."""
+        index = next(k for k, place in enumerate(self.places) if isinstance(job, place.kind))
+        place, busy = self.places[index], folders[index]
+        if busy and is_held(Path(busy)):
+            raise InputError("A run is under way in its tab. Stop it first, or wait for its end.")
+        given = place.inputs_of(job) | dict.fromkeys(_gone(job))
+        changes: Changes = {place.inputs[name]: value for name, value in given.items()}
+        if folder is not None:
+            shown = place.result_of(folder)
+            new = {f.name: getattr(shown, f.name) for f in fields(shown)}
+            new |= {"run": str(folder), "status": progress("Opened from Runs.", 0, changes=[])}
+            changes |= {place.outputs[k]: v for k, v in new.items() if v != gr.skip()}
+        return changes | {self.tabs: gr.Tabs(selected=place.name)}
+
+    def _run(self, job: Job, request: gr.Request, resumes: bool) -> Iterator[Changes]:
+        place = next(place for place in self.places if isinstance(job, place.kind))
+        outputs = [place.outputs[f.name] for f in fields(place.change)]
+        # One that resumes stays whose it is.
+        owner = None if resumes else owner_of(request)
+        for values in place.run(job, owner, resumes):
+            yield dict(zip(outputs, values, strict=True))
+
+
+def _visible(request: gr.Request) -> list[Past]:
+    runs = history.past(base_folder())
+    return [run for run in runs if may_see(run.folder, request)][:MOST]
+
+
+def _own(name: str | None, request: gr.Request) -> Past:
+    """The visitor's run of this name. Raises InputError where there is none."""
+    folder = base_folder() / Path(name or "").name
+    if not name or not folder.is_dir() or not may_see(folder, request):
+        raise InputError("This run is not there any more. Pick another.")
+    return history.one(folder)
+
+
+def _job(run: Past) -> Job:
+    if run.job is None:
+        raise InputError(run.broken)
+    return run.job
+
+
+def _gone(job: Job) -> list[str]:
+    """The settings whose files are not there."""
+    paths = {f.name: getattr(job, f.name) for f in fields(job) if f.name != "out"}
+    return [k for k, path in paths.items() if isinstance(path, Path) and not path.is_file()]

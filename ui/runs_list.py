@@ -1,0 +1,107 @@
+"""How a past run is listed and described.
+
+Knows nothing about what can be done with it.
+"""
+
+import re
+from dataclasses import fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from pipelines import history
+from pipelines.history import Job, Past
+from pipelines.runs import State
+
+DETAIL = (
+    "about",
+    "reopen",
+    "resume",
+    "repeat",
+    "pack",
+    "ask",
+    "sure",
+    "keep",
+    "command",
+)
+"""What is known about a run and the buttons that go with it, in the order of `detail_of`."""
+_STATES: dict[State, str] = {
+    "running": "Running",
+    "interrupted": "Interrupted",
+    "stopped": "Stopped",
+    "failed": "Failed",
+    "done": "Done",
+}
+_NO_PICTURE = np.full((120, 160, 3), 128, dtype=np.uint8)
+
+
+def thumbnail(run: Past) -> tuple[Any, str]:
+    """A run's picture and caption."""
+    picture = _NO_PICTURE if run.preview is None else str(run.preview)
+    state = "Broken" if run.broken else _STATES[run.status.state]
+    return picture, f"{run.words} · {state}, {_when(run)}"
+
+
+def detail_of(run: Past | None, by_path: bool) -> tuple[Any, ...]:
+    """A run in full, or that there is none. by_path: whether to say where its files are."""
+    readable = run is not None and run.job is not None
+    command = gr.Code(visible=False)
+    if readable:
+        command = gr.Code(history.command_line(_to_copy(run.job, by_path)), visible=True)
+    return (
+        "Pick a run to see what can be done with it." if run is None else _about(run),
+        gr.Button(visible=readable),
+        gr.Button(visible=run is not None and run.resumable),
+        gr.Button(visible=readable),
+        gr.Button(visible=run is not None),
+        gr.Button(visible=run is not None),
+        gr.Button(visible=False),
+        gr.Button(visible=False),
+        command,
+    )
+
+
+def _about(run: Past) -> str:
+    lines = [f"**{_escaped(run.words)}**", f"{_progress(run)}, begun {_when(run)}."]
+    if run.job is not None:
+        lines.append(f"Teacher {_escaped(run.job.teacher)}, seed {run.job.seed}.")
+    said = run.broken or run.status.said
+    return "  \n".join([*lines, _escaped(said)] if said else lines)
+
+
+def _progress(run: Past) -> str:
+    if run.broken:
+        return "Broken"
+    state, taken, steps = _STATES[run.status.state], run.status.step, run.job.total_steps
+    if run.status.state == "done":
+        return f"Done in {steps} steps"
+    return f"{state}, {taken} of {steps} steps kept"
+
+
+def _when(run: Past) -> str:
+    return f"{datetime.fromtimestamp(run.status.began):%d %b %Y, %H:%M}"
+
+
+def _to_copy(job: Job, by_path: bool) -> Job:
+    """The job as a command that can be run again: into a folder that is not there yet."""
+    here = Path.cwd()
+    paths = {f.name: getattr(job, f.name) for f in fields(job)}
+    paths = {name: path for name, path in paths.items() if isinstance(path, Path)}
+    paths["out"] = job.out.with_name(f"{job.out.name}-again")
+    shown = {
+        name: path.relative_to(here)
+        if by_path and path.is_relative_to(here)
+        else path
+        if by_path
+        else Path(path.name)
+        for name, path in paths.items()
+    }
+    return replace(job, **shown)
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$&-])", r"\\\1", text)
