@@ -8,7 +8,7 @@ were usable. Outside the region its colours are untouched to the last bit.
 
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,21 +17,19 @@ import tyro
 from torch import Tensor
 
 from pipelines import command, geometry, record, runs, settings
-from pipelines.catalog import (
-    MeshTeacher,
-    check_prompt,
-    load_mesh_teacher,
-    mesh_teacher,
-)
+from pipelines.catalog import MINIATURE, mesh_teacher
 from pipelines.composites import GRAY, Words, prompts
 from pipelines.errors import InputError
 from pipelines.events import Event, Note, Preview
 from pipelines.layers import check_threshold
+from pipelines.loading import announcements, load_mesh_teacher
 from pipelines.media import to_uint8
 from pipelines.painted import bake_layers, write_painted
 from pipelines.painting import PAPER, Fields, Look, Mask, Painting, Task, look, paint
+from pipelines.prompts import mesh_prompts
 from pipelines.record import Order
 from pipelines.render import Surface, orbit
+from pipelines.teacher import MeshTeacher, check_prompt
 from pipelines.uv_mask import read_uv_mask
 from sds.optimize import State, Step
 
@@ -59,8 +57,9 @@ class PaintMesh:
     """Paint the whole mesh."""
     plural: bool = False
     """The part is a plural ("legs"), so prompts give it no article."""
-    teacher: str = "miniature"
-    """Which diffusion models judge the painting."""
+    teacher: str = MINIATURE
+    """Which diffusion models judge the painting: a name of the list, or the folders or hub ids of
+    two stages of the same shapes, as STAGE_1+STAGE_2."""
     preset: Preset = "standard"
     """How many steps are taken, unless --steps says it; `paper` is 3D Paintbrush as published."""
     steps: int | None = None
@@ -68,7 +67,8 @@ class PaintMesh:
     seed: int = 0
     """Seed of all noise, views and fields; the same seed repeats the run."""
     mask: Path | None = None
-    """Where the edit may happen: a picture in the mesh's UVs, or drawn on a view (--mask-view)."""
+    """Where the edit may happen: a picture in the mesh's UVs (a zip of mask_0.png, mask_1.png, ...
+    where it has several textures), or drawn on a view (--mask-view)."""
     mask_view: tuple[float, float] | None = None
     """The view the mask was drawn on: degrees around the mesh from its front, and above it."""
     mask_replaces: bool = False
@@ -79,17 +79,13 @@ class PaintMesh:
     """Side of the textures, where the mesh brings none larger."""
     max_faces: int | None = None
     """Simplify the mesh to about this many faces first; its UVs and materials are then lost."""
-    painting: Painting = field(default_factory=Painting)
+    painting: Painting | None = None
+    """The teacher's own if left out."""
 
     @property
     def total_steps(self) -> int:
         """Steps the run will take."""
         return STEPS[self.preset] if self.steps is None else self.steps
-
-    @property
-    def how(self) -> Painting:
-        """The painting's settings; the preset `paper` fixes them all."""
-        return PAPER if self.preset == "paper" else self.painting
 
     @property
     def words(self) -> Words:
@@ -100,7 +96,10 @@ class PaintMesh:
 
 @dataclass(frozen=True, eq=False)
 class Paint:
-    """A painting with everything loaded: what `record.run` drives."""
+    """A painting with everything loaded: what `record.run` drives.
+
+    Its job has no setting left out.
+    """
 
     job: PaintMesh
     model: geometry.Model
@@ -114,7 +113,7 @@ class Paint:
     def optimise(self, since: State | None) -> Iterator[Step]:
         """Train `painted` in place, one step per call of the cascade."""
         job = self.job
-        yield from paint(self.task, job.how, self.painted, job.total_steps, job.seed, since)
+        yield from paint(self.task, job.painting, self.painted, job.total_steps, job.seed, since)
 
     @torch.no_grad()
     def preview(self, index: int) -> Preview:
@@ -139,7 +138,9 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
     that cannot be used, before anything is written, and RunFailed when the fields stop being finite
     or the disk is full; the last good state is then kept.
     """
+    job = settled(job)
     teacher = _check(job)
+    downloads = announcements(teacher)
     model = _read(job)
     surface = geometry.surface(model)
     bases = [torch.tensor(geometry.base_colour(part, job.resolution)) for part in model.parts]
@@ -149,6 +150,7 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
         mask = read_uv_mask(job.mask, surface, job.mask_view, sizes, job.mask_replaces)
 
     def prepare() -> Generator[Note, None, Paint]:
+        yield from map(Note, downloads)
         yield from map(Note, model.notes)
         yield Note(f"{model.faces:,} faces in {len(model.parts)} parts")
         return _prepare(job, model, surface, bases, mask, teacher)
@@ -156,17 +158,35 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
     yield from record.run(Order(job.out, describe(job), _inputs(job, model), resumes), prepare)
 
 
+def usual(teacher: str) -> dict[str, Any]:
+    """The settings that a teacher brings where the job leaves them out.
+
+    Raises InputError where there is no such teacher.
+    """
+    return {"painting": mesh_teacher(teacher).painting}
+
+
+def settled(job: PaintMesh) -> PaintMesh:
+    """The job with no setting left out; the preset `paper` fixes the painting's.
+
+    Raises InputError where there is no such teacher.
+    """
+    own = usual(job.teacher)["painting"]
+    painting = own if job.painting is None else job.painting
+    if job.preset == "paper" and painting == own:
+        painting = PAPER
+    return replace(job, painting=painting)
+
+
 def describe(job: PaintMesh) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON."""
-    said = settings.describe(replace(job, steps=job.total_steps, painting=job.how))
+    said = settings.describe(replace(settled(job), steps=job.total_steps))
     return {"job": "mesh", **said, "versions": runs.versions()}
 
 
 def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> PaintMesh:
     """The job that was described. files: where its files are, and `out`, by their settings."""
     job = settings.recall(PaintMesh, said, files)
-    if job.preset == "paper" and job.painting == PAPER:
-        job = replace(job, painting=Painting())
     return replace(job, steps=None) if job.steps == STEPS[job.preset] else job
 
 
@@ -184,9 +204,9 @@ def _check(job: PaintMesh) -> MeshTeacher:
         raise InputError(f"A texture of {job.resolution} texels: give 16 to 8192; 1024 is usual.")
     if job.mask is None and (job.mask_view is not None or job.mask_replaces):
         raise InputError("There is no mask to go with --mask-view or --mask-replaces: give --mask.")
-    if job.preset == "paper" and job.painting != Painting():
+    if job.preset == "paper" and job.painting != PAPER:
         raise InputError("The preset paper fixes the painting's settings. Choose another preset.")
-    how = job.how
+    how = job.painting
     if not 0 < how.low <= min(how.high, how.high_end) or max(how.high, how.high_end) > 999:
         raise InputError(
             f"The noise levels {how.low} to {how.high} and {how.high_end} must lie between 1 and "
@@ -220,11 +240,12 @@ def _prepare(
     mask: Mask | None,
     teacher: MeshTeacher,
 ) -> Paint:
+    # First, so that the text encoder is gone when the networks come.
+    asked = mesh_prompts(teacher, prompts(job.words, job.painting.background))
     loaded = load_mesh_teacher(teacher.name)
     surface = surface.to(loaded.device)
-    asked = loaded.prompts(prompts(job.words, job.how.background))
     generator = torch.Generator().manual_seed(job.seed)
-    painted = Fields(job.how, len(model.parts), job.everywhere, generator).to(loaded.device)
+    painted = Fields(job.painting, len(model.parts), job.everywhere, generator).to(loaded.device)
     white = torch.ones(4, 3, device=loaded.device)
     return Paint(
         job=job,
@@ -237,12 +258,7 @@ def _prepare(
 
 
 def main() -> None:
-    job = tyro.cli(
-        PaintMesh,
-        prog="python -m pipelines.mesh",
-        description=__doc__,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    job = command.parse(PaintMesh, "pipelines.mesh", usual, __doc__)
     sys.exit(command.run(paint_mesh(job), job.out))
 
 

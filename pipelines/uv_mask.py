@@ -1,11 +1,13 @@
-"""The user's mask of a mesh: a picture in its UVs, or one drawn on a view of it.
+"""The user's mask of a mesh: pictures in its UVs, or one drawn on a view of it.
 
 A picture that was drawn on a view is projected back: a texel belongs to it where the camera sees
 the surface under the texel. This module knows nothing about fields or teachers.
 """
 
 import math
+import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
@@ -18,8 +20,13 @@ from pipelines.render import Cameras, Surface, rasterise
 from pipelines.render.cameras import DISTANCE
 from pipelines.render.rasterise import project
 
+MOST_BYTES = 64 * 2**20
+"""Of a picture in a zip."""
 NEARER = 0.02
 """How far behind what a camera sees a point may lie and still be seen. The mesh's radius is 1."""
+NEARER_AVERTED = 0.004
+"""The same where the surface faces away: a closed mesh hides it right behind its front, and only
+the back of a sheet is to be seen."""
 
 
 def read_uv_mask(
@@ -29,22 +36,39 @@ def read_uv_mask(
     sizes: list[tuple[int, int]],
     replaces: bool,
 ) -> Mask:
-    """The mask in a picture: white is where the edit may happen.
+    """The mask in a file: white is where the edit may happen.
 
-    view: degrees around the mesh and above it, where it was drawn on a view; None where it is in
-    the mesh's UVs. sizes: (h, w) of every texture. Raises InputError for a picture of another size,
-    for one in the UVs of a mesh with several textures, and for one that allows nothing.
+    view: degrees around the mesh and above it, where it is a picture drawn on a view; None where it
+    is in the mesh's UVs: a picture, or a zip of one for each texture. sizes: (h, w) of every
+    texture. Raises InputError for pictures of another size, for another number of them than the
+    mesh has textures, and for a mask that allows nothing.
     """
-    mask = read_image(path).float().mean(-1) / 255
-    if view is None:
-        textures = (_in_uv(mask, path.name, sizes),)
-    else:
-        if mask.shape[0] != mask.shape[1]:
-            raise InputError(f"{path.name} must be square, as the views are that it is drawn on.")
-        textures = project_mask(mask, surface, view_camera(*view), sizes)
+    textures = read_masks(path, surface, view, sizes)
     if not any(bool(texture.any()) for texture in textures):
         raise InputError(f"{path.name} allows nothing: paint white where the edit may happen.")
     return Mask(textures, replaces)
+
+
+def read_masks(
+    path: Path,
+    surface: Surface,
+    view: tuple[float, float] | None,
+    sizes: list[tuple[int, int]],
+) -> tuple[Tensor, ...]:
+    """`read_uv_mask` that accepts a mask that allows nothing: (1, h, w) in [0, 1] each."""
+    if view is None:
+        pictures = _pictures(path, len(sizes))
+        named = zip(pictures, sizes, strict=True)
+        return tuple(_in_uv(_level(picture), path.name, size) for picture, size in named)
+    mask = _level(read_image(path))
+    if mask.shape[0] != mask.shape[1]:
+        raise InputError(f"{path.name} must be square, as the views are that it is drawn on.")
+    return project_mask(mask, surface, view_camera(*view), sizes)
+
+
+def mask_name(texture: int) -> str:
+    """A texture's picture in a zip of masks."""
+    return f"mask_{texture}.png"
 
 
 def view_camera(azimuth: float, elevation: float) -> Cameras:
@@ -71,20 +95,53 @@ def project_mask(
         column, row = x.round().long(), y.round().long()
         inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
         row, column = row.clamp(0, side - 1), column.clamp(0, side - 1)
-        seen = inside & (z <= depth[row, column] + NEARER)
+        to_camera = camera.position.to(points.position.device) - points.position
+        faces = (points.normal * to_camera).sum(1) > 0
+        nearer = torch.where(faces, NEARER, NEARER_AVERTED)
+        seen = inside & (z <= depth[row, column] + nearer)
         uv = torch.stack([(x + 0.5) / side, 1 - (y + 0.5) / side], dim=1).float()
         value = sample(mask[..., None], uv) * seen[:, None]
         found.append(texture_image(value, index, size).permute(2, 0, 1))
     return tuple(found)
 
 
-def _in_uv(mask: Tensor, name: str, sizes: list[tuple[int, int]]) -> Tensor:
-    if len(sizes) > 1:
+def _level(picture: Tensor) -> Tensor:
+    """uint8 (h, w, 3) -> (h, w) in [0, 1]."""
+    return picture.float().mean(-1) / 255
+
+
+def _pictures(path: Path, textures: int) -> list[Tensor]:
+    """uint8 (h, w, 3) for each texture."""
+    if path.suffix.lower() == ".zip":
+        return _unzipped(path, textures)
+    if textures > 1:
         raise InputError(
-            f"The mesh has {len(sizes)} textures and {name} is one picture. Draw the mask on a "
-            "view of the mesh and say which with --mask-view."
+            f"The mesh has {textures} textures and {path.name} is one picture. Give a zip of "
+            f"{mask_name(0)} to {mask_name(textures - 1)}, or draw the mask on a view of the mesh "
+            "and say which with --mask-view."
         )
-    (h, w), (height, width) = mask.shape, sizes[0]
+    return [read_image(path)]
+
+
+def _unzipped(path: Path, textures: int) -> list[Tensor]:
+    try:
+        # Only what is asked for by name is taken out, and only so much of it.
+        with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
+            pictures = []
+            for name in map(mask_name, range(textures)):
+                if archive.getinfo(name).file_size > MOST_BYTES:
+                    raise InputError(f"{name} in {path.name} is too large for a mask.")
+                pictures.append(read_image(Path(archive.extract(name, folder))))
+            return pictures
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path.name} holds no {mask_name(0)} to {mask_name(textures - 1)}, a mask for each of "
+            f"the mesh's {textures} textures. Brush it again, or give a picture drawn on a view."
+        ) from error
+
+
+def _in_uv(mask: Tensor, name: str, size: tuple[int, int]) -> Tensor:
+    (h, w), (height, width) = mask.shape, size
     if h * width != w * height:
         raise InputError(
             f"{name} is {w}x{h}, but the mesh's texture is {width}x{height}. Make the mask that "

@@ -9,12 +9,19 @@ from contextlib import contextmanager
 
 import gradio as gr
 
+from pipelines.catalog import MeshTeacher, VideoTeacher
 from pipelines.errors import InputError
 
 
 def fold(name: str, says: str, elem_id: str | None = None) -> gr.Accordion:
     """A fold, closed; to be filled in a `with`."""
     return gr.Accordion(f"{name}: {says}", open=False, elem_id=elem_id, elem_classes="fold")
+
+
+def known_words(teacher: VideoTeacher | MeshTeacher) -> str:
+    """What a teacher is, and the words it knows."""
+    words = "It reads plain English." if teacher.words is None else ", ".join(teacher.words)
+    return f"{teacher.about}\n\n{words}"
 
 
 @contextmanager

@@ -3,133 +3,101 @@
 Knows nothing about how a painting runs (`ui.mesh_run`) or what its settings mean.
 """
 
-import json
 from dataclasses import fields
 from inspect import signature
-from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.catalog import ASSETS, mesh_teacher
 from pipelines.geometry import MESHES
-from pipelines.mesh import STEPS, PaintMesh
+from pipelines.mesh import PaintMesh
+from ui.forecast import forecast_line, forecast_mesh
+from ui.keys import keys
+from ui.mesh_examples import OPENED, Example, example_row, opened, read_examples
+from ui.mesh_mask import mask_fold
 from ui.mesh_run import Shown, move, paint
-from ui.mesh_settings import more_settings
+from ui.mesh_settings import method_fold, run_fold, teacher_fold, texture_fold
+from ui.preview import preview_box
 from ui.progress import progress_line
 from ui.running import stop
+from ui.viewer import viewer
 
-EXAMPLES = ASSETS / "examples"
 _HEIGHT = 400
 _SCROLL = "() => document.getElementById('painted-outcome').scrollIntoView({block: 'nearest'})"
 """On a narrow page the result lies below the form."""
 
 
 def mesh_tab() -> tuple[dict[str, Component], dict[str, Component]]:
-    """Build the tab inside the current context and wire it.
+    """Build the tab's blocks inside the current context and wire them.
 
     Returns its inputs by their name in `paint`, and its outputs by their name in `Shown`.
     """
+    examples = read_examples()
     with gr.Row():
         with gr.Column(min_width=320):
-            inputs, buttons = _form()
+            inputs, buttons, samples = _form(examples)
         with gr.Column(min_width=320, elem_id="painted-outcome", elem_classes="outcome"):
             outputs = _outcome()
     inputs["threshold"] = outputs["threshold"]
-    outputs |= buttons | {"run": gr.State(None)}
+    outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
     _wire(inputs, outputs)
+    _open_examples(samples, examples, inputs, outputs)
+    keys("paint", "stop-painting")
     return inputs, outputs
 
 
-def _form() -> tuple[dict[str, Component], dict[str, Component]]:
+def _form(
+    examples: list[Example],
+) -> tuple[dict[str, Component], dict[str, Component], gr.Dataset]:
     mesh = gr.File(label="Mesh", file_types=[*MESHES, ".zip"], height=140, elem_id="mesh")
-    examples = json.loads((EXAMPLES / "meshes.json").read_text())
-    samples = gr.Dataset(
-        components=["textbox"],
-        samples=[[_said(example)] for example in examples],
-        type="index",
-        label="Examples",
-        elem_id="mesh-examples",
-    )
-    named = {"mesh": mesh} | _words(examples[0])
-    everywhere = gr.Checkbox(
-        False, label="Paint everything", info="The whole mesh instead of a part of it."
-    )
-    named["everywhere"] = everywhere
-    everywhere.change(
-        lambda whole: gr.Textbox(interactive=not whole),
-        everywhere,
-        named["edit"],
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    named["preset"] = gr.Radio(
-        [(name.capitalize(), name) for name in STEPS],
-        value=PaintMesh.preset,
-        label="Preset",
-        info=f"{', '.join(f'{steps:,}' for steps in STEPS.values())} steps.",
-    )
+    samples = example_row(examples)
+    first = examples[0]
+    with gr.Row():
+        words = {
+            "object": gr.Textbox(label="Object", placeholder=first.object, min_width=120),
+            "edit": gr.Textbox(label="Part to paint", placeholder=first.edit, min_width=120),
+            "style": gr.Textbox(label="Style", placeholder=first.style, min_width=120),
+        }
     with gr.Row():
         start_button = gr.Button(
             "Paint", variant="primary", elem_id="paint", scale=2, min_width=140
         )
         stop_button = gr.Button("Stop", interactive=False, elem_id="stop-painting", min_width=100)
-    named |= more_settings()
-    _known_words()
-    _fill(samples, examples, named)
-    return named, {"start_button": start_button, "stop_button": stop_button}
+    line = forecast_line("painting-forecast")
+    run = run_fold()
+    run["everywhere"].change(
+        lambda whole: gr.Textbox(interactive=not whole),
+        run["everywhere"],
+        words["edit"],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    # The texture decides how a mask is kept, but comes below it on the page.
+    masking = gr.Column()
+    texture = texture_fold()
+    with masking:
+        mask = mask_fold(mesh, texture)
+    inputs = {"mesh": mesh} | words | run | mask | texture | method_fold() | teacher_fold()
+    _forecast(line, inputs)
+    return inputs, {"start_button": start_button, "stop_button": stop_button}, samples
 
 
-def _said(example: dict[str, Any]) -> str:
-    return f"{example['object'].capitalize()}: {example['style']} {example['edit']}"
-
-
-def _words(example: dict[str, Any]) -> dict[str, Component]:
-    said = {"object": "Object", "edit": "Part to paint", "style": "Style"}
-    with gr.Row():
-        return {
-            name: gr.Textbox(label=label, placeholder=example[name], min_width=120)
-            for name, label in said.items()
-        }
-
-
-def _known_words() -> None:
-    teacher = mesh_teacher(PaintMesh.teacher)
-    if teacher.words is not None:
-        with gr.Accordion("Words the teacher knows", open=False):
-            gr.Markdown(f"{teacher.about}\n\n{', '.join(teacher.words)}", elem_classes="words")
-
-
-def _fill(
-    samples: gr.Dataset, examples: list[dict[str, Any]], inputs: dict[str, Component]
-) -> None:
-    """A click on an example fills in its mesh and its words."""
-    filled = ("object", "edit", "style", "plural")
-
-    def fill(index: int) -> tuple[Any, ...]:
-        example = examples[index]
-        said = (example[name] for name in filled)
-        return str(EXAMPLES / example["mesh"]), False, *said
-
-    samples.click(
-        fill,
-        samples,
-        [inputs[name] for name in ("mesh", "everywhere", *filled)],
+def _forecast(line: gr.Markdown, inputs: dict[str, Component]) -> None:
+    asked = [inputs[name] for name in signature(forecast_mesh).parameters]
+    gr.on(
+        [component.change for component in asked],
+        forecast_mesh,
+        asked,
+        line,
+        queue=False,
+        trigger_mode="always_last",
         show_progress="hidden",
         api_visibility="private",
     )
 
 
 def _outcome() -> dict[str, Component]:
-    preview = gr.Image(
-        label="Preview, from four sides",
-        format="jpeg",
-        height=_HEIGHT,
-        visible=False,
-        interactive=False,
-        buttons=[],
-        elem_id="painting",
-    )
+    preview = preview_box("painting")
     result = gr.Model3D(label="Painted mesh", height=_HEIGHT, interactive=False, elem_id="painted")
     status = progress_line("painting-status")
     threshold = gr.Slider(
@@ -147,6 +115,7 @@ def _outcome() -> dict[str, Component]:
             "zip_file": _download("Everything (zip)", "download-zip"),
             "turntable_file": _download("Turntable", "download-turntable"),
         }
+    comparison = viewer("turned", visible=False)
     layers = gr.Gallery(
         label="Localization and texture",
         columns=2,
@@ -157,8 +126,8 @@ def _outcome() -> dict[str, Component]:
         elem_id="layers",
     )
     metrics = gr.Markdown(label="Metrics", elem_id="painting-metrics")
-    shown = {"preview": preview, "result": result, "status": status, "threshold": threshold}
-    return shown | files | {"layers": layers, "metrics": metrics}
+    shown = {"preview": preview, "result": result, "comparison": comparison, "status": status}
+    return shown | {"threshold": threshold, "layers": layers, "metrics": metrics} | files
 
 
 def _download(text: str, elem_id: str) -> gr.DownloadButton:
@@ -193,5 +162,22 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         shown,
         show_progress="hidden",
         concurrency_limit=1,
+        api_visibility="private",
+    )
+
+
+def _open_examples(
+    samples: gr.Dataset,
+    examples: list[Example],
+    inputs: dict[str, Component],
+    outputs: dict[str, Component],
+) -> None:
+    """A click on an example fills in its mesh and its words, and shows what came of it."""
+    shown = inputs | outputs
+    samples.click(
+        lambda index: {shown[name]: value for name, value in opened(examples[index]).items()},
+        samples,
+        [shown[name] for name in OPENED],
+        show_progress="hidden",
         api_visibility="private",
     )

@@ -3,6 +3,7 @@
 The job's events become `Shown`s, one field for each output on the page. Knows nothing about layout.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, fields
@@ -12,18 +13,20 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from pipelines import worker
+from pipelines import runs, worker
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
 from pipelines.fields import Kind
 from pipelines.history import archive
-from pipelines.media import contact_sheet
 from pipelines.mesh import RESULT, PaintMesh, Preset, paint_mesh
 from pipelines.painting import Painting
 from pipelines.region import MoveRegion, move_region
 from ui.folders import new_folder
+from ui.mesh_mask import NO_MESH, Where, mask_of
+from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, given, in_line, ready, values_of
+from ui.running import Change, given, in_line, ready, seed_of, values_of
+from ui.viewer import compared
 from ui.visitors import owner_of
 
 _NUDGE = 1 + 1e-6
@@ -36,12 +39,14 @@ class Shown(Change):
 
     preview: Any = field(default_factory=gr.skip)
     result: Any = field(default_factory=gr.skip)
+    comparison: Any = field(default_factory=gr.skip)
     threshold: Any = field(default_factory=gr.skip)
     layers: Any = field(default_factory=gr.skip)
     glb_file: Any = field(default_factory=gr.skip)
     zip_file: Any = field(default_factory=gr.skip)
     turntable_file: Any = field(default_factory=gr.skip)
     metrics: Any = field(default_factory=gr.skip)
+    seed: Any = field(default_factory=gr.skip)
 
 
 # The page is told a run's last change twice, and a viewer that is told its mesh again while it
@@ -55,19 +60,24 @@ def paint(
     object: str,
     edit: str,
     style: str,
-    everywhere: bool,
+    teacher: str,
     preset: Preset,
+    everywhere: bool,
+    plural: bool,
     threshold: float,
     steps: int | None,
     seed: int | None,
-    plural: bool,
+    random_seed: bool,
     resolution: int | None,
     max_faces: int | None,
+    where: Where,
     mask: str | None,
     mask_on_view: bool,
     mask_around: float | None,
     mask_above: float | None,
-    mask_replaces: bool,
+    brushed: dict[str, Any] | None,
+    drawn: tuple[float, float] | None,
+    takes: bool,
     field: Kind,
     rate: float | None,
     views: int,
@@ -81,29 +91,37 @@ def paint(
     detail_from: float,
     background: bool,
 ) -> Iterator[tuple[Any, ...]]:
-    """Paint a mesh; yields the values of a `Shown` for each of the job's events."""
+    """Paint a mesh; yields the values of a `Shown` for each of the job's events.
+
+    Its parameters name the tab's inputs, in order; `inputs_of` is the way back.
+    """
 
     def job() -> PaintMesh:
         view = None
         if mask_on_view:
             empty = "Where the mask was drawn from is empty. Give 0 and 0 for the front."
             view = given(mask_around, empty), given(mask_above, empty)
+        path = Path(given(mesh, NO_MESH))
+        side = given(resolution, "The texture's side is empty. 1024 is usual.")
+        place = (path, max_faces or None, side, where, mask, view, brushed, drawn, takes)
+        file, mask_view = mask_of(*place)
         return PaintMesh(
-            mesh=Path(given(mesh, "There is no mesh. Upload one or pick an example.")),
+            mesh=path,
             object=object,
             style=style,
             out=new_folder(),
             edit="" if everywhere else edit,
             everywhere=everywhere,
             plural=plural,
+            teacher=teacher,
             preset=preset,
             steps=steps or None,
-            seed=given(seed, "The seed is empty. Give a whole number, such as 0."),
-            mask=None if mask is None else Path(mask),
-            mask_view=view,
-            mask_replaces=mask_replaces,
+            seed=seed_of(seed, random_seed),
+            mask=file,
+            mask_view=mask_view,
+            mask_replaces=where == "mask",
             threshold=threshold,
-            resolution=given(resolution, "The texture's side is empty. 1024 is usual."),
+            resolution=side,
             max_faces=max_faces or None,
             painting=Painting(
                 field=field,
@@ -133,6 +151,7 @@ def inputs_of(job: PaintMesh) -> dict[str, Any]:
     """The tab's inputs as they are for a job, by their name in `paint`."""
     painting = {f.name: getattr(job.painting, f.name) for f in fields(Painting)}
     around, above = job.mask_view or (0, 0)
+    where = "words" if job.mask is None else "mask" if job.mask_replaces else "within"
     return painting | {
         "mesh": str(job.mesh),
         "object": job.object,
@@ -150,7 +169,12 @@ def inputs_of(job: PaintMesh) -> dict[str, Any]:
         "mask_on_view": job.mask_view is not None,
         "mask_around": around,
         "mask_above": above,
-        "mask_replaces": job.mask_replaces,
+        "where": where,
+        "brushed": gr.ImageEditor(None, visible=False),
+        "drawn": None,
+        "takes": False,
+        "teacher": job.teacher,
+        "random_seed": False,
     }
 
 
@@ -178,19 +202,23 @@ def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Ite
 
 def _shown(job: PaintMesh, resumes: bool = False) -> Iterator[Shown]:
     yield _nothing(
-        status=progress("Loading", 0),
+        status=progress("Loading", 0, changes=[]),
         run=None,
+        seed=job.seed,
         threshold=gr.Slider(interactive=False),
         start_button=gr.Button(interactive=False),
     )
-    notes = []
+    notes: list[str] = []
+    changes: list[float] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
         with closing(worker.stream(partial(paint_mesh, job, resumes), job.out)) as events:
             for event in events:
                 if isinstance(event, Note):
                     notes.append(event.text)
-                yield _of(event, job, notes)
+                elif isinstance(event, Step):
+                    changes.append(event.change)
+                yield _of(event, job, notes, changes)
         yield _LAST
     except RunFailed:
         # What was kept is a full result, and the message says so.
@@ -201,8 +229,9 @@ def _shown(job: PaintMesh, resumes: bool = False) -> Iterator[Shown]:
 def _nothing(**changes: Any) -> Shown:
     """The tab before there is a result."""
     return Shown(
-        preview=gr.Image(None, visible=False),
+        preview=gr.HTML(visible=False),
         result=gr.Model3D(None, visible=True),
+        comparison=gr.HTML(None, visible=False),
         layers=gr.Gallery([], visible=False),
         glb_file=gr.DownloadButton(visible=False),
         zip_file=gr.DownloadButton(visible=False),
@@ -212,7 +241,7 @@ def _nothing(**changes: Any) -> Shown:
     )
 
 
-def _of(event: Event, job: PaintMesh, notes: list[str]) -> Shown:
+def _of(event: Event, job: PaintMesh, notes: list[str], changes: list[float]) -> Shown:
     match event:
         case Waiting() | Left():
             return Shown(**in_line(event, job.out))
@@ -224,12 +253,10 @@ def _of(event: Event, job: PaintMesh, notes: list[str]) -> Shown:
             )
         case Step(index, steps):
             text = f"Step {index + 1} of {steps}, {duration(event.left)} left"
-            return Shown(status=progress(text, (index + 1) / steps))
-        case Preview(_, frames):
-            sheet = contact_sheet(frames, columns=2, gap=2)
-            return Shown(
-                preview=gr.Image(sheet.numpy(), visible=True), result=gr.Model3D(visible="hidden")
-            )
+            # The last stage's gradient: it falls as the colours settle.
+            return Shown(status=progress(text, (index + 1) / steps, changes=changes))
+        case Preview():
+            return Shown(preview=previewed(event, columns=2), result=gr.Model3D(visible="hidden"))
         case Done(_, settings, metrics):
             return _done(job.out, settings, metrics, notes)
 
@@ -245,6 +272,7 @@ def _done(
         f"{taken} steps",
         f"{metrics['seconds_per_step']:.2f} s a step",
         f"{metrics['peak_memory_mb']:.0f} MB of memory",
+        f"seed {settings['seed']}",
     ]
     return result_of(folder, progress(text, 1), "  \n".join([", ".join(facts), *notes]))
 
@@ -271,10 +299,12 @@ def result_of(
         for name in ("localization", "texture")
         for path in sorted(folder.glob(f"{name}*.png"))
     ]
+    measured = json.loads((folder / runs.METRICS).read_text())
     return Shown(
         status=gr.skip() if status is None else status,
-        preview=gr.Image(visible=False),
+        preview=gr.HTML(visible=False),
         result=gr.Model3D(str(folder / RESULT), visible=True, **seen),
+        comparison=gr.HTML(compared(folder, measured), visible=True),
         threshold=gr.Slider(interactive=True),
         layers=gr.Gallery(pictures, visible=True),
         glb_file=gr.DownloadButton(value=str(folder / RESULT), visible=True),

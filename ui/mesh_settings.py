@@ -1,4 +1,4 @@
-"""The mesh tab's "More settings": every part of the run, the mask and the method, a sentence each.
+"""The mesh tab's folds, a sentence each: how long, how fine, how the cascade is asked.
 
 Defaults are those of `PaintMesh` and `Painting`. Knows nothing about running a painting.
 """
@@ -8,36 +8,68 @@ from dataclasses import fields
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.mesh import PaintMesh
+from pipelines.catalog import mesh_teacher, mesh_teachers
+from pipelines.mesh import STEPS, PaintMesh
 from pipelines.painting import Painting
+from ui.folds import fold, known_words
 
 _DEFAULT = {f.name: f.default for f in (*fields(PaintMesh), *fields(Painting))}
 
 
-def more_settings() -> dict[str, Component]:
-    """Build the accordion; its inputs by the name of the setting."""
-    with gr.Accordion("More settings", open=False):
-        run = _run()
-        with gr.Accordion("Mask", open=False):
-            mask = _mask()
-        with gr.Accordion("Method", open=False):
-            method = _method()
-    return run | mask | method
+def run_fold() -> dict[str, Component]:
+    """How long the painting works, how much of the mesh it is for, and its seed."""
+    with fold("More settings", "how long it works, on how much of the mesh, and its seed."):
+        preset = gr.Radio(
+            [(name.capitalize(), name) for name in STEPS],
+            value=PaintMesh.preset,
+            label="Preset",
+            info=f"{', '.join(f'{steps:,}' for steps in STEPS.values())} steps.",
+        )
+        with gr.Row():
+            everywhere = gr.Checkbox(
+                False,
+                label="Paint everything",
+                info="The whole mesh instead of a part of it.",
+                min_width=160,
+            )
+            plural = gr.Checkbox(
+                _DEFAULT["plural"],
+                label="The part is a plural",
+                info='Such as "legs": prompts then give it no article.',
+                min_width=160,
+            )
+        with gr.Row():
+            steps = _number(0, "Steps", "0 takes the preset's.")
+            seed = gr.Number(
+                _DEFAULT["seed"],
+                label="Seed",
+                info="The same seed repeats the run.",
+                precision=0,
+                min_width=120,
+            )
+            random_seed = gr.Checkbox(
+                False,
+                label="New seed each run",
+                info="Drawn when it starts, and written here.",
+                min_width=140,
+            )
+    return {
+        "preset": preset,
+        "everywhere": everywhere,
+        "plural": plural,
+        "steps": steps,
+        "seed": seed,
+        "random_seed": random_seed,
+    }
 
 
-def _run() -> dict[str, Component]:
-    plural = gr.Checkbox(
-        _DEFAULT["plural"],
-        label="The part is a plural",
-        info='Such as "legs": prompts then give it no article.',
-    )
-    with gr.Row():
+def texture_fold() -> dict[str, Component]:
+    """How large the texture is, and whether the mesh is simplified first."""
+    with (
+        fold("Texture and faces", "how fine the texture is; simplify a very large mesh."),
+        gr.Row(),
+    ):
         return {
-            "plural": plural,
-            "steps": _number(0, "Steps", "0 takes the preset's."),
-            "seed": gr.Number(
-                _DEFAULT["seed"], label="Seed", info="The same seed repeats the run.", precision=0
-            ),
             "resolution": _number(
                 _DEFAULT["resolution"],
                 "Texture side",
@@ -49,30 +81,27 @@ def _run() -> dict[str, Component]:
         }
 
 
-def _mask() -> dict[str, Component]:
-    gr.Markdown(
-        "Where the edit may happen: white may change, black stays exactly as it is. "
-        "Give a picture in the mesh's UVs, or one drawn on a view of the mesh."
-    )
-    mask = gr.File(label="Mask", file_types=["image"], height=120)
-    replaces = gr.Checkbox(
-        _DEFAULT["mask_replaces"],
-        label="The mask is the region",
-        info="Instead of bounding the one that is found.",
-    )
-    on_view = gr.Checkbox(False, label="Drawn on a view", info="Instead of in the mesh's UVs.")
-    with gr.Row():
-        return {
-            "mask": mask,
-            "mask_replaces": replaces,
-            "mask_on_view": on_view,
-            "mask_around": gr.Number(
-                0, label="Around", info="Degrees around the mesh from its front.", min_width=140
-            ),
-            "mask_above": gr.Number(
-                0, label="Above", info="Degrees above the mesh.", min_width=140
-            ),
-        }
+def teacher_fold() -> dict[str, Component]:
+    """Which teacher judges, and what it knows."""
+    with fold("Teacher", "which diffusion models judge the painting, and the words they know."):
+        chosen = gr.Dropdown(
+            list(mesh_teachers()), value=PaintMesh.teacher, label="Teacher", filterable=False
+        )
+        known = gr.Markdown(known_words(mesh_teacher(PaintMesh.teacher)), elem_classes="words")
+        chosen.change(
+            lambda name: known_words(mesh_teacher(name)),
+            chosen,
+            known,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    return {"teacher": chosen}
+
+
+def method_fold() -> dict[str, Component]:
+    """Every part of the method."""
+    with fold("Method", "how the cascade is asked, part by part."):
+        return _method()
 
 
 def _method() -> dict[str, Component]:

@@ -4,6 +4,7 @@ Knows nothing about the jobs.
 """
 
 import html
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, fields
@@ -18,6 +19,9 @@ from pipelines.events import Left, Waiting
 from pipelines.runs import is_run
 from ui.progress import progress
 from ui.visitors import claim
+
+SEEDS = 2**31
+"""Seeds that are drawn are below this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +98,13 @@ def given(value: Any, otherwise: str) -> Any:
     if value is None:
         raise InputError(otherwise)
     return value
+
+
+def seed_of(seed: int | None, random: bool) -> int:
+    """The seed of a run: drawn, or the page's. Raises InputError where that is empty."""
+    if random:
+        return secrets.randbelow(SEEDS)
+    return int(given(seed, "The seed is empty. Give a whole number, such as 0."))
 
 
 def stop(run: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ui.keys import keys
 from ui.preview import preview_box
 from ui.progress import progress_line
 from ui.running import stop
-from ui.video_examples import EXAMPLES, Example, example_row, opened, read_examples
+from ui.video_examples import EXAMPLES, OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
 from ui.video_run import Shown, edit
 from ui.video_settings import cut_fold, method_fold, run_fold, teacher_fold
@@ -138,13 +138,11 @@ def _open_examples(
     outputs: dict[str, Component],
 ) -> None:
     """A click on an example fills in its clip and its words, and shows what came of it."""
-    filled = list(opened(examples[0]))
-    targets = inputs | outputs
-
+    shown = inputs | outputs
     samples.click(
-        lambda index: tuple(opened(examples[index]).values()),
+        lambda index: {shown[name]: value for name, value in opened(examples[index]).items()},
         samples,
-        [targets[name] for name in filled],
+        [shown[name] for name in OPENED],
         show_progress="hidden",
         api_visibility="private",
     )

@@ -17,6 +17,10 @@ from ui.video_mask import no_mask
 from ui.viewer import compared
 
 EXAMPLES = ASSETS / "examples"
+_MASK = ("where", "brushed", "mask_frame", "mask")
+_RESULT = ("preview", "result", "status", "result_file", "settings_file", "metrics")
+OPENED = ("clip", "source", "target", "start", "end", "every", *_MASK, *_RESULT)
+"""The tab's inputs and outputs that an example changes."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def example_row(examples: list[Example]) -> gr.Dataset:
 
 
 def opened(example: Example) -> dict[str, Any]:
-    """The tab's inputs and outputs for an example, by their names."""
+    """What an example makes of the inputs and outputs in OPENED, by their names."""
     metrics = json.loads((example.result / METRICS).read_text())
     took = f"{metrics['steps']} steps, {duration(metrics['seconds'])}"
     return {

@@ -4,7 +4,6 @@ The job's events become `Shown`s, one field for each output on the page. Knows n
 """
 
 import json
-import secrets
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,13 +20,10 @@ from pipelines.video import EditVideo, Method, Preset, edit_video
 from ui.folders import new_folder
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, given, in_line, ready, values_of
+from ui.running import Change, given, in_line, ready, seed_of, values_of
 from ui.video_mask import NO_CLIP, Where, cut_of, mask_of
 from ui.viewer import compared
 from ui.visitors import owner_of
-
-SEEDS = 2**31
-"""Seeds that are drawn are below this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +86,7 @@ def edit(
             teacher=teacher,
             preset=preset,
             steps=steps or None,
-            seed=_seed(seed, random_seed),
+            seed=seed_of(seed, random_seed),
             strength=strength,
             high=int(high),
             low=int(low),
@@ -149,12 +145,6 @@ def inputs_of(job: EditVideo) -> dict[str, Any]:
         "mask_feather": job.mask_feather,
         "mask_invert": job.mask_invert,
     }
-
-
-def _seed(seed: int | None, random: bool) -> int:
-    if random:
-        return secrets.randbelow(SEEDS)
-    return int(given(seed, "The seed is empty. Give a whole number, such as 0."))
 
 
 def _shown(job: EditVideo, resumes: bool = False) -> Iterator[Shown]:

@@ -8,10 +8,10 @@ from dataclasses import fields
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.catalog import VideoTeacher, video_teacher, video_teachers
+from pipelines.catalog import video_teacher, video_teachers
 from pipelines.media import Cut
 from pipelines.video import STEPS, EditVideo, Method
-from ui.folds import fold
+from ui.folds import fold, known_words
 
 _DEFAULT = {f.name: f.default for f in (*fields(EditVideo), *fields(Cut), *fields(Method))}
 
@@ -112,20 +112,15 @@ def teacher_fold() -> dict[str, Component]:
         chosen = gr.Dropdown(
             list(video_teachers()), value=EditVideo.teacher, label="Teacher", filterable=False
         )
-        known = gr.Markdown(_known(video_teacher(EditVideo.teacher)), elem_classes="words")
+        known = gr.Markdown(known_words(video_teacher(EditVideo.teacher)), elem_classes="words")
         chosen.change(
-            lambda name: _known(video_teacher(name)),
+            lambda name: known_words(video_teacher(name)),
             chosen,
             known,
             show_progress="hidden",
             api_visibility="private",
         )
     return {"teacher": chosen}
-
-
-def _known(teacher: VideoTeacher) -> str:
-    words = "It reads plain English." if teacher.words is None else ", ".join(teacher.words)
-    return f"{teacher.about}\n\n{words}"
 
 
 def method_fold() -> dict[str, Component]:

@@ -13,7 +13,7 @@ from pipelines.media import facts
 from ui.theme import PAGE
 
 
-def viewer(elem_id: str) -> gr.HTML:
+def viewer(elem_id: str, visible: bool = True) -> gr.HTML:
     """The empty viewer, to be placed on the page."""
     return gr.HTML(
         None,
@@ -21,6 +21,7 @@ def viewer(elem_id: str) -> gr.HTML:
         html_template=(PAGE / "viewer.html").read_text(),
         js_on_load=(PAGE / "viewer.js").read_text(),
         apply_default_css=False,
+        visible=visible,
         elem_id=elem_id,
         elem_classes="viewer-block",
     )

@@ -1,0 +1,111 @@
+"""Brushing on views of a mesh: strokes land where they were seen, views add up, files go round."""
+
+import pytest
+import torch
+import trimesh
+
+from pipelines import brushing
+from pipelines.errors import InputError
+from pipelines.painted import random_points
+from pipelines.painting import sample_atlases
+from pipelines.uv_mask import read_masks, read_uv_mask
+
+FRONT, RIGHT = (0.0, 0.0), (90.0, 0.0)
+# A box of 2 x 3 x 1: its front is 6 of the 22 units of its area, its right side 3.
+FRONT_SHARE, RIGHT_SHARE = 6 / 22, 3 / 22
+
+
+@pytest.fixture
+def box(tmp_path):
+    path = tmp_path / "box.obj"
+    trimesh.creation.box((2, 3, 1)).subdivide().export(path)
+    return brushing.open_canvas(path, None, 256)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Two boxes side by side, each with a texture of its own."""
+    scene = trimesh.Scene()
+    for name, x in (("left", -1.5), ("right", 1.5)):
+        part = trimesh.creation.box((2, 2, 2)).subdivide()
+        part.apply_translation((x, 0, 0))
+        scene.add_geometry(part, geom_name=name, node_name=name)
+    scene.export(tmp_path / "pair.glb")
+    return brushing.open_canvas(tmp_path / "pair.glb", None, 64)
+
+
+def everywhere():
+    return torch.full((128, 128), 255, dtype=torch.uint8)
+
+
+def share(canvas, masks):
+    """Of the surface's area."""
+    points = random_points(canvas.surface, 20_000, torch.Generator().manual_seed(0))
+    return float((sample_atlases(masks, points) > 0.5).float().mean())
+
+
+def test_views_add_up_and_strokes_take_away(box):
+    front = brushing.brushed(box, box.blank(), everywhere(), FRONT, takes=False)
+    assert share(box, front) == pytest.approx(FRONT_SHARE, abs=0.02)
+    both = brushing.brushed(box, front, everywhere(), RIGHT, takes=False)
+    assert share(box, both) == pytest.approx(FRONT_SHARE + RIGHT_SHARE, abs=0.02)
+    again = brushing.brushed(box, both, everywhere(), RIGHT, takes=False)
+    assert all(torch.equal(a, b) for a, b in zip(again, both, strict=True))
+    right = brushing.brushed(box, both, everywhere(), FRONT, takes=True)
+    assert share(box, right) == pytest.approx(RIGHT_SHARE, abs=0.02)
+
+
+def test_a_stroke_is_seen_where_it_was_drawn(box):
+    strokes = torch.zeros(128, 128, dtype=torch.uint8)
+    strokes[56:72, 56:72] = 255
+    masks = brushing.brushed(box, box.blank(), strokes, FRONT, takes=False)
+    plain = brushing.view_picture(box, box.blank(), FRONT).int()
+    shown = brushing.view_picture(box, masks, FRONT).int()
+    changed = (shown - plain).abs().sum(-1) > 30
+    assert changed[232:280, 232:280].all()
+    changed[216:296, 216:296] = False
+    assert not changed.any()
+    # From behind there is nothing of it.
+    away = (180.0, 0.0)
+    behind = brushing.view_picture(box, box.blank(), away)
+    assert torch.equal(brushing.view_picture(box, masks, away), behind)
+    assert brushing.sides_picture(box, masks).shape == (4, brushing.SIDES, brushing.SIDES, 3)
+
+
+def test_masks_go_to_a_file_and_back(box, pair, tmp_path):
+    for canvas, name in ((box, "mask.png"), (pair, "masks.zip")):
+        masks = brushing.brushed(canvas, canvas.blank(), everywhere(), FRONT, takes=False)
+        path = brushing.write_masks(tmp_path, masks)
+        assert path.name == name
+        back = read_masks(path, canvas.surface, None, canvas.sizes)
+        for a, b in zip(back, masks, strict=True):
+            assert (a - b).abs().max() <= 0.5 / 255 + 1e-6
+        read_uv_mask(path, canvas.surface, None, canvas.sizes, replaces=True)
+
+
+def test_every_texture_gets_its_part(pair):
+    strokes = torch.zeros(128, 128, dtype=torch.uint8)
+    strokes[:, :64] = 255
+    left, right = brushing.brushed(pair, pair.blank(), strokes, FRONT, takes=False)
+    assert left.any() and not right.any()
+
+
+def test_what_cannot_be_a_mask_says_so(pair, tmp_path):
+    path = brushing.write_masks(tmp_path, pair.blank())
+    with pytest.raises(InputError, match="allows nothing"):
+        read_uv_mask(path, pair.surface, None, pair.sizes, replaces=False)
+    single = brushing.write_masks(tmp_path, pair.blank()[:1])
+    with pytest.raises(InputError, match="has 2 textures and mask"):
+        read_uv_mask(single, pair.surface, None, pair.sizes, replaces=False)
+    (tmp_path / "bad.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match="holds no mask_0"):
+        read_uv_mask(tmp_path / "bad.zip", pair.surface, None, pair.sizes, replaces=False)
+
+
+def test_an_unwrapped_mesh_opens_the_same_every_time(tmp_path):
+    path = tmp_path / "ball.ply"
+    trimesh.creation.icosphere(subdivisions=3).export(path)
+    first = brushing.open_canvas(path, None, 64)
+    assert brushing.open_canvas(path, None, 64) is first
+    brushing._open.cache_clear()
+    assert torch.equal(brushing.open_canvas(path, None, 64).surface.uv, first.surface.uv)

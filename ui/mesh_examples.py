@@ -1,0 +1,91 @@
+"""The mesh tab's examples: meshes that come with what was painted on them.
+
+They are made by `python -m miniature.examples`. Knows nothing about running a painting.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipelines.catalog import ASSETS
+from pipelines.mesh import RESULT
+from pipelines.runs import METRICS
+from ui.mesh_mask import no_mask
+from ui.progress import duration, progress
+from ui.viewer import compared
+
+EXAMPLES = ASSETS / "examples"
+_MASK = ("where", "mask", "mask_on_view", "brushed", "drawn")
+_FILES = ("glb_file", "zip_file", "turntable_file")
+_RESULT = ("run", "preview", "result", "comparison", "status", "layers", *_FILES, "metrics")
+OPENED = ("mesh", "object", "edit", "style", "plural", "everywhere", *_MASK, *_RESULT)
+"""The tab's inputs and outputs that an example changes."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A mesh, what to say about it, and the folder of what was painted on it."""
+
+    mesh: Path
+    object: str
+    edit: str
+    style: str
+    plural: bool
+    result: Path
+
+    @property
+    def said(self) -> str:
+        """The example in a few words."""
+        return f"{self.object.capitalize()}: {self.style} {self.edit}"
+
+
+def read_examples() -> list[Example]:
+    """All examples, in the order they are shown."""
+    said = json.loads((EXAMPLES / "meshes.json").read_text())
+    return [
+        Example(**{**one, "mesh": EXAMPLES / one["mesh"], "result": EXAMPLES / one["result"]})
+        for one in said
+    ]
+
+
+def example_row(examples: list[Example]) -> gr.Dataset:
+    """The row of names to click on."""
+    return gr.Dataset(
+        components=["textbox"],
+        samples=[[example.said] for example in examples],
+        type="index",
+        label="Examples",
+        elem_id="mesh-examples",
+    )
+
+
+def opened(example: Example) -> dict[str, Any]:
+    """What an example makes of the inputs and outputs in OPENED, by their names."""
+    metrics = json.loads((example.result / METRICS).read_text())
+    took = f"{metrics['steps']} steps, {duration(metrics['seconds_in_all'])}"
+    pictures = [(str(example.result / f"{n}.png"), n) for n in ("localization", "texture")]
+    return {
+        "mesh": str(example.mesh),
+        "object": example.object,
+        "edit": gr.Textbox(example.edit, interactive=True),
+        "style": example.style,
+        "plural": example.plural,
+        "everywhere": False,
+        **no_mask(),
+        # It is no run whose region could be moved.
+        "run": None,
+        "preview": gr.HTML(visible=False),
+        "result": gr.Model3D(str(example.result / RESULT), visible=True),
+        "comparison": gr.HTML(compared(example.result, metrics), visible=True),
+        "status": progress(f"Made earlier by the built-in teacher: {took}.", 0, changes=[]),
+        "layers": gr.Gallery(pictures, visible=True),
+        "glb_file": gr.DownloadButton(value=str(example.result / RESULT), visible=True),
+        "zip_file": gr.DownloadButton(visible=False),
+        "turntable_file": gr.DownloadButton(
+            value=str(example.result / "turntable.mp4"), visible=True
+        ),
+        "metrics": "",
+    }

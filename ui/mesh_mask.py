@@ -1,0 +1,273 @@
+"""A mask by hand: turn the mesh to a view, brush on it, go to the next; the views add up.
+
+Knows nothing about running a painting.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+import gradio as gr
+from gradio.components import Component
+
+from pipelines import brushing
+from pipelines.errors import InputError
+from pipelines.media import contact_sheet, read_strokes
+from pipelines.mesh import PaintMesh
+from pipelines.uv_mask import read_masks
+from ui.folds import fold, said_on_the_page
+from ui.video_mask import BRUSH
+
+Where = Literal["words", "within", "mask"]
+View = tuple[float, float]
+NO_MESH = "There is no mesh. Upload one or pick an example."
+_NO_MASK = "There is no mask. Brush one on a view, upload one, or leave the place to the words."
+_DEFAULT = {f.name: f.default for f in fields(PaintMesh)}
+_HEIGHT = 380
+ASKED = ("mask", "mask_on_view", "mask_around", "mask_above", "brushed", "drawn", "takes")
+"""The inputs that together say what the mask is."""
+
+
+def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Component]:
+    """Build the fold and wire it; its inputs by the name of the setting.
+
+    settings: `max_faces` and `resolution`, which decide how a mesh is unwrapped.
+    """
+    with fold("Mask", "brush on views of the mesh where the edit may happen.", "mesh-masking"):
+        where = gr.Radio(
+            [
+                ("Where the words say", "words"),
+                ("There, but only inside the mask", "within"),
+                ("Exactly the mask", "mask"),
+            ],
+            value="words",
+            label="Where the edit happens",
+        )
+        with gr.Row():
+            around = _angle("Around", "Degrees from its front.", 0, 355)
+            above = _angle("Above", "Degrees; below 0 is from below.", -90, 90)
+        with gr.Row():
+            begin = gr.Button("Brush on this view", elem_id="brush-view", min_width=140)
+            show = gr.Button("Show the mask", elem_id="show-mesh-mask", min_width=120)
+            clear = gr.Button("Clear", elem_id="clear-mesh-mask", min_width=80)
+        takes = gr.Radio(
+            [("add to the mask", False), ("take away from it", True)],
+            value=False,
+            label="Strokes",
+        )
+        brushed = gr.ImageEditor(
+            label="Brush on the view; the next view keeps what was brushed here",
+            type="filepath",
+            format="png",
+            sources=(),
+            transforms=(),
+            layers=False,
+            brush=gr.Brush(colors=[BRUSH], color_mode="fixed"),
+            buttons=[],
+            height=_HEIGHT,
+            visible=False,
+            elem_id="mesh-brush",
+        )
+        shown = gr.Image(
+            label="The mask from four sides",
+            format="jpeg",
+            visible=False,
+            interactive=False,
+            buttons=[],
+            elem_id="mesh-mask-shown",
+        )
+        mask = gr.File(
+            label="Or a file: a picture in the mesh's UVs, or a zip of one for each texture",
+            file_types=["image", ".zip"],
+            height=100,
+            elem_id="mesh-mask-file",
+        )
+        on_view = gr.Checkbox(
+            False,
+            label="The file is drawn on the view above",
+            info="A square picture, instead of one in the mesh's UVs.",
+        )
+    inputs = {
+        "where": where,
+        "mask": mask,
+        "mask_on_view": on_view,
+        "mask_around": around,
+        "mask_above": above,
+        "brushed": brushed,
+        "drawn": gr.State(None),
+        "takes": takes,
+    }
+    _wire(inputs, [mesh, settings["max_faces"], settings["resolution"]], begin, show, clear, shown)
+    return inputs
+
+
+def _angle(label: str, info: str, low: int, high: int) -> gr.Slider:
+    return gr.Slider(low, high, value=0, step=5, label=label, info=info, min_width=140)
+
+
+def _wire(
+    inputs: dict[str, Component],
+    mesh: list[Component],
+    begin: gr.Button,
+    show: gr.Button,
+    clear: gr.Button,
+    shown: gr.Image,
+) -> None:
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    asked = [*mesh, *(inputs[name] for name in ASKED)]
+    found = [inputs[name] for name in ("where", "mask", "mask_on_view", "brushed", "drawn")]
+    begin.click(
+        begin_view,
+        [*asked, inputs["where"]],
+        [*found, shown],
+        concurrency_limit=2,
+        api_visibility="private",
+    )
+    show.click(show_mask, asked, shown, concurrency_limit=2, api_visibility="private")
+    gone = gr.Image(None, visible=False)
+    nothing = [*found, shown]
+    gr.on(
+        [clear.click, mesh[0].upload, mesh[0].clear],
+        lambda: (*(no_mask()[name] for name in ("where", *_FOUND)), gone),
+        None,
+        nothing,
+        **quiet,
+    )
+    inputs["mask"].upload(
+        lambda where: (
+            "within" if where == "words" else where,
+            gr.ImageEditor(None, visible=False),
+            None,
+            gone,
+        ),
+        inputs["where"],
+        [inputs[name] for name in ("where", "brushed", "drawn")] + [shown],
+        **quiet,
+    )
+
+
+_FOUND = ("mask", "mask_on_view", "brushed", "drawn")
+
+
+def no_mask() -> dict[str, Any]:
+    """The fold's inputs where there is no mask."""
+    return {
+        "where": "words",
+        "mask": None,
+        "mask_on_view": False,
+        "brushed": gr.ImageEditor(None, visible=False),
+        "drawn": None,
+    }
+
+
+def begin_view(
+    mesh: str | None,
+    max_faces: int | None,
+    resolution: int | None,
+    mask: str | None,
+    mask_on_view: bool,
+    mask_around: float | None,
+    mask_above: float | None,
+    brushed: dict[str, Any] | None,
+    drawn: View | None,
+    takes: bool,
+    where: Where,
+) -> tuple[Any, ...]:
+    """Keep what was brushed, and give the view that the sliders say, to be brushed on."""
+    with said_on_the_page():
+        canvas = _canvas(mesh, max_faces, resolution)
+        view = (mask_around or 0.0, mask_above or 0.0)
+        masks = _masks(canvas, mask, view if mask_on_view else None, brushed, drawn, takes)
+        picture = brushing.view_picture(canvas, masks or canvas.blank(), view).numpy()
+        if masks is not None and (painted := _strokes(brushed)) is not None:
+            mask, mask_on_view = str(brushing.write_masks(painted.parent, masks)), False
+    value = {"background": picture, "layers": [], "composite": None}
+    editor = gr.ImageEditor(value, visible=True)
+    shown = gr.Image(None, visible=False)
+    return "within" if where == "words" else where, mask, mask_on_view, editor, view, shown
+
+
+def show_mask(
+    mesh: str | None,
+    max_faces: int | None,
+    resolution: int | None,
+    mask: str | None,
+    mask_on_view: bool,
+    mask_around: float | None,
+    mask_above: float | None,
+    brushed: dict[str, Any] | None,
+    drawn: View | None,
+    takes: bool,
+) -> Iterator[gr.Image]:
+    """The mesh from four sides, with the mask on its surface."""
+    with said_on_the_page():
+        canvas = _canvas(mesh, max_faces, resolution)
+        view = (mask_around or 0.0, mask_above or 0.0) if mask_on_view else None
+        masks = _masks(canvas, mask, view, brushed, drawn, takes)
+        if masks is None:
+            raise InputError(_NO_MASK)
+        sheet = contact_sheet(brushing.sides_picture(canvas, masks), columns=2, gap=2)
+    yield gr.Image(sheet.numpy(), visible=True)
+
+
+def mask_of(
+    mesh: Path,
+    max_faces: int | None,
+    resolution: int,
+    where: Where,
+    mask: str | None,
+    view: View | None,
+    brushed: dict[str, Any] | None,
+    drawn: View | None,
+    takes: bool,
+) -> tuple[Path | None, View | None]:
+    """The file of the mask that the page shows and the view it is drawn on, None for none.
+
+    What was brushed last and not yet kept is in it. Raises InputError where there should be a mask
+    and is none.
+    """
+    if where == "words":
+        return None, None
+    painted = _strokes(brushed)
+    if painted is None and mask is None:
+        raise InputError(_NO_MASK)
+    if painted is None:
+        return Path(mask), view
+    canvas = brushing.open_canvas(mesh, max_faces, resolution)
+    masks = _masks(canvas, mask, view, brushed, drawn, takes)
+    return brushing.write_masks(painted.parent, masks), None
+
+
+def _canvas(mesh: str | None, max_faces: int | None, resolution: int | None) -> brushing.Canvas:
+    if mesh is None:
+        raise InputError(NO_MESH)
+    return brushing.open_canvas(Path(mesh), max_faces or None, int(resolution or 1024))
+
+
+def _masks(
+    canvas: brushing.Canvas,
+    mask: str | None,
+    view: View | None,
+    brushed: dict[str, Any] | None,
+    drawn: View | None,
+    takes: bool,
+) -> brushing.Masks | None:
+    """The file's masks and, over them, what was brushed; None where there is neither."""
+    painted = _strokes(brushed)
+    if mask is None and painted is None:
+        return None
+    masks = canvas.blank()
+    if mask is not None:
+        masks = read_masks(Path(mask), canvas.surface, view, canvas.sizes)
+    if painted is None:
+        return masks
+    return brushing.brushed(canvas, masks, read_strokes(painted), drawn or (0.0, 0.0), takes)
+
+
+def _strokes(brushed: dict[str, Any] | None) -> Path | None:
+    """The editor's own file of what was brushed; None where nothing was."""
+    layers = (brushed or {}).get("layers") or []
+    if not layers or not read_strokes(layers[0]).any():
+        return None
+    return Path(layers[0])
