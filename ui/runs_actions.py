@@ -178,9 +178,13 @@ def _visible(request: gr.Request) -> list[Past]:
 
 def _own(name: str | None, request: gr.Request) -> Past:
     """The visitor's run of this name. Raises InputError where there is none."""
-    folder = base_folder() / Path(name or "").name
-    if not name or not folder.is_dir() or not may_see(folder, request):
-        raise InputError("This run is not there any more. Pick another.")
+    gone = InputError("This run is not there any more. Pick another.")
+    # Straight inside the base folder, and nothing hidden there.
+    if not name or name != Path(name).name or name.startswith("."):
+        raise gone
+    folder = base_folder() / name
+    if not folder.is_dir() or not may_see(folder, request):
+        raise gone
     return history.one(folder)
 
 

@@ -1,0 +1,250 @@
+"""The Runs tab's handlers: whose runs are listed, and what is done with one."""
+
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+import torch
+
+from pipelines import history, mesh, runs, video
+from pipelines.hold import hold
+from pipelines.media import clip_from_frames, write_clip
+from pipelines.mesh import PaintMesh
+from pipelines.runs import Status
+from pipelines.video import EditVideo
+from ui import mesh_run, runs_actions, runs_list, video_run
+from ui.running import Change
+from ui.runs_actions import Actions, Place
+from ui.visitors import claim, is_local, may_see, owner_of
+
+
+def visitor(session, host="127.0.0.1:7860", client="127.0.0.1", **headers):
+    return SimpleNamespace(
+        session_hash=session,
+        headers={"host": host, **headers},
+        client=SimpleNamespace(host=client),
+    )
+
+
+ANNA, BERT = visitor("anna"), visitor("bert")
+
+
+@pytest.fixture
+def base(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCOREBRUSH_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def make(base, name, owner=None, state="stopped", kind="video"):
+    """A run in the base folder; its job."""
+    folder = base / name
+    if kind == "video":
+        clip = folder / "inputs" / "clip" / "ball.mp4"
+        job, module = EditVideo(clip, "a red ball", "a *blue* ball", folder, steps=9), video
+    else:
+        clip = folder / "inputs" / "mesh" / "cow.obj"
+        job, module = PaintMesh(clip, "cow", "gold", folder, edit="horns"), mesh
+    clip.parent.mkdir(parents=True)
+    clip.write_text("content")
+    runs.write_json(folder / runs.SETTINGS, module.describe(job))
+    runs.write_status(folder, Status(state, 1e9 + len(list(base.iterdir())), 4))
+    if owner is not None:
+        claim(folder, owner_of(owner))
+    return job
+
+
+@dataclass(frozen=True, eq=False)
+class Shown(Change):
+    result: Any = field(default_factory=gr.skip)
+
+
+@pytest.fixture
+def actions():
+    """Two places whose components are known by their labels."""
+    ran = []
+
+    def place(name, kind, inputs_of):
+        def run(job, owner, resumes):
+            ran.append((job, owner, resumes))
+            yield Shown(status="running").values()
+            yield Shown(status="done").values()
+
+        names = ("status", "run", "start_button", "stop_button", "result")
+        job = EditVideo(Path("a"), "", "", Path("b")) if kind is EditVideo else None
+        job = job or PaintMesh(Path("a"), "", "", Path("b"))
+        return Place(
+            name=name,
+            kind=kind,
+            change=Shown,
+            inputs={key: gr.Textbox(label=f"{name} {key}") for key in inputs_of(job)},
+            outputs={key: gr.Textbox(label=f"{name} {key}") for key in names},
+            inputs_of=inputs_of,
+            result_of=lambda folder: Shown(result=str(folder)),
+            run=run,
+        )
+
+    with gr.Blocks():
+        tabs = gr.Tabs()
+        places = (
+            place("video", EditVideo, video_run.inputs_of),
+            place("mesh", PaintMesh, mesh_run.inputs_of),
+        )
+        made = Actions(tabs, places)
+    return made, ran
+
+
+def by_label(changes):
+    return {getattr(c, "label", "tabs"): value for c, value in changes.items()}
+
+
+def names_of(request):
+    return runs_actions.listed(None, request)[0]
+
+
+def test_everyone_sees_their_own_runs_the_newest_first(base):
+    make(base, "one", ANNA)
+    make(base, "two", BERT)
+    make(base, "three", ANNA)
+    assert names_of(ANNA) == ["three", "one"]
+    assert names_of(BERT) == ["two"]
+    assert names_of(visitor("carl")) == []
+
+
+def test_runs_without_an_owner_are_shown_on_this_machine_only(base):
+    make(base, "one")
+    far = [
+        visitor("x", host="studio.example"),
+        visitor("x", client="10.0.0.7"),
+        visitor("x", **{"x-forwarded-for": "10.0.0.7"}),
+    ]
+    near = [visitor("x"), visitor("x", host="localhost"), visitor("x", "[::1]:7860", "::1")]
+    assert [names_of(request) for request in far] == [[], [], []]
+    assert [names_of(request) for request in near] == [["one"]] * 3
+    assert all(is_local(request) for request in near)
+    # A run whose owner cannot be read is nobody's.
+    (base / "one" / runs.OWNER).mkdir()
+    assert names_of(near[0]) == []
+
+
+def test_the_folder_does_not_give_the_owner_away(base):
+    make(base, "one", ANNA)
+    assert "anna" not in (base / "one" / runs.OWNER).read_text()
+    assert may_see(base / "one", ANNA) and not may_see(base / "one", BERT)
+
+
+@pytest.mark.parametrize("name", ["two", "../runs/two", "", None, ".", "..", "gone"])
+def test_nobody_touches_what_is_not_theirs(base, actions, name):
+    make(base, "one", ANNA)
+    make(base, "two", BERT)
+    made, _ = actions
+    tries = [
+        lambda: runs_actions.delete(name, ANNA),
+        lambda: runs_actions.pack(name, ANNA),
+        lambda: made.reopen(ANNA, name, None, None),
+        lambda: next(made.resume(ANNA, name, None, None)),
+        lambda: next(made.repeat(ANNA, name, None, None)),
+    ]
+    for attempt in tries:
+        with pytest.raises(gr.Error, match="not there any more"):
+            attempt()
+    assert (base / "two" / runs.SETTINGS).exists()
+
+
+def test_a_run_is_reopened_in_its_tab_with_all_its_settings(base, actions):
+    made, _ = actions
+    job = make(base, "one", ANNA)
+    changes = made.reopen(ANNA, "one", None, None)
+    assert set(changes) <= set(made.outputs)
+    shown = by_label(changes)
+    assert shown["video source"] == "a red ball" and shown["video steps"] == 9
+    assert shown["video clip"] == str(job.clip)
+    assert shown["video result"] == shown["video run"] == str(job.out)
+    make(base, "two", ANNA, kind="mesh")
+    assert by_label(made.reopen(ANNA, "two", None, None))["mesh object"] == "cow"
+
+
+def test_a_tab_that_is_at_work_is_left_alone(base, actions):
+    made, _ = actions
+    make(base, "one", ANNA)
+    job = make(base, "two", ANNA)
+    with hold(job.out), pytest.raises(gr.Error, match="under way"):
+        made.reopen(ANNA, "one", str(job.out), None)
+    assert made.reopen(ANNA, "one", str(job.out), None)
+
+
+def test_resuming_goes_on_with_the_same_run_and_repeating_makes_another(base, actions):
+    made, ran = actions
+    job = make(base, "one", ANNA)
+    statuses = [by_label(c).get("video status") for c in made.resume(ANNA, "one", None, None)]
+    assert statuses[1:] == ["running", "done"]
+    list(made.repeat(ANNA, "one", None, None))
+    (first, nobody, resumes), (second, owner, anew) = ran
+    assert first == job and resumes and nobody is None
+    assert not anew and owner == owner_of(ANNA)
+    assert second.out.parent == base and not second.out.exists()
+    assert history.again(second, job.out) == job
+
+
+def test_a_dropped_result_gives_its_settings_back(base, actions, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(gr, "Info", said.append)
+    made, _ = actions
+    job = make(base, "one", ANNA)
+    frames = torch.zeros(2, 16, 16, 3, dtype=torch.uint8)
+    result = tmp_path / "result.mp4"
+    write_clip(result, frames, clip_from_frames(frames, 5), video.describe(job))
+    mine = by_label(made.restore(ANNA, str(result), None, None))
+    assert mine["video clip"] == str(job.clip) and mine["video run"] == str(job.out)
+    theirs = by_label(made.restore(BERT, str(result), None, None))
+    assert theirs["video source"] == "a red ball" and theirs["video clip"] is None
+    assert "video run" not in theirs
+    assert "upload them again" not in said[0] and "upload them again" in said[1]
+    with pytest.raises(gr.Error, match="not made here"):
+        write_clip(result, frames, clip_from_frames(frames, 5))
+        made.restore(ANNA, str(result), None, None)
+
+
+def test_what_is_listed_says_what_it_is(base):
+    job = make(base, "one", ANNA, state="failed")
+    run = history.one(job.out)
+    picture, caption = runs_list.thumbnail(run)
+    assert picture is runs_list._NO_PICTURE
+    assert caption.startswith("a red ball → a *blue* ball · Failed, ")
+    (job.out / runs.PREVIEW).write_bytes(b"picture")
+    assert runs_list.thumbnail(history.one(job.out))[0] == str(job.out / runs.PREVIEW)
+    about, *buttons, command = runs_list.detail_of(run, by_path=False)
+    assert r"\*blue\*" in about and "Failed, 4 of 9 steps kept" in about
+    assert [button.visible for button in buttons] == [True] * 5 + [False] * 2
+    assert command.value == (
+        "python -m pipelines.video ball.mp4 --source 'a red ball' --target 'a *blue* ball' "
+        "--out one-again --steps 9"
+    )
+    assert str(job.clip) in runs_list.detail_of(run, by_path=True)[-1].value
+
+
+def test_a_broken_run_can_only_be_packed_and_deleted(base):
+    make(base, "one", ANNA)
+    (base / "one" / runs.SETTINGS).write_text("{")
+    about, *buttons, command = runs_actions.listed("one", ANNA)[3:]
+    assert about.startswith("**one**  \nBroken, begun")
+    assert [button.visible for button in buttons] == [False] * 3 + [True] * 2 + [False] * 2
+    assert not command.visible
+
+
+def test_packing_and_deleting(base):
+    make(base, "one", ANNA)
+    with zipfile.ZipFile(runs_actions.pack("one", ANNA)) as packed:
+        assert set(packed.namelist()) == {"settings.json", "inputs/clip/ball.mp4"}
+    names, _, chosen, *_ = runs_actions.delete("one", ANNA)
+    assert names == [] and chosen is None and not (base / "one").exists()
+
+
+def test_picking_names_the_run_that_was_clicked_on(base):
+    make(base, "one", ANNA)
+    make(base, "two", ANNA)
+    chosen, about, *_ = runs_actions.picked(["two", "one"], ANNA, SimpleNamespace(index=1))
+    assert chosen == "one" and "a red ball" in about
