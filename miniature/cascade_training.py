@@ -13,7 +13,6 @@ from textwrap import wrap
 import numpy as np
 import torch
 from diffusers import IFPipeline, IFSuperResolutionPipeline, UNet2DConditionModel
-from diffusers.models.attention_processor import AttnProcessor
 from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -32,16 +31,15 @@ from miniature.cascade import (
     tokenizer,
     unet,
 )
-from miniature.teachers import (
+from miniature.denoising import (
     UNCONDITIONAL,
     Captioner,
     Network,
-    sheet,
-    ship,
+    for_training,
     silence,
     squared_errors,
-    write_words,
 )
+from miniature.shipping import sheet, ship, write_words
 from miniature.training import Recipe, train, warm_start
 from sds.schedules import Schedule, add_noise, at, ddpm
 
@@ -145,11 +143,10 @@ def train_stage_1(
     torch.manual_seed(seed)
     pictures, t5 = read_pictures(work), tokenizer(words)
     stage, recipe = plan.stage, plan.recipe
-    model = Captioner(text_encoder(len(t5)), unet(stage, low_resolution=False))
+    model = Captioner(text_encoder(len(t5)), unet(stage, low_resolution=False)).to(device)
     if known is not None:
         silence(model, warm_start(model, Captioner(known.text_encoder, known.unet).state_dict()))
-    model.denoiser.set_attn_processor(AttnProcessor())
-    model.to(device, memory_format=CHANNELS_LAST)
+    for_training(model.denoiser, device)
     schedule = ddpm(scheduler().alphas_cumprod).to(device)
 
     def loss(generator: torch.Generator) -> Tensor:
@@ -193,8 +190,7 @@ def train_stage_2(
     model = unet(stage, low_resolution=True)
     if known is not None:
         silence(model, warm_start(model, known.unet.state_dict()))
-    model.set_attn_processor(AttnProcessor())
-    model.to(device, memory_format=CHANNELS_LAST)
+    for_training(model, device)
     schedule = ddpm(scheduler().alphas_cumprod).to(device)
 
     def loss(generator: torch.Generator) -> Tensor:

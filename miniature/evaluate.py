@@ -36,9 +36,11 @@ from miniature.metrics import (
 )
 from miniature.report import Result, Row, sheet, summary, table
 from pipelines import runs
-from pipelines.catalog import LoadedVideoTeacher, load_video_teacher
+from pipelines.catalog import MINIATURE, video_teacher
 from pipelines.errors import InputError
+from pipelines.loading import LoadedVideoTeacher, load_video_teacher
 from pipelines.media import save_png, to_uint8
+from pipelines.prompts import video_prompts
 from pipelines.video import STEPS, Preset
 from sds.assd import Method
 
@@ -79,7 +81,7 @@ def evaluate(
         truth = draw(edit.target, FRAMES, SIZE)
         frames = torch.from_numpy(source.frames)
         x_src = loaded.codec.encode(frames.to(loaded.device))
-        task = Task(frames, x_src, loaded.prompts(*edit.prompts), seed)
+        task = Task(frames, x_src, video_prompts(video_teacher(MINIATURE), *edit.prompts), seed)
         for name, function in functions.items():
             began = time.perf_counter()
             found = function(task)
@@ -156,7 +158,7 @@ def measure(job: Video) -> list[Result]:
     Raises InputError for an unknown method or a sheet that is not a PNG, before anything is run.
     """
     check_sheet(job.sheet)
-    loaded, method = load_video_teacher("miniature"), Method()
+    loaded, method = load_video_teacher(MINIATURE), Method()
     functions = choose(methods(loaded, method, STEPS[job.preset]), job)
     wanted = edits(job.split, job.quick)
     for path in filter(None, (job.json, job.sheet)):

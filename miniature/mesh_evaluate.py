@@ -26,10 +26,11 @@ from miniature.mesh_report import MeshResult, MeshRow, mesh_summary
 from miniature.meshes import surface
 from miniature.report import sheet
 from pipelines import runs
-from pipelines.catalog import load_mesh_teacher
+from pipelines.catalog import MINIATURE
 from pipelines.composites import GRAY
 from pipelines.errors import InputError
 from pipelines.layers import Layers
+from pipelines.loading import load_mesh_teacher
 from pipelines.media import save_png, to_uint8
 from pipelines.mesh import STEPS
 from pipelines.painting import Fields, Painting, look
@@ -155,7 +156,7 @@ def measure_mesh(job: Mesh) -> list[MeshResult]:
     check_sheet(job.sheet)
     if job.steps < 1:
         raise InputError(f"{job.steps} steps paint nothing. Give at least 1.")
-    functions = mesh_methods(load_mesh_teacher("miniature"), job.painting, job.steps)
+    functions = mesh_methods(load_mesh_teacher(MINIATURE), job.painting, job.steps)
     names = job.only or (QUICK_METHODS if job.quick else tuple(functions))
     functions = pick(functions, names)
     wanted = mesh_edits(job.split, job.quick)

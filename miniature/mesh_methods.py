@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pipelines.catalog import LoadedMeshTeacher
+from pipelines.catalog import MINIATURE, mesh_teacher
 from pipelines.composites import Words, prompts
+from pipelines.loading import LoadedMeshTeacher
 from pipelines.painting import Fields, Painting, Task, look, method_at, paint
+from pipelines.prompts import mesh_prompts
 from pipelines.render import Surface, sphere_views
 from sds import csd
 from sds.optimize import optimize, step_generator
@@ -92,7 +94,7 @@ def by_stage_2(loaded: LoadedMeshTeacher, how: Painting, steps: int) -> PaintFun
 
 
 def _begin(loaded: LoadedMeshTeacher, how: Painting, asked: MeshTask) -> tuple[Task, Fields]:
-    rows = loaded.prompts(prompts(asked.words, how.background))
+    rows = mesh_prompts(mesh_teacher(MINIATURE), prompts(asked.words, how.background))
     task = Task(asked.surface.to(loaded.device), loaded.cascade, rows, None)
     generator = torch.Generator().manual_seed(asked.seed)
     return task, Fields(how, 1, False, generator).to(loaded.device)

@@ -24,9 +24,10 @@ from diffusers import (
 
 from miniature.autoencoder import train_autoencoder
 from miniature.cascade_training import PLAN_1, PLAN_2, VIEWS, Plan, train_stage_1, train_stage_2
+from miniature.image_training import train_image
 from miniature.latents import render
+from miniature.motion_training import train_motion
 from miniature.styles import words
-from miniature.teachers import train_image, train_motion
 from miniature.views import render_views
 from pipelines import allocator
 

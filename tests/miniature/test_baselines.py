@@ -21,7 +21,7 @@ from miniature.baselines import (
     sds_gradient,
     variations,
 )
-from pipelines.catalog import LoadedVideoTeacher
+from pipelines.loading import LoadedVideoTeacher
 from sds.assd import DDS, Method, Prompts, Teachers
 from sds.descent import RATE
 from sds.schedules import ddpm
@@ -37,7 +37,7 @@ FRAMES = 0.4 + 0.2 * torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_s
 @dataclass(frozen=True)
 class Teacher(GaussianTeacher):
     asked: list = field(default_factory=list)
-    unet = None
+    network = None
 
     def eps(self, x_t, t, cond):
         self.asked.append((int(t[0]), len(x_t)))
@@ -60,7 +60,7 @@ def loaded(std=0.0):
     """A teacher whose latents are the pixels themselves."""
     codec = SimpleNamespace(encode=folded, decode=lambda z: z.squeeze(0).transpose(0, 1))
     teachers = Teachers(teacher(std), teacher(std), window=16)
-    return LoadedVideoTeacher(teachers, codec, pipe=None, device=torch.device("cpu"))
+    return LoadedVideoTeacher(teachers, codec, device=torch.device("cpu"), multiple=1)
 
 
 def task(source=0.1, target=0.12):

@@ -28,11 +28,14 @@ from miniature.cascade import (
     unet,
 )
 from miniature.cascade_training import Pictures, Plan
+from miniature.shipping import ship
 from miniature.styles import words
-from miniature.teachers import ship
 from miniature.training import Recipe
 from pipelines import catalog
 from pipelines.errors import InputError
+from pipelines.loading import load_mesh_teacher
+from pipelines.prompts import mesh_prompts
+from pipelines.teacher import MeshTeacher, check_prompt
 from sds.csd import Method, distill_cascade
 from sds.schedules import ddpm, target
 
@@ -265,23 +268,25 @@ def test_the_command_trains_what_is_asked(monkeypatch, asked, trained_jobs):
 
 @pytest.fixture
 def loaded(trained, monkeypatch):
-    teacher = catalog.MeshTeacher(
+    teacher = MeshTeacher(
         name="tiny",
+        shape="deepfloyd",
         stage_1=str(trained / "stage_1"),
         stage_2=str(trained / "stage_2"),
-        size_1=8,
-        size_2=16,
         licence="Apache-2.0",
         about="For tests.",
         words=tuple(WORDS),
     )
     monkeypatch.setattr(catalog, "mesh_teachers", lambda: {"tiny": teacher})
-    # Past the cache, which would keep the tiny teacher for the rest of the session.
-    return catalog.load_mesh_teacher.__wrapped__("tiny")
+    return load_mesh_teacher("tiny")
+
+
+def said(*texts):
+    return mesh_prompts(catalog.mesh_teacher("tiny"), texts)
 
 
 def test_a_shipped_cascade_distills_through_the_catalog(loaded):
-    prompts = loaded.prompts([CAPTION, "a gray mushroom"])
+    prompts = said(CAPTION, "a gray mushroom")
     assert prompts.rows.shape == (2, TOKENS, WIDTH) and prompts.empty.shape == (1, TOKENS, WIDTH)
     x = torch.full((2, 3, 16, 16), 0.5, requires_grad=True)
     given = distill_cascade(
@@ -293,9 +298,9 @@ def test_a_shipped_cascade_distills_through_the_catalog(loaded):
 
 
 def test_capitals_and_punctuation_say_nothing(loaded):
-    plain, loud = loaded.prompts(["a gray mushroom"]), loaded.prompts(["A gray, Mushroom!"])
+    plain, loud = said("a gray mushroom"), said("A gray, Mushroom!")
     torch.testing.assert_close(loud.rows, plain.rows, rtol=0, atol=0)
-    other = loaded.prompts(["a yellow mushroom"])
+    other = said("a yellow mushroom")
     assert (other.rows - plain.rows).abs().max() > 1e-3
 
 
@@ -303,14 +308,14 @@ def test_an_unknown_mesh_teacher_or_word_is_refused(loaded):
     with pytest.raises(InputError, match=r"no mesh teacher called 'other'\. Choose one of: tiny"):
         catalog.mesh_teacher("other")
     teacher = catalog.mesh_teacher("tiny")
-    catalog.check_prompt(teacher, "Mushroom", "object")
+    check_prompt(teacher, "Mushroom", "object")
     with pytest.raises(InputError, match='does not know "cow" in the object prompt'):
-        catalog.check_prompt(teacher, "cow", "object")
+        check_prompt(teacher, "cow", "object")
     with pytest.raises(InputError, match="edit prompt is empty"):
-        catalog.check_prompt(teacher, " ", "edit")
+        check_prompt(teacher, " ", "edit")
 
 
 def test_the_built_in_teacher_has_the_sizes_and_words_it_is_trained_with():
-    teacher = catalog.mesh_teacher("miniature")
-    assert (teacher.size_1, teacher.size_2) == (STAGE_1.size, STAGE_2.size)
-    assert teacher.words == words()
+    cascade = load_mesh_teacher("miniature").cascade
+    assert (cascade.size_1, cascade.size_2) == (STAGE_1.size, STAGE_2.size)
+    assert catalog.mesh_teacher("miniature").words == words()

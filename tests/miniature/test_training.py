@@ -4,8 +4,14 @@ import pytest
 import torch
 from torch import nn
 
+from miniature.denoising import JITTER, close_ups, middles, silence
+from miniature.image_training import CLOSE_UP
+from miniature.latents import FRAMES
+from miniature.motion_training import CLOSE_UP as CLIP_SIDE
+from miniature.motion_training import path_middle
 from miniature.muon import Muon, optimizers, orthogonal
-from miniature.teachers import CLOSE_UP, JITTER, close_ups, silence, unet
+from miniature.scenes import centres, sample_scene
+from miniature.teachers import motion_adapter, unet
 from miniature.training import warm_start
 
 
@@ -74,7 +80,7 @@ def test_close_ups_show_the_object_wherever_it_is():
     x = torch.arange(32.0).view(1, 1, 32, 1) * 100 + torch.arange(32.0)
     x = torch.cat([x.expand(3, 1, 32, 32), covered[:, None]], dim=1)
     for _ in range(20):
-        cut = close_ups(x, covered, generator)
+        cut = close_ups(x, middles(covered), CLOSE_UP, generator)
         assert cut.shape == (3, 2, CLOSE_UP, CLOSE_UP)
         # A square of the picture as it was, with the whole object in it.
         assert (cut[:, 0] - cut[:, 0, :1, :1] == x[0, 0, :CLOSE_UP, :CLOSE_UP]).all()
@@ -82,3 +88,22 @@ def test_close_ups_show_the_object_wherever_it_is():
         row, column = divmod(int(cut[0, 0, 0, 0]), 100)
         assert abs(row + CLOSE_UP / 2 - 15) <= JITTER + 0.5
         assert abs(column + CLOSE_UP / 2 - 22) <= JITTER + 0.5
+
+
+def test_a_clips_close_up_holds_the_middle_of_its_path():
+    for number in range(20):
+        path = centres(sample_scene("train", number), FRAMES)[:, ::-1] * 32
+        middle = torch.tensor([path_middle(number)])
+        assert torch.tensor(path.min(0) + path.max(0)) / 2 == pytest.approx(middle[0].double())
+        clip = torch.zeros(1, FRAMES, 1, 32, 32)
+        for frame, (row, column) in enumerate(path):
+            clip[0, frame, 0, int(row), int(column)] = 1
+        cut = close_ups(clip, middle, CLIP_SIDE, torch.Generator().manual_seed(number))
+        assert cut.shape == (1, FRAMES, 1, CLIP_SIDE, CLIP_SIDE)
+        assert (cut.sum((2, 3, 4)) == 1).all()
+
+
+def test_a_motion_adapter_starts_as_nothing():
+    model = motion_adapter((16, 32))
+    ends = [p for name, p in model.named_parameters() if "proj_out" in name]
+    assert ends and not any(p.any() for p in ends)

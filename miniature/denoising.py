@@ -1,0 +1,88 @@
+"""What the training of every denoiser has in common: timesteps, errors, close-ups, a quiet start.
+
+This module knows nothing about what is denoised, nor about which network it is.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from diffusers.models.attention_processor import AttnProcessor
+from torch import Tensor, nn
+
+from sds.schedules import Schedule, add_noise, target
+
+UNCONDITIONAL = 0.1
+"""Share of samples whose caption is left out (classifier-free guidance, 2207.12598)."""
+JITTER = 4
+"""Cells between the middle of a close-up and that of what it shows, at most."""
+ADDED = "add_embedding.norm2"
+"""The last layer of the pooled words, by diffusers' name."""
+
+Network = Callable[[Tensor, Tensor], Tensor]
+"""x_t (N, C, ...), t (N,) -> what it predicts, like x_t."""
+
+
+class Captioner(nn.Module):
+    """Text encoder and denoiser trained as one."""
+
+    def __init__(self, text: nn.Module, denoiser: nn.Module) -> None:
+        super().__init__()
+        self.text, self.denoiser = text, denoiser
+
+
+def for_training(model: nn.Module, device: str) -> None:
+    """Move a denoiser to where it is trained, with attention as plain products.
+
+    On a CPU the fused attention is slow on the way back.
+    """
+    model.set_attn_processor(AttnProcessor())
+    model.to(device, memory_format=torch.channels_last)
+
+
+def silence(model: nn.Module, names: Sequence[str]) -> None:
+    """Let blocks whose parameters are among `names` begin as nothing: what they add is 0."""
+    for name, parameter in model.named_parameters():
+        last = ("attentions" in name and "proj_out" in name) or ADDED in name
+        if last and name in names:
+            nn.init.zeros_(parameter)
+
+
+def timesteps(count: int, generator: torch.Generator) -> Tensor:
+    """Logit-normal t in 0..999 (Esser et al., 2403.03206): most at the noise that edits visit."""
+    u = torch.randn(count, generator=generator, device=generator.device)
+    return (1000 * torch.sigmoid(u - 0.2)).long().clamp(max=999)
+
+
+def squared_errors(
+    schedule: Schedule, model: Network, x: Tensor, t: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Mean squared error of what the network says about x (N, C, ...) noised at t (N,): (N,)."""
+    eps = torch.randn(x.shape, generator=generator, device=x.device)
+    x_t = add_noise(schedule, x, eps, t)
+    with torch.autocast(x.device.type, torch.bfloat16):
+        output = model(x_t, t)
+    return (output.float() - target(schedule, x, eps, t)).square().flatten(1).mean(1)
+
+
+def middles(covered: Tensor) -> Tensor:
+    """Where the middle of each mask (N, h, w) is: (N, 2) in cells, row and column."""
+    rows, columns = (torch.arange(n, device=covered.device) + 0.5 for n in covered.shape[1:])
+    total = covered.sum((1, 2)).clamp(min=1e-6)
+    down, across = (covered.sum(2) * rows).sum(1), (covered.sum(1) * columns).sum(1)
+    return torch.stack([down, across], dim=1) / total[:, None]
+
+
+def close_ups(x: Tensor, middle: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A square about a place of each picture or clip: x (N, ..., h, h) -> (N, ..., side, side).
+
+    middle (N, 2) in cells, row and column; it lies within JITTER cells of the square's own, unless
+    the picture's edge is in the way.
+    """
+    jitter = JITTER * (2 * torch.rand(middle.shape, generator=generator, device=x.device) - 1)
+    corner = (middle + jitter - side / 2).round().long().clamp(0, x.shape[-1] - side)
+    return torch.stack(
+        [
+            row[..., i : i + side, j : j + side]
+            for row, (i, j) in zip(x, corner.tolist(), strict=True)
+        ]
+    )

@@ -1,0 +1,126 @@
+"""Training the image model and its text encoder, as one, on single frames of the small world.
+
+Most steps are on close-ups of the object. This module knows nothing about motion.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from torch import Tensor
+
+from miniature.denoising import (
+    UNCONDITIONAL,
+    Captioner,
+    close_ups,
+    for_training,
+    middles,
+    silence,
+    squared_errors,
+    timesteps,
+)
+from miniature.latents import PICTURES, SIDE, encode
+from miniature.scenes import caption, sample_scene, training_caption, words
+from miniature.shipping import sheet, ship, write_words
+from miniature.teachers import scheduler, text_encoder, tokenizer, tokens, unet
+from miniature.training import Recipe, train, warm_start
+from sds.schedules import ddpm
+
+RECIPE = Recipe(steps=12_400, batch=16, rate=7e-4, save_every=300)
+CLOSE_UP = 16
+"""Side, in latent cells, of a close-up: most objects just fit."""
+CLOSE_UPS = 0.75
+"""Share of steps on close-ups, four times as many pictures each, for the same price. Most of a
+picture is background, whose texture no caption fixes; what words fix is the object."""
+
+
+def captions(numbers: list[int], generator: torch.Generator) -> list[str]:
+    """A fresh caption for each scene, some of them empty (classifier-free guidance)."""
+    seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+    rng = np.random.default_rng(seed)
+    said = [training_caption(sample_scene("train", k), rng) for k in numbers]
+    return ["" if rng.uniform() < UNCONDITIONAL else text for text in said]
+
+
+def train_image(
+    work: Path,
+    folder: Path,
+    vae: AutoencoderKL,
+    seed: int,
+    device: str,
+    steps: int | None,
+    known: StableDiffusionPipeline | None = None,
+) -> StableDiffusionPipeline:
+    """Train the image model and its text encoder, and save the whole pipeline to `folder`.
+
+    known: a pipeline whose weights are the start, where they fit.
+    """
+    torch.manual_seed(seed)
+    latents = encode(vae, work / "pictures.npy", PICTURES)
+    masks = np.load(work / "pictures.masks.npy")
+    if known is None:
+        std = float(np.std(latents[:4000], dtype=np.float64))
+        vae.register_to_config(scaling_factor=round(1 / std, 5))
+    clip = tokenizer(work / "tokenizer")
+    text = text_encoder(len(clip), clip.bos_token_id, clip.eos_token_id)
+    model = Captioner(text, unet(latents.shape[1])).to(device)
+    if known is not None:
+        silence(model, warm_start(model, Captioner(known.text_encoder, known.unet).state_dict()))
+    for_training(model.denoiser, device)
+    recipe = RECIPE if steps is None else replace(RECIPE, steps=steps)
+    schedule = ddpm(scheduler().alphas_cumprod, "v_prediction")
+
+    def loss(generator: torch.Generator) -> Tensor:
+        draw = torch.rand((), generator=generator, device=device)
+        close = float(draw) < CLOSE_UPS
+        batch = recipe.batch * (SIDE // CLOSE_UP) ** 2 if close else recipe.batch
+        picks = torch.randint(PICTURES, (batch,), generator=generator, device=device)
+        rows = picks.numpy(force=True)
+        x = torch.from_numpy(latents[rows]).to(device).float() * vae.config.scaling_factor
+        if close:
+            middle = middles(torch.from_numpy(masks[rows]).to(device) / 255)
+            x = close_ups(x, middle, CLOSE_UP, generator)
+        t = timesteps(batch, generator)
+        ids = tokens(clip, captions(picks.tolist(), generator)).to(device)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            said = model.text(ids).last_hidden_state
+        x = x.contiguous(memory_format=torch.channels_last)
+
+        def network(x_t: Tensor, t: Tensor) -> Tensor:
+            return model.denoiser(x_t, t, said).sample
+
+        return squared_errors(schedule, network, x, t, generator).mean()
+
+    def on_save(averaged: Captioner, step: int) -> None:
+        pipe = StableDiffusionPipeline(
+            vae=vae,
+            text_encoder=averaged.text,
+            tokenizer=clip,
+            unet=averaged.denoiser,
+            scheduler=scheduler(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipe.save_pretrained(work / "image")
+        pipe.set_progress_bar_config(disable=True)
+        prompts = [caption(sample_scene("tune", k), motion=False) for k in range(16)]
+        with torch.autocast(device, torch.bfloat16):
+            samples = pipe(
+                prompts,
+                num_inference_steps=25,
+                guidance_scale=4.0,
+                height=128,
+                width=128,
+                generator=torch.Generator(device).manual_seed(0),
+            ).images
+        sheet(samples, 8).save(work / "image.png")
+
+    train("image", model, loss, recipe, work / "image.ckpt", seed + 1, on_save)
+    ship(work / "image", folder)
+    write_words(folder.parent / "words.txt", words())
+    return StableDiffusionPipeline.from_pretrained(
+        work / "image", safety_checker=None, requires_safety_checker=False
+    )
