@@ -16,7 +16,8 @@ import tyro
 
 # The first of ours, since it is the one that brings ZeroGPU in before torch.
 from pipelines import worker
-from pipelines.catalog import load_mesh_teacher, load_video_teacher
+from pipelines.catalog import mesh_teacher, video_teacher
+from pipelines.loading import is_here, load_mesh_teacher, load_video_teacher
 from pipelines.mesh import PaintMesh
 from pipelines.video import EditVideo
 from ui.api import api
@@ -105,9 +106,15 @@ def _cannot_listen(studio: Studio) -> str:
 
 
 def prepare() -> None:
-    """Load the teachers that are used unless others are chosen."""
-    worker.prepare(lambda: load_video_teacher(EditVideo.teacher))
-    worker.prepare(lambda: load_mesh_teacher(PaintMesh.teacher))
+    """Load the teachers that are used unless others are chosen.
+
+    One that must be downloaded first waits for the run that says so, but on ZeroGPU, where all that
+    a run uses must be there before.
+    """
+    if worker.ZERO_GPU or is_here(video_teacher(EditVideo.teacher)):
+        worker.prepare(lambda: load_video_teacher(EditVideo.teacher))
+    if worker.ZERO_GPU or is_here(mesh_teacher(PaintMesh.teacher)):
+        worker.prepare(lambda: load_mesh_teacher(PaintMesh.teacher))
 
 
 def main() -> None:

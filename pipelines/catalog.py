@@ -1,233 +1,214 @@
-"""The teachers a user can choose, and how one is loaded.
+"""The teachers a user can choose: what each is, what it needs, and how it is asked by default.
 
-A teacher is named here and nowhere else. This module knows nothing about edits.
+A teacher is named here and nowhere else; a checkpoint of the same shape needs no name (`unlisted`).
+This module knows nothing about edits, nor about how a teacher is loaded (`loading`).
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 import torch
-from torch import Tensor
 
-from pipelines import allocator
-from pipelines.errors import InputError
-from sds import assd, csd
+from pipelines import hub, unlisted
+from pipelines.painting import Painting
+from pipelines.teacher import MeshTeacher, Recipe, VideoTeacher
+from sds.assd import FLOW_EDIT, Method
+from sds.csd import PAPER
 
-if TYPE_CHECKING:
-    # The library of models takes seconds to import. Asking which teachers there are must not.
-    from sds.priors import deepfloyd
-    from sds.priors import stable_diffusion as sd
-
-T = TypeVar("T")
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
+MINIATURE = "miniature"
+BUILT_IN = "Built in, runs on any machine. Knows only its own small world of"
 
 
-@dataclass(frozen=True)
-class VideoTeacher:
-    """A text-to-video model and a text-to-image model that share one latent space."""
-
-    name: str
-    image: str
-    """Folder or hub id of a Stable-Diffusion-shaped model."""
-    motion: str
-    """Folder or hub id of its motion adapter."""
-    side: int
-    """Works at about side x side pixels."""
-    frames: int
-    """Frames it sees at once."""
-    licence: str
-    about: str
-    """One sentence for the user."""
-    words: tuple[str, ...] | None
-    """The only words it knows; None means it reads plain English."""
-
-
-@dataclass(frozen=True)
-class MeshTeacher:
-    """A cascade: a text-to-image model, and a super-resolution model that reads the same words."""
-
-    name: str
-    stage_1: str
-    """Folder or hub id of a DeepFloyd-IF-shaped stage I, with its text encoder."""
-    stage_2: str
-    """Folder or hub id of its stage II."""
-    size_1: int
-    """Stage I works at size_1 x size_1 pixels."""
-    size_2: int
-    """Stage II works at size_2 x size_2 pixels."""
-    licence: str
-    about: str
-    """One sentence for the user."""
-    words: tuple[str, ...] | None
-    """The only words it knows; None means it reads plain English."""
+_SD = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+_RESEARCH = "CC-BY-NC-4.0: not for commercial use"
+_DDS = Recipe(Method(guidance_source=7.5, guidance_target=7.5))
+"""ASSD at the guidance of DDS (2304.07090) and of its relatives on Stable Diffusion."""
 
 
 def _words(path: Path) -> tuple[str, ...]:
     return tuple(path.read_text().split())
 
 
+@cache
 def video_teachers() -> dict[str, VideoTeacher]:
-    """Every video teacher by name, the default first."""
-    miniature = VideoTeacher(
-        name="miniature",
-        image=str(ASSETS / "miniature" / "image"),
-        motion=str(ASSETS / "miniature" / "motion"),
-        side=128,
-        frames=16,
-        licence="Apache-2.0",
-        about="Built in, runs on any machine. Knows only its own small world of drawn scenes.",
-        words=_words(ASSETS / "miniature" / "words.txt"),
+    """Every video teacher by name, the built-in one first."""
+    built_in = ASSETS / MINIATURE
+    teachers = (
+        VideoTeacher(
+            name=MINIATURE,
+            shape="animatediff",
+            video=str(built_in / "motion"),
+            image=str(built_in / "image"),
+            side=128,
+            frames=16,
+            licence="Apache-2.0",
+            about=f"{BUILT_IN} drawn scenes.",
+            words=_words(built_in / "words.txt"),
+        ),
+        VideoTeacher(
+            name="wan-1.3b",
+            shape="wan",
+            video="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+            image=None,
+            side=632,  # 832x480
+            frames=81,
+            licence="Apache-2.0",
+            about="Wan2.1, 1.3 billion parameters: the one to begin with on a GPU.",
+            memory_gb=16,
+            # FlowEdit on this model as published: guidance 5 and 13.5, from 0.7 of the schedule.
+            recipe=Recipe(
+                replace(FLOW_EDIT, guidance_source=5.0, guidance_target=13.5), 700, 20, ode=True
+            ),
+        ),
+        VideoTeacher(
+            name="wan-5b",
+            shape="wan",
+            video="Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+            image=None,
+            side=632,
+            frames=81,
+            licence="Apache-2.0",
+            about="Wan2.2, 5 billion parameters: better motion, coarser in small texture.",
+            # The recipe of the smaller Wan; there is none of its own to go by.
+            recipe=Recipe(
+                replace(FLOW_EDIT, guidance_source=5.0, guidance_target=13.5), 700, 20, ode=True
+            ),
+        ),
+        VideoTeacher(
+            name="animatediff",
+            shape="animatediff",
+            video="guoyww/animatediff-motion-adapter-v1-5-2",
+            image=_SD,
+            side=512,
+            frames=16,
+            licence="Apache-2.0 (motion), CreativeML OpenRAIL-M (Stable Diffusion 1.5)",
+            about="Stable Diffusion 1.5 with AnimateDiff: for small GPUs, frames stay exact.",
+            memory_gb=8,
+            betas="linear",
+            recipe=_DDS,
+        ),
+        VideoTeacher(
+            name="zeroscope",
+            shape="unet3d",
+            video="cerspense/zeroscope_v2_576w",
+            image=_SD,
+            side=432,  # 576x320
+            frames=24,
+            licence=_RESEARCH,
+            about="ZeroScope with Stable Diffusion 1.5: a pair like the one in the ASSD paper.",
+            memory_gb=8,
+            recipe=_DDS,
+        ),
+        VideoTeacher(
+            name="modelscope",
+            shape="unet3d",
+            video="ali-vilab/text-to-video-ms-1.7b",
+            image=_SD,
+            side=256,
+            frames=16,
+            licence=_RESEARCH,
+            about="ModelScope with Stable Diffusion 1.5: small pictures, some with a watermark.",
+            memory_gb=8,
+            recipe=_DDS,
+        ),
+        VideoTeacher(
+            name="cogvideox-2b",
+            shape="cogvideox",
+            video="THUDM/CogVideoX-2b",
+            image=None,
+            side=588,  # 720x480
+            frames=49,
+            licence="Apache-2.0",
+            about="CogVideoX, 2 billion parameters, made for 8 frames a second.",
+            # Its words and picture share their attention, so there is no fusion.
+            recipe=Recipe(Method(guidance_source=6.0, guidance_target=6.0, joint=0.0, fusion=1.0)),
+        ),
     )
-    return {teacher.name: teacher for teacher in (miniature,)}
+    return {teacher.name: teacher for teacher in teachers}
 
 
+_PAPER_ASKS = Painting(
+    guidance_1=PAPER.stage_1.guidance,
+    guidance_2=PAPER.stage_2.guidance,
+    high=980,
+    high_end=980,
+    detail_from=0.0,
+)
+"""3D Paintbrush's questions, with the fields and the rate of this product."""
+
+
+@cache
 def mesh_teachers() -> dict[str, MeshTeacher]:
-    """Every mesh teacher by name, the default first."""
-    folder = ASSETS / "miniature" / "cascade"
-    miniature = MeshTeacher(
-        name="miniature",
-        stage_1=str(folder / "stage_1"),
-        stage_2=str(folder / "stage_2"),
-        size_1=32,
-        size_2=128,
-        licence="Apache-2.0",
-        about="Built in, runs on any machine. Knows only its own small world of simple objects.",
-        words=_words(folder / "words.txt"),
+    """Every mesh teacher by name, the built-in one first."""
+    built_in = ASSETS / MINIATURE / "cascade"
+    paper = "DeepFloyd IF, the teachers of 3D Paintbrush"
+    gated = "DeepFloyd IF License, gated: accept it on the hub first"
+    teachers = (
+        MeshTeacher(
+            name=MINIATURE,
+            shape="deepfloyd",
+            stage_1=str(built_in / "stage_1"),
+            stage_2=str(built_in / "stage_2"),
+            licence="Apache-2.0",
+            about=f"{BUILT_IN} simple objects.",
+            words=_words(built_in / "words.txt"),
+        ),
+        *(
+            MeshTeacher(
+                name=f"if-{size.lower()}",
+                shape="deepfloyd",
+                stage_1=f"DeepFloyd/IF-I-{size}-v1.0",
+                stage_2=f"DeepFloyd/IF-II-{large}-v1.0",
+                licence=gated,
+                about=f"{paper}: {which}.",
+                memory_gb=memory,
+                painting=_PAPER_ASKS,
+            )
+            for size, large, which, memory in (
+                ("XL", "L", "the pair of the paper", 24),
+                ("L", "L", "a smaller first stage", None),
+                ("M", "M", "the smallest pair", None),
+            )
+        ),
+        MeshTeacher(
+            name="sd-x4",
+            shape="latent",
+            stage_1=_SD,
+            stage_2="stabilityai/stable-diffusion-x4-upscaler",
+            licence="CreativeML OpenRAIL-M (Stable Diffusion 1.5), OpenRAIL++-M (upscaler)",
+            about="Stable Diffusion 1.5 and its x4 upscaler: a cascade that is not gated.",
+            # Guidance 100 is DreamFusion's on Stable Diffusion; the upscaler's is the paper's.
+            painting=replace(_PAPER_ASKS, guidance_1=100.0, high_end=500),
+        ),
     )
-    return {teacher.name: teacher for teacher in (miniature,)}
+    return {teacher.name: teacher for teacher in teachers}
+
+
+def default_video_teacher() -> str:
+    """The video teacher of this machine: Wan where there is a GPU, unless it cannot be loaded.
+
+    That is, unless it is not here and HF_HUB_OFFLINE forbids to fetch it. The hub is not asked.
+    """
+    wan = video_teachers()["wan-1.3b"]
+    usable = torch.cuda.is_available() and (hub.may_fetch() or hub.is_here(wan.video))
+    return wan.name if usable else MINIATURE
 
 
 def video_teacher(name: str) -> VideoTeacher:
-    """The teacher called `name`. Raises InputError with the names there are."""
-    return _named(video_teachers(), name, "video")
+    """The teacher called `name`, or made of the checkpoints it names (`unlisted`).
+
+    Raises InputError, with the names and shapes there are.
+    """
+    listed = video_teachers()
+    return listed[name] if name in listed else unlisted.video_teacher(name, listed)
 
 
 def mesh_teacher(name: str) -> MeshTeacher:
-    """The teacher called `name`. Raises InputError with the names there are."""
-    return _named(mesh_teachers(), name, "mesh")
+    """The teacher called `name`, or made of the checkpoints it names (`unlisted`).
 
-
-def _named(teachers: dict[str, T], name: str, job: str) -> T:
-    if name not in teachers:
-        raise InputError(
-            f"There is no {job} teacher called {name!r}. Choose one of: {', '.join(teachers)}."
-        )
-    return teachers[name]
-
-
-def check_prompt(teacher: VideoTeacher | MeshTeacher, prompt: str, which: str) -> None:
-    """Raises InputError when `prompt` is empty or says what the teacher cannot know."""
-    said = _plain(prompt).split()
-    if not said:
-        raise InputError(f"The {which} prompt is empty. Say it in a few words.")
-    if teacher.words is None:
-        return
-    unknown = sorted(set(said) - set(teacher.words))
-    if unknown:
-        raise InputError(
-            f"The teacher {teacher.name!r} does not know {_listed(unknown)} in the {which} prompt. "
-            f"It knows these words only: {', '.join(teacher.words)}."
-        )
-
-
-def _plain(prompt: str) -> str:
-    """What is said, without capitals and punctuation."""
-    return "".join(c if c.isalnum() else " " for c in prompt.lower())
-
-
-def _listed(words: list[str]) -> str:
-    quoted = [f'"{word}"' for word in words]
-    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1]
-
-
-@dataclass(frozen=True)
-class LoadedVideoTeacher:
-    """A teacher in memory, ready to be asked."""
-
-    teachers: assd.Teachers
-    codec: sd.LatentCodec
-    pipe: sd.Pipeline
-    device: torch.device
-
-    def prompts(self, source: str, target: str) -> assd.Prompts:
-        """Embeddings of the two prompts and of the empty one."""
-        from sds.priors import stable_diffusion as sd
-
-        embedded = sd.embed(self.pipe, [_plain(source), _plain(target), ""], self.device)
-        return assd.Prompts(*embedded.split(1))
-
-    def change(self, x: Tensor, x_src: Tensor) -> Tensor:
-        """What an edit of latents (1, C, F, h, w) does to the picture: (F, 3, H, W) on the CPU."""
-        return (self.codec.decode(x) - self.codec.decode(x_src)).cpu()
-
-
-@dataclass(frozen=True)
-class LoadedMeshTeacher:
-    """A cascade in memory, ready to be asked."""
-
-    cascade: csd.Cascade
-    pipe: deepfloyd.IFPipeline
-    """Stage I's, which reads the words."""
-    device: torch.device
-
-    def prompts(self, texts: Sequence[str]) -> csd.Prompts:
-        """Embeddings of prompts, a row each in their order, and of the empty one."""
-        from sds.priors import deepfloyd
-
-        embedded = deepfloyd.embed(self.pipe, [*map(_plain, texts), ""], self.device)
-        return csd.Prompts(embedded[:-1], embedded[-1:])
-
-
-@cache
-def load_video_teacher(name: str) -> LoadedVideoTeacher:
-    """Load a teacher once per process. Raises InputError for a name that is not in the catalog."""
-    from sds.priors import stable_diffusion as sd
-
-    chosen = video_teacher(name)
-    device, dtype = _machine()
-    image, text = sd.load(chosen.image), sd.load_text(chosen.image)
-    video = sd.with_motion(image, chosen.motion)
-    teachers = assd.Teachers(
-        video=sd.video_prior(video, device, dtype),
-        image=sd.image_prior(image, device, dtype, frames_per_call=chosen.frames),
-        window=chosen.frames,
-    )
-    return LoadedVideoTeacher(teachers, sd.latent_codec(image, device, dtype), text, device)
-
-
-@cache
-def load_mesh_teacher(name: str) -> LoadedMeshTeacher:
-    """Load a teacher once per process. Raises InputError for a name that is not in the catalog."""
-    from sds.priors import deepfloyd
-
-    chosen = mesh_teacher(name)
-    device, dtype = _machine()
-    small, large = deepfloyd.load_stage_1(chosen.stage_1), deepfloyd.load_stage_2(chosen.stage_2)
-    text = deepfloyd.load_text(chosen.stage_1)
-    cascade = csd.Cascade(
-        stage_1=deepfloyd.stage_1_prior(small, device, dtype),
-        stage_2=deepfloyd.stage_2_prior(large, device, dtype),
-        size_1=chosen.size_1,
-        size_2=chosen.size_2,
-    )
-    return LoadedMeshTeacher(cascade, text, device)
-
-
-def _machine() -> tuple[torch.device, torch.dtype]:
-    """Where teachers run, and the dtype they run in."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu":
-        allocator.configure()
-    return device, compute_dtype(device)
-
-
-def compute_dtype(device: torch.device) -> torch.dtype:
-    """bf16 where the hardware multiplies it, fp32 elsewhere (on a plain CPU bf16 is slower)."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    Raises InputError, with the names and shapes there are.
+    """
+    listed = mesh_teachers()
+    return listed[name] if name in listed else unlisted.mesh_teacher(name, listed)

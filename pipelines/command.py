@@ -4,18 +4,62 @@ Exit code 0 when the job is done, 2 for input that cannot be used, 1 when the ru
 130 when it was interrupted.
 """
 
+import argparse
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from types import FrameType
+from typing import Any, TypeVar
+
+import tyro
 
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Step
 from pipelines.hold import is_held
 from pipelines.runs import ask_to_stop
+
+T = TypeVar("T")
+
+
+def parse(
+    kind: type[T],
+    module: str,
+    usual: Callable[[str], dict[str, Any]],
+    description: str | None,
+    words: Sequence[str] | None = None,
+) -> T:
+    """The job that a command line asks for, with the defaults of the teacher it names.
+
+    module: what runs it; usual: the settings that a teacher brings, by its name; words: the command
+    line, that of this process unless given. Exits with code 2 where it cannot be understood.
+    """
+    words = sys.argv[1:] if words is None else list(words)
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--teacher", default=kind.teacher)
+    try:
+        own = usual(first.parse_known_args(words)[0].teacher)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    plain = {f.name: _default(f) for f in fields(kind)}
+    return tyro.cli(
+        kind,
+        args=words,
+        default=kind(**plain | own),
+        prog=f"python -m {module}",
+        description=description,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
+    )
+
+
+def _default(f: Field[Any]) -> Any:
+    if f.default_factory is not MISSING:
+        return f.default_factory()
+    return tyro.MISSING if f.default is MISSING else f.default
 
 
 def run(events: Iterator[Event], folder: Path) -> int:

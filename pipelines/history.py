@@ -115,7 +115,13 @@ def embedded_job(path: Path) -> Job:
 
 def command_line(job: Job) -> str:
     """The command that runs a job, ready to paste into a shell."""
-    return settings.command_line(_MODULES[_name(job)].__name__, job)
+    module = _MODULES[_name(job)]
+    try:
+        usual = module.usual(job.teacher)
+    except InputError:
+        # The teacher is not to be had any more, and with it went what it would bring.
+        usual = {}
+    return settings.command_line(module.__name__, job, usual)
 
 
 def begin(job: Job, resumes: bool = False) -> Iterator[Any]:

@@ -63,10 +63,13 @@ def file_names(kind: type, settings: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def command_line(module: str, job: Any) -> str:
-    """The command that runs a job, quoted for a shell; defaults are left out."""
+def command_line(module: str, job: Any, usual: Mapping[str, Any]) -> str:
+    """The command that runs a job, quoted for a shell; defaults are left out.
+
+    usual: the settings whose defaults are others than their field's, by name.
+    """
     placed, options = [], []
-    for name, value, default, marks in _flat(job):
+    for name, value, default, marks in _flat(job, usual):
         if tyro.conf.Positional[Path] == marks:
             placed.append(str(value))
         elif value != default:
@@ -74,15 +77,18 @@ def command_line(module: str, job: Any) -> str:
     return shlex.join(["python", "-m", module, *placed, *options])
 
 
-def _flat(job: Any) -> Iterator[tuple[str, Any, Any, Any]]:
-    """(name, value, default, annotated type) of every setting, those of inner dataclasses too."""
+def _flat(job: Any, usual: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any, Any]]:
+    """(name, value, default, annotated type) of every setting, those of inner dataclasses too.
+
+    A setting that is left open is left out.
+    """
     hints = get_type_hints(type(job), include_extras=True)
     for f in fields(job):
-        value = getattr(job, f.name)
+        value, default = getattr(job, f.name), usual.get(f.name, f.default)
         if is_dataclass(value):
-            yield from _flat(value)
-        else:
-            yield f.name, value, f.default, hints[f.name]
+            yield from _flat(value, vars(default) if is_dataclass(default) else {})
+        elif value is not None or f.name not in usual:
+            yield f.name, value, default, hints[f.name]
 
 
 def _option_name(name: str, marks: Any) -> str:
@@ -109,9 +115,9 @@ def _plain(value: Any) -> Any:
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
     """`value` from JSON as the type `hint`; InputError where it is something else."""
-    if is_dataclass(hint) and isinstance(value, dict):
-        return recall(hint, value, {})
     for kind in _alternatives(hint):
+        if is_dataclass(kind) and isinstance(value, dict):
+            return recall(kind, value, {})
         if get_origin(kind) is Literal and value in get_args(kind):
             return value
         if get_origin(kind) is tuple and isinstance(value, list | tuple):

@@ -8,8 +8,8 @@ and a frame nothing was asked of comes back exactly. Inside a mask only, where t
 """
 
 import sys
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,24 +18,22 @@ import tyro
 from torch import Tensor
 
 from pipelines import command, record, runs, settings
-from pipelines.catalog import (
-    LoadedVideoTeacher,
-    VideoTeacher,
-    check_prompt,
-    load_video_teacher,
-    video_teacher,
-)
+from pipelines.catalog import default_video_teacher, video_teacher
 from pipelines.change import apply_change, psnr_outside, working_size
 from pipelines.comparison import Panel, grey, panel_size, write_comparison
 from pipelines.errors import InputError
 from pipelines.events import Event, Note, Preview
 from pipelines.flow import optical_flow
 from pipelines.gate import Gate, read_gate
+from pipelines.loading import LoadedVideoTeacher, announcements, load_video_teacher
 from pipelines.media import Clip, Cut, floats_at, read_clip, to_uint8, write_clip
+from pipelines.prompts import video_prompts
 from pipelines.record import Order
+from pipelines.teacher import Recipe, VideoTeacher, check_prompt
 from sds import optical_flow as flows_of
 from sds.assd import Method, Prompts, assd_gradient
-from sds.descent import HIGH, LOW, descend
+from sds.descent import descend
+from sds.masks import to_latent_frames
 from sds.optical_flow import Flows
 from sds.optimize import State, Step
 
@@ -57,8 +55,9 @@ class EditVideo:
     """What it should show."""
     out: Path
     """Folder for result.mp4, settings.json and metrics.json."""
-    teacher: str = "miniature"
-    """Which diffusion models judge the edit."""
+    teacher: str = default_video_teacher()
+    """Which diffusion models judge the edit: a name of the list, or the folder or hub id of a model
+    of the same shape; two of them as VIDEO+IMAGE."""
     preset: Preset = "standard"
     """How many steps are taken, unless --steps says it."""
     steps: int | None = None
@@ -67,10 +66,16 @@ class EditVideo:
     """Seed of all noise; the same seed repeats the run."""
     strength: float = 1.0
     """How far each step goes; 1 is the measured default."""
-    high: int = HIGH
-    """Noise level the run starts at, 1 to 999: higher changes shapes, lower keeps them."""
-    low: int = LOW
-    """Noise level the run ends at."""
+    high: int | None = None
+    """Noise level the run starts at, 1 to 999: higher changes shapes, lower keeps them. The
+    teacher's own if left out."""
+    low: int | None = None
+    """Noise level the run ends at. The teacher's own if left out."""
+    ode: bool | None = None
+    """Step from noise level to noise level, as a sampler does; flow teachers only. The teacher's
+    own way if left out."""
+    side: int | None = None
+    """Work at about side x side pixels; fewer take less memory. The teacher's own if left out."""
     mask: Path | None = None
     """Where the edit may happen: a picture drawn on one frame, or a clip of masks."""
     mask_frame: int = 0
@@ -83,7 +88,8 @@ class EditVideo:
     mask_invert: bool = False
     """The mask says what stays, instead of what may change."""
     cut: Cut = field(default_factory=Cut)
-    method: Method = field(default_factory=Method)
+    method: Method | None = None
+    """The teacher's own if left out."""
 
     @property
     def total_steps(self) -> int:
@@ -93,7 +99,10 @@ class EditVideo:
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """An edit with everything loaded and brought to the teacher: what `record.run` drives."""
+    """An edit with everything loaded and brought to the teacher: what `record.run` drives.
+
+    Its job has no setting left out.
+    """
 
     job: EditVideo
     loaded: LoadedVideoTeacher
@@ -103,15 +112,15 @@ class Edit:
     frames: Tensor
     """(F, 3, h, w) in [0, 1] at the working size."""
     x_src: Tensor
-    """(1, C, F, h/f, w/f) fp32 latents of the clip."""
+    """(1, C, f, h/8, w/8) fp32 latents of the clip, or whatever the teacher's autoencoder makes."""
     x: Tensor
     """The same, edited so far."""
     latent_gate: Tensor | None
-    """(1, 1, F, h/f, w/f): the gate on the latent grid."""
+    """(1, 1, f, h/8, w/8): the gate on the latent grid."""
     flows: Flows | None
     """Optical flow on the latent grid, where the method wants it."""
     smoothed: Tensor
-    """(1, 1, F, h/f, w/f) in [0, 1]: the last step's adaptive mask, 0 where there is none."""
+    """(1, 1, f, h/8, w/8) in [0, 1]: the last step's adaptive mask, 0 where there is none."""
     prompts: Prompts
 
     def optimise(self, since: State | None) -> Iterator[Step]:
@@ -138,6 +147,7 @@ class Edit:
             job.low,
             job.high,
             since,
+            self.loaded.teachers.video.schedule.sigma if job.ode else None,
         )
         for step in descent:
             yield replace(step, state=lambda step=step: step.state() | {"smoothed": self.smoothed})
@@ -145,14 +155,16 @@ class Edit:
     def preview(self, index: int) -> Preview:
         """A few frames, decoded."""
         shown = _spread(len(self.clip), PREVIEW_FRAMES)
-        change = self.loaded.change(self.x[:, :, shown], self.x_src[:, :, shown])
-        masks = {name: mask[0, 0, shown].cpu() for name, mask in self._masks().items()}
+        change = self.loaded.change_at(self.x, self.x_src, shown)
+        latent = self._latent_of(shown)
+        masks = {name: mask[0, 0, latent].cpu() for name, mask in self._masks().items()}
         return Preview(index, to_uint8((self.frames[shown] + change).clamp(0, 1)), masks)
 
     def write(self, said: dict[str, Any]) -> tuple[Path, list[str], dict[str, Any]]:
         """The clip, the same beside its source, and how much changed where it should not."""
         result, clip = self.job.out / RESULT, self.clip
-        frames = apply_change(clip, self.loaded.change(self.x, self.x_src), self.gate)
+        change = self.loaded.change(self.x, self.x_src)[: len(clip)]
+        frames = apply_change(clip, change, self.gate)
         notes = write_clip(result, frames, clip, said)
         panels = write_comparison(self.job.out, self._panels(frames), clip)
         facts = {
@@ -163,8 +175,12 @@ class Edit:
         }
         return result, notes, facts
 
+    def _latent_of(self, frames: Iterable[int]) -> list[int]:
+        """The latent frames that hold these frames of the clip."""
+        return [-(-frame // self.loaded.codec.stride) for frame in frames]
+
     def _masks(self) -> dict[str, Tensor]:
-        """What can be laid over the frames, on the latent grid: (1, 1, F, h, w) each."""
+        """What can be laid over the frames, on the latent grid: (1, 1, f, h, w) each."""
         masks = {} if self.latent_gate is None else {"mask": self.latent_gate}
         if self.job.method.smoothing != "off":
             masks["smoothed"] = self.smoothed
@@ -180,7 +196,8 @@ class Edit:
             gate = self.gate.shrunk(size)
             panels["mask"] = lambda few: grey(gate.at(few), size)
         if self.job.method.smoothing != "off":
-            smoothed = self.smoothed[0].transpose(0, 1)
+            latent = self._latent_of(range(len(self.clip)))
+            smoothed = self.smoothed[0, :, latent].transpose(0, 1)
             panels["smoothed"] = lambda few: grey(smoothed[few], size)
         return panels
 
@@ -193,7 +210,9 @@ def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
     that cannot be used, before anything is written, and RunFailed when the latents stop being
     finite or the disk is full; the last good state is then kept.
     """
+    job = settled(job)
     teacher = _check(job)
+    downloads = announcements(teacher)
     clip = read_clip(job.clip, cut=job.cut)
     gate = None
     if job.mask is not None:
@@ -202,6 +221,7 @@ def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
         )
 
     def prepare() -> Generator[Note, None, Edit]:
+        yield from map(Note, downloads)
         edit = _prepare(job, clip, gate, teacher)
         (h, w), (height, width) = edit.frames.shape[-2:], clip.size
         yield Note(f"{len(clip)} frames of {width}x{height}, worked at {w}x{h}")
@@ -212,9 +232,24 @@ def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
     yield from record.run(Order(job.out, describe(job), inputs, resumes), prepare)
 
 
+def usual(teacher: str) -> dict[str, Any]:
+    """The settings that a teacher brings where the job leaves them out.
+
+    Raises InputError where there is no such teacher.
+    """
+    chosen = video_teacher(teacher)
+    return {f.name: getattr(chosen.recipe, f.name) for f in fields(Recipe)} | {"side": chosen.side}
+
+
+def settled(job: EditVideo) -> EditVideo:
+    """The job with no setting left out. Raises InputError where there is no such teacher."""
+    own = usual(job.teacher)
+    return replace(job, **{name: v for name, v in own.items() if getattr(job, name) is None})
+
+
 def describe(job: EditVideo) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON."""
-    said = settings.describe(replace(job, steps=job.total_steps))
+    said = settings.describe(replace(settled(job), steps=job.total_steps))
     return {"job": "video", **said, "versions": runs.versions()}
 
 
@@ -236,17 +271,37 @@ def _check(job: EditVideo) -> VideoTeacher:
         raise InputError(
             f"The noise levels {job.low} to {job.high} must rise and lie between 1 and 999."
         )
+    if not 32 <= job.side <= 4096:
+        raise InputError(f"Working at {job.side} pixels a side: give 32 to 4096.")
+    flow = teacher.shape == "wan"
+    if not flow and (job.ode or job.method.eta):
+        raise InputError(
+            f"--ode and --eta are for flow teachers such as wan-1.3b, and {teacher.name} is none. "
+            "Leave them out."
+        )
+    if teacher.shape == "cogvideox" and job.method.fusion != 1:
+        raise InputError(
+            f"In {teacher.name} words and picture share their attention, so the edit cannot attend "
+            "to the source alone. Leave attention fusion off: --fusion 1."
+        )
     return teacher
 
 
 def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeacher) -> Edit:
+    # First, so that the text encoder is gone when the networks come.
+    prompts = video_prompts(teacher, job.source, job.target)
     loaded = load_video_teacher(teacher.name)
-    small = floats_at(clip.frames, working_size(clip.size, teacher.side))
+    stride = loaded.codec.stride
+    small = floats_at(clip.frames, working_size(clip.size, job.side, loaded.multiple))
     x_src = loaded.codec.encode(small.to(loaded.device))
-    grid = x_src.shape[-2:]
-    flows = None
-    if job.method.smooth_along_flow:
-        flows = flows_of.resize(optical_flow(small), grid).to(loaded.device)
+    count, *grid = x_src.shape[2:]
+    latent_gate = flows = None
+    if gate is not None:
+        latent_gate = to_latent_frames(gate.latent(grid), stride, count).to(loaded.device)
+    if job.method.smooth_along_flow and len(small) > 1:
+        # From the last frame of each latent to that of the next.
+        held = [min(stride * k, len(small) - 1) for k in range(count)]
+        flows = flows_of.resize(optical_flow(small[held]), grid).to(loaded.device)
     # The file that was given may be gone by the time its sound is needed.
     (kept,) = runs.input_files(job.out, {"clip": job.clip.name}).values()
     return Edit(
@@ -257,10 +312,10 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
         frames=small,
         x_src=x_src,
         x=x_src.clone(),
-        latent_gate=None if gate is None else gate.latent(grid).to(x_src.device),
+        latent_gate=latent_gate,
         flows=flows,
         smoothed=torch.zeros_like(x_src[:, :1]),
-        prompts=loaded.prompts(job.source, job.target),
+        prompts=prompts,
     )
 
 
@@ -271,12 +326,7 @@ def _spread(count: int, wanted: int) -> list[int]:
 
 
 def main() -> None:
-    job = tyro.cli(
-        EditVideo,
-        prog="python -m pipelines.video",
-        description=__doc__,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    job = command.parse(EditVideo, "pipelines.video", usual, __doc__)
     sys.exit(command.run(edit_video(job), job.out))
 
 

@@ -48,6 +48,18 @@ def to_latent(mask: Tensor, size: tuple[int, int], any_touched: bool = False) ->
     return pool(mask, size).transpose(0, 1).unsqueeze(0)
 
 
+def to_latent_frames(mask: Tensor, stride: int, count: int) -> Tensor:
+    """From frames to the latent frames that hold them: one for the first, then one for `stride`.
+
+    (1, 1, F, h, w) -> (1, 1, count, h, w), what any of the frames allows. Frames that a clip was
+    padded with are like its last.
+    """
+    first, rest = mask[:, :, :1], mask[:, :, 1:]
+    missing = (count - 1) * stride - rest.shape[2]
+    rest = torch.cat([rest, mask[:, :, -1:].expand(-1, -1, missing, -1, -1)], dim=2)
+    return torch.cat([first, rest.unflatten(2, (count - 1, stride)).amax(3)], dim=2)
+
+
 def carry(mask: Tensor, frame_index: int, flows: Flows) -> Tensor:
     """A mask drawn on one frame, on all frames of the clip.
 

@@ -1,9 +1,11 @@
 """The studio in a process of its own."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -13,9 +15,18 @@ from urllib.error import URLError
 
 import pytest
 
+# Read when the libraries are imported: no test asks the network for anything, nor leaves anything
+# in the user's cache.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["SCOREBRUSH_CACHE"] = tempfile.mkdtemp(prefix="scorebrush-tests-")
+
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT = 120
 """Seconds the studio may take to answer; on a free machine it needs less than ten."""
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["SCOREBRUSH_CACHE"], ignore_errors=True)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ DOORS = {
     "gradio": ("app.py", "ui/"),
     "diffusers": ("sds/priors/", "miniature/"),
     "transformers": ("sds/priors/", "miniature/"),
+    "huggingface_hub": ("pipelines/hub/",),
+    "safetensors": ("pipelines/embeddings.py",),
     "av": ("pipelines/media/",),
     "imageio": ("pipelines/media/",),
     "cv2": ("pipelines/flow.py",),

@@ -111,12 +111,11 @@ def embed(
     return said[0]
 
 
-def load(folder: str, dtype: torch.dtype) -> CogVideoXPipeline:
+def load(folder: str, dtype: torch.dtype, vae_dtype: torch.dtype) -> CogVideoXPipeline:
     """The networks in a folder, without the text encoder."""
+    kind = reading(folder, dtype, vae_dtype)
     with no_progress_bars():
-        return CogVideoXPipeline.from_pretrained(
-            folder, **reading(folder, dtype), tokenizer=None, text_encoder=None
-        )
+        return CogVideoXPipeline.from_pretrained(folder, **kind, tokenizer=None, text_encoder=None)
 
 
 def load_text(folder: str, dtype: torch.dtype) -> CogVideoXPipeline:

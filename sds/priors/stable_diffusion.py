@@ -235,6 +235,20 @@ def load_motion(
         )
 
 
+def load_motion_text(folder: str, dtype: torch.dtype = torch.float32) -> AnimateDiffPipeline:
+    """The text encoder of a whole AnimateDiff in a folder, without the networks."""
+    with no_progress_bars():
+        return AnimateDiffPipeline.from_pretrained(
+            folder,
+            **reading(folder, dtype),
+            unet=None,
+            vae=None,
+            motion_adapter=None,
+            feature_extractor=None,
+            image_encoder=None,
+        )
+
+
 def with_motion(
     pipe: StableDiffusionPipeline,
     adapter: str,
@@ -249,6 +263,12 @@ def with_motion(
     with no_progress_bars():
         kind = reading(adapter, dtype)
         modules = MotionAdapter.from_pretrained(adapter, **kind | {"dtype": dtype})
+    theirs, ours = (tuple(part.config.block_out_channels) for part in (modules, pipe.unet))
+    if theirs != ours:
+        raise ValueError(
+            f"the motion adapter has channels {theirs} and the image model {ours}; use an adapter "
+            "that was made for this kind of image model"
+        )
     scheduler = pipe.scheduler
     if betas is not None:
         scheduler = DDIMScheduler.from_config(scheduler.config, beta_schedule=betas)

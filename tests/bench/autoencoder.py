@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import tyro
 
-from pipelines.catalog import load_video_teacher
+from pipelines.loading import load_video_teacher
 from pipelines.media import floats_at, read_clip
 
 SIDE = 128

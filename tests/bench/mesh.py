@@ -25,8 +25,9 @@ from torch.utils.checkpoint import checkpoint
 from miniature.meshes import sample_mesh, surface
 from pipelines import allocator
 from pipelines.bake import texels
-from pipelines.catalog import compute_dtype, mesh_teacher
+from pipelines.catalog import mesh_teacher
 from pipelines.composites import Query, Words, colours, prompts
+from pipelines.machine import compute_dtype
 from pipelines.painted import CHUNK, few
 from pipelines.painting import PAPER, Fields, Painting, Task, look, paint, sample_atlases
 from pipelines.render import sphere_views
@@ -57,8 +58,8 @@ def task(dtype: torch.dtype) -> Task:
     cascade = csd.Cascade(
         deepfloyd.stage_1_prior(small, dtype=dtype),
         deepfloyd.stage_2_prior(large, dtype=dtype),
-        chosen.size_1,
-        chosen.size_2,
+        small.unet.config.sample_size,
+        large.unet.config.sample_size,
     )
     text = deepfloyd.load_text(chosen.stage_1)
     embedded = deepfloyd.embed(text, [*prompts(WORDS, background=True), ""])

@@ -24,7 +24,8 @@ import tyro
 from torch import Tensor
 
 from pipelines import allocator
-from pipelines.catalog import compute_dtype, video_teacher
+from pipelines.catalog import video_teacher
+from pipelines.machine import compute_dtype
 from sds.assd import DDS, Method, Prompts, Teachers, assd_gradient
 from sds.descent import RATE
 from sds.optimize import optimize, step_generator
@@ -56,7 +57,7 @@ class Model:
 def load(dtype: torch.dtype) -> Model:
     chosen = video_teacher("miniature")
     image = sd.load(chosen.image)
-    video = sd.with_motion(image, chosen.motion)
+    video = sd.with_motion(image, chosen.video)
     prompts = Prompts(*sd.embed(sd.load_text(chosen.image), [SOURCE, TARGET, ""]).split(1))
     teachers = Teachers(
         sd.video_prior(video, dtype=dtype), sd.image_prior(image, dtype=dtype), chosen.frames

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import tyro
 
-from pipelines import history, mesh, video
+from pipelines import command, history, mesh, video
+from pipelines.catalog import video_teachers
 from pipelines.errors import InputError
 from pipelines.media import Cut
 from pipelines.mesh import PaintMesh
@@ -18,6 +18,7 @@ from sds.assd import Method
 
 EDIT = EditVideo(Path("a b.mp4"), 'it\'s a "red" ball', "-x", Path("runs/x"))
 PAINT = PaintMesh(Path("cow.obj"), "cow", "gold; rm -rf /", Path("out"))
+MODULES = {EditVideo: video, PaintMesh: mesh}
 JOBS = {
     "only what must be said": EDIT,
     "everything of a clip": replace(
@@ -55,13 +56,37 @@ def parsed(line, kind):
     python, flag, module, *words = shlex.split(line)
     assert (python, flag) == ("python", "-m")
     assert module == {EditVideo: "pipelines.video", PaintMesh: "pipelines.mesh"}[kind]
-    return tyro.cli(kind, args=words, config=(tyro.conf.OmitArgPrefixes,))
+    return command.parse(kind, module, MODULES[kind].usual, None, words)
+
+
+def settled(job):
+    """With the teacher's own settings where the job leaves them open."""
+    return MODULES[type(job)].settled(job)
 
 
 @pytest.mark.parametrize("name", JOBS)
 def test_the_command_line_is_the_job(name):
     job = JOBS[name]
-    assert parsed(history.command_line(job), type(job)) == job
+    for given in (job, settled(job)):
+        assert settled(parsed(history.command_line(given), type(job))) == settled(job)
+
+
+def test_the_command_line_has_the_defaults_of_the_teacher_it_names():
+    words = ["c.mp4", "--source", "a", "--target", "b", "--out", "o", "--teacher", "wan-1.3b"]
+    job = command.parse(EditVideo, "pipelines.video", video.usual, None, [*words, "--joint", "0.5"])
+    recipe = video_teachers()["wan-1.3b"].recipe
+    assert job.method == replace(recipe.method, joint=0.5)
+    assert (job.high, job.low, job.ode, job.side) == (recipe.high, recipe.low, True, 632)
+    line = history.command_line(job)
+    assert "--joint 0.5" in line and "guidance" not in line and "--ode" not in line
+    assert parsed(line, EditVideo) == job
+
+
+def test_an_unknown_teacher_is_one_sentence_and_exit_2(capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.parse(EditVideo, "pipelines.video", video.usual, None, ["--teacher", "nobody"])
+    assert ended.value.code == 2
+    assert "no video teacher called 'nobody'" in capsys.readouterr().err
 
 
 def test_the_command_line_leaves_defaults_out():
@@ -79,7 +104,7 @@ def test_settings_are_the_job(name):
     assert said["steps"] == job.total_steps and said["out"] == job.out.name
     said = {key: value for key, value in said.items() if key not in ("job", "versions")}
     files = {"out": job.out, **({"clip": job.clip} if module is video else {"mesh": job.mesh})}
-    assert module.recall(said, files) == job
+    assert module.recall(said, files) == settled(job)
 
 
 def test_settings_hold_names_and_no_folders():
@@ -105,7 +130,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_settings_that_no_job_has_are_refused(name):
     said = {"clip": "c.mp4", "source": "a", "target": "b", "out": "o"}
-    assert video.recall(said, {}).method == Method()
+    assert video.recall(said, {}).method is None
     with pytest.raises(InputError):
         video.recall(said | BAD[name], {})
 

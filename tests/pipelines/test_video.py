@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from pipelines import command, runs
-from pipelines.catalog import load_video_teacher, video_teacher
+from pipelines.catalog import video_teacher
 from pipelines.change import working_size
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Preview, Step
+from pipelines.loading import load_video_teacher
 from pipelines.media import clip_from_frames, read_clip, read_settings, save_png, write_clip
+from pipelines.prompts import video_prompts
 from pipelines.video import EditVideo, edit_video
 from sds.assd import Method, assd_gradient
 from sds.optical_flow import Flows
@@ -215,7 +217,7 @@ def test_every_switch_of_the_method_changes_the_gradient():
     x_src = torch.randn(1, 8, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     x = x_src + 0.3 * torch.randn(x_src.shape, generator=torch.Generator().manual_seed(1))
     flow = torch.full((3, 2, 16, 16), 1.0)
-    prompts = loaded.prompts(SOURCE, TARGET)
+    prompts = video_prompts(video_teacher("miniature"), SOURCE, TARGET)
 
     def gradient(method):
         noise = step_generator(0, 0)

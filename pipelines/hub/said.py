@@ -1,0 +1,75 @@
+"""What goes wrong between here and the hub, in one sentence each, with the remedy.
+
+Knows nothing about what is fetched.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from huggingface_hub import constants, errors
+
+from pipelines.errors import InputError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def name_of(source: str) -> tuple[str, str]:
+    """An id on the hub and its revision, from `owner/model` or `owner/model@revision`."""
+    repo, _, revision = source.partition("@")
+    return repo, revision or "main"
+
+
+@contextmanager
+def explained(source: str) -> Iterator[None]:
+    """Turn what the hub's library raises into InputError."""
+    try:
+        yield
+    except errors.HFValidationError as error:
+        raise InputError(
+            f"{source!r} is neither a teacher of the list, nor a folder here, nor an id on the hub "
+            "such as owner/model. Check the spelling."
+        ) from error
+    except (errors.DryRunError, errors.HTTPError, OSError) as error:
+        raise InputError(_sentence(source, error)) from error
+
+
+def _sentence(source: str, error: BaseException) -> str:
+    repo, revision = name_of(source)
+    if isinstance(error, errors.DryRunError):
+        error = error.__cause__ or error
+    match error:
+        case errors.GatedRepoError():
+            return (
+                f"{repo} is gated: accept its licence at https://huggingface.co/{repo}, make a "
+                "token at https://huggingface.co/settings/tokens, and log in with: hf auth login"
+            )
+        case errors.RevisionNotFoundError():
+            return f"{repo} has no revision {revision!r}: check what follows the @, or leave it."
+        case errors.RepositoryNotFoundError():
+            return (
+                f"There is no model {repo} on the hub, or it is private: check the spelling, or "
+                "log in with: hf auth login"
+            )
+        case OSError(errno=number) if number in _FULL:
+            return (
+                f"The disk has no room for {repo} ({error.strerror}): free some space in "
+                f"{constants.HF_HUB_CACHE}, or set HF_HOME to a folder on a larger disk."
+            )
+        case PermissionError():
+            return (
+                f"{repo} cannot be kept in {constants.HF_HUB_CACHE} ({error.strerror}): set "
+                "HF_HOME to a folder you may write to."
+            )
+        case errors.HfHubHTTPError():
+            return (
+                f"The hub answered {error.response.status_code} when asked for {repo}: try again "
+                "later, or give the model's folder."
+            )
+    remedy = "connect to the internet"
+    if constants.is_offline_mode():
+        remedy = "unset HF_HUB_OFFLINE"
+    return (
+        f"{repo} is not on this machine and the hub cannot be reached: {remedy}, give the model's "
+        "folder, or choose the built-in teacher with --teacher miniature."
+    )
