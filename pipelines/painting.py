@@ -26,7 +26,7 @@ from pipelines.render import (
     sphere_views,
     visible,
 )
-from sds import csd
+from sds import csd, parallel
 from sds.losses import ramp
 from sds.optimize import State, Step, optimize, step_generator
 
@@ -50,6 +50,9 @@ class Painting:
     """Guidance scale of stage I; 1 is none (Imagen's convention)."""
     guidance_2: float = 8.0
     """Guidance scale of stage II."""
+    guidance_end: float | None = 2.0
+    """Guidance scale of both at the last step, which brings overshot colours back; it falls there
+    linearly. None keeps the scales as they are."""
     low: int = 20
     """Lowest noise level, of 1000."""
     high: int = 900
@@ -69,6 +72,7 @@ PAPER = Painting(
     rate=1e-4,
     guidance_1=csd.PAPER.stage_1.guidance,
     guidance_2=csd.PAPER.stage_2.guidance,
+    guidance_end=None,
     high=980,
     high_end=980,
     detail_from=0.0,
@@ -182,7 +186,6 @@ def paint(
     last good ones.
     """
     parameters = list(painted.parameters())
-    device = task.surface.vertices.device
     frozen: Fields | None = None
     if since is not None and since["frozen"] is not None:
         frozen = _frozen(painted, since["frozen"])
@@ -195,24 +198,52 @@ def paint(
             frozen = None
         elif how.cascade == "phases" and frozen is None:
             frozen = _frozen(painted, parameters)
-        generator = step_generator(seed, index)
-        cameras = sphere_views(how.views, generator)
-        size = task.cascade.size_2 if detailed else SUPERSAMPLING * task.cascade.size_1
-        background = torch.rand(how.views, 3, generator=generator).to(device)
-        view = look(task.surface, cameras, size, background)
-        renders = view.render(task.asked(painted, view.points))
-        low = None if frozen is None else view.render(task.asked(frozen, view.points))
-        prompts = task.prompts.repeated(how.views)
-        judged = csd.distill_cascade(
-            task.cascade, method, prompts, renders, index, steps, generator, low
-        )
-        judged.loss.backward()
-        return judged.rms_1 if judged.rms_2 is None else judged.rms_2
+        value = _judge(task, how, method, painted, frozen, step_generator(seed, index), index, steps)
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            parallel.sum_(parameter.grad)
+        return value
 
     optimizer = torch.optim.Adam(parameters, lr=how.rate)
     for step in optimize(gradient, parameters, optimizer, steps, since):
         kept = None if frozen is None else list(frozen.parameters())
         yield replace(step, state=lambda step=step, kept=kept: step.state() | {"frozen": kept})
+
+
+def _judge(
+    task: Task,
+    how: Painting,
+    method: csd.Method,
+    painted: Fields,
+    frozen: Fields | None,
+    generator: torch.Generator,
+    index: int,
+    steps: int,
+) -> Tensor:
+    """Render this process's views, ask about them, go back to the fields; the last stage's RMS."""
+    detailed = method.lambda_2[1] > 0
+    size = task.cascade.size_2 if detailed else SUPERSAMPLING * task.cascade.size_1
+    cameras = sphere_views(how.views, generator)
+    background = torch.rand(how.views, 3, generator=generator)
+    mean_square = torch.zeros((), device=task.surface.vertices.device)
+    mine = parallel.share(how.views)
+    if mine:
+        seen = slice(mine.start, mine.stop)
+        cameras = replace(cameras, position=cameras.position[seen])
+        view = look(task.surface, cameras, size, background[seen].to(mean_square.device))
+        renders = view.render(task.asked(painted, view.points))
+        low = None if frozen is None else view.render(task.asked(frozen, view.points))
+        every = torch.arange(len(task.prompts.rows) * how.views)
+        rows = csd.Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
+        prompts = task.prompts.repeated(len(mine))
+        judged = csd.distill_cascade(
+            task.cascade, method, prompts, renders, index, steps, generator, low, rows
+        )
+        judged.loss.backward()
+        rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2
+        mean_square = rms.square() * len(mine) / how.views
+    return parallel.sum_(mean_square).sqrt()
 
 
 @torch.no_grad()
@@ -233,8 +264,8 @@ def method_at(how: Painting, index: int, steps: int) -> csd.Method:
     times = dict(times=(how.low, how.high), times_end=(how.low, how.high_end))
     method = csd.Method(
         lambda_2=(detail, detail),
-        stage_1=csd.Asking(how.guidance_1, **times),
-        stage_2=csd.Asking(how.guidance_2, **times),
+        stage_1=csd.Asking(how.guidance_1, how.guidance_end, **times),
+        stage_2=csd.Asking(how.guidance_2, how.guidance_end, **times),
     )
     if detail and how.cascade == "phases":
         return csd.second_phase(method)

@@ -93,6 +93,9 @@ class Asking:
 
     guidance: float = 21.0
     """Guidance scale; 1 is none (Imagen's convention)."""
+    guidance_end: float | None = None
+    """The same at the last step, in between it moves linearly; None keeps it. High guidance finds
+    the place and overshoots the colours, low guidance at the end brings them back."""
     times: tuple[int, int] = (20, 980)
     """Lowest and highest timestep at the first step of a run; each row draws its own, evenly."""
     times_end: tuple[int, int] = (20, 980)
@@ -120,6 +123,19 @@ class Method:
 _PAPER_STAGE = Asking(guidance=from_threestudio(20))
 PAPER = Method(stage_1=_PAPER_STAGE, stage_2=_PAPER_STAGE)
 """3D Paintbrush: guidance 20 in its code's convention, t and s ~ U{20..980}, lambda_2 0 to 0.8."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Which renders of a step are here; other processes have the others."""
+
+    here: Tensor
+    """(n,) long, on the CPU."""
+    of: int
+
+    def pick(self, drawn: Tensor) -> Tensor:
+        """What was drawn for all renders, k times over: (k of, ...) -> (k n, ...)."""
+        return drawn.unflatten(0, (-1, self.of))[:, self.here.to(drawn.device)].flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -159,6 +175,7 @@ def distill_cascade(
     steps: int,
     generator: torch.Generator,
     low: Tensor | None = None,
+    rows: Rows | None = None,
 ) -> Distilled:
     """One step of CSD on a batch of renders. A stage that has a weight is called once.
 
@@ -166,28 +183,34 @@ def distill_cascade(
     the stages in use. step counts from 0 to steps - 1. low (N, 3, S', S') in [0, 1], S' >= size_1:
     the same views of stage I's frozen result (two phases); None conditions on x itself (joint).
     Where stage II is shown a picture of another size than size_1, S and S' reach that too.
+    rows: which of the step's renders x holds, where it does not hold all.
 
-    The loss is the mean over the N rows. 3D Paintbrush takes the mean over views and the sum over
+    The loss is the mean over all the step's renders, of which those that are not here count as 0.
+    What is drawn for a render does not depend on which are here. 3D Paintbrush takes the mean over views and the sum over
     its three composites; under Adam the factor makes no difference.
     Raises ValueError when a stage has a weight but no teacher, when neither stage has a weight, or
     when a picture is smaller than the teacher's.
     """
     lambda_2 = _between(method.lambda_2, step, steps)
     _check(cascade, method.lambda_1, lambda_2)
+    if rows is None:
+        rows = Rows(torch.arange(len(x)), len(x))
     # A stage that is left out contributes nothing, and nothing is computed for it.
     z_1 = g_1 = z_2 = g_2 = x.new_zeros(1)
     if method.lambda_1:
         z_1 = _seen(cascade.encode_1, x, cascade.size_1)
         asking = _now(method.stage_1, step, steps)
-        g_1 = _averaged(cascade.stage_1, asking, method.noises, prompts, z_1, generator)
+        g_1 = _averaged(cascade.stage_1, asking, method.noises, prompts, z_1, generator, rows)
     if lambda_2:
         z_2 = _seen(cascade.encode_2, x, cascade.size_2)
-        shown = _show(cascade, method, x if low is None else low, z_2.shape[-1], generator)
+        seen = x if low is None else low
+        shown = _show(cascade, method, seen, z_2.shape[-1], generator, rows)
         asking = _now(method.stage_2, step, steps)
         read = prompts.large or prompts
-        g_2 = _averaged(shown, asking, method.noises, read, z_2, generator)
+        g_2 = _averaged(shown, asking, method.noises, read, z_2, generator, rows)
+    share = len(x) / rows.of
     return Distilled(
-        loss=losses.csd(z_1, g_1, z_2, g_2, method.lambda_1, lambda_2),
+        loss=share * losses.csd(z_1, g_1, z_2, g_2, method.lambda_1, lambda_2),
         rms_1=losses.rms(g_1) if method.lambda_1 else None,
         rms_2=losses.rms(g_2) if lambda_2 else None,
     )
@@ -262,11 +285,13 @@ def _averaged(
     prompts: Prompts,
     z: Tensor,
     generator: torch.Generator,
+    rows: Rows,
 ) -> Tensor:
     """The mean of `noises` gradients of each row, from one call of the teacher."""
     z = z.detach().repeat(noises, 1, 1, 1)
     prompts = replace(prompts, rows=prompts.rows.repeat(noises, 1, 1))
-    t, eps = _levels(z, asking.times, generator), _noise(z, generator)
+    t = _levels(z, asking.times, generator, rows)
+    eps = _noise(z, generator, rows)
     g = stage_gradient(prior, z, prompts, asking.guidance, t, eps)
     return g.unflatten(0, (noises, -1)).mean(0)
 
@@ -278,14 +303,14 @@ def _seen(encode: Callable[[Tensor], Tensor] | None, x: Tensor, size: int) -> Te
 
 
 def _show(
-    cascade: Cascade, method: Method, x: Tensor, size: int, generator: torch.Generator
+    cascade: Cascade, method: Method, x: Tensor, size: int, generator: torch.Generator, rows: Rows
 ) -> Shown:
     """Show stage II small, noised versions of x (N, 3, S, S) in [0, 1], on its own grid of size."""
     small = 2 * shrink(x.detach(), cascade.size_low or cascade.size_1) - 1
     small = small.repeat(method.noises, 1, 1, 1)
     low, high = (min(level, cascade.top_level) for level in method.noise_levels)
-    s = _levels(small, (low, high), generator)
-    eps = _noise(small[..., :1, :1].expand(-1, -1, size, size), generator)
+    s = _levels(small, (low, high), generator, rows)
+    eps = _noise(small[..., :1, :1].expand(-1, -1, size, size), generator, rows)
     return show(cascade.stage_2, small, size, s, eps)
 
 
@@ -294,21 +319,27 @@ def _between(ends: tuple[float, float], step: int, steps: int) -> float:
 
 
 def _now(asking: Asking, step: int, steps: int) -> Asking:
-    """The same question with the range of timesteps of this step."""
+    """The same question with the guidance and the range of timesteps of this step."""
     bounds = zip(asking.times, asking.times_end, strict=True)
     low, high = (round(_between(ends, step, steps)) for ends in bounds)
-    return replace(asking, times=(low, high))
+    end = asking.guidance if asking.guidance_end is None else asking.guidance_end
+    guidance = _between((asking.guidance, end), step, steps)
+    return replace(asking, guidance=guidance, times=(low, high))
 
 
-def _levels(rows: Tensor, bounds: tuple[int, int], generator: torch.Generator) -> Tensor:
+def _levels(
+    like: Tensor, bounds: tuple[int, int], generator: torch.Generator, rows: Rows
+) -> Tensor:
     low, high = bounds
-    drawn = torch.randint(low, high + 1, (len(rows),), generator=generator, device=generator.device)
-    return drawn.to(rows.device)
+    count = len(like) // len(rows.here) * rows.of
+    drawn = torch.randint(low, high + 1, (count,), generator=generator, device=generator.device)
+    return rows.pick(drawn).to(like.device)
 
 
-def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    noise = torch.randn(like.shape, dtype=like.dtype, generator=generator, device=generator.device)
-    return noise.to(like.device)
+def _noise(like: Tensor, generator: torch.Generator, rows: Rows) -> Tensor:
+    count = len(like) // len(rows.here) * rows.of
+    kind = dict(dtype=like.dtype, generator=generator, device=generator.device)
+    return rows.pick(torch.randn(count, *like.shape[1:], **kind)).to(like.device)
 
 
 def _check(cascade: Cascade, lambda_1: float, lambda_2: float) -> None:

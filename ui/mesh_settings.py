@@ -98,6 +98,18 @@ def teacher_fold() -> dict[str, Component]:
     return {"teacher": chosen}
 
 
+def follow_teacher(inputs: dict[str, Component]) -> None:
+    """Choosing a teacher sets how it is asked; a run that is opened again keeps its own."""
+    names = [f.name for f in fields(Painting)]
+    inputs["teacher"].input(
+        lambda teacher: [getattr(mesh_teacher(teacher).painting, name) for name in names],
+        inputs["teacher"],
+        [inputs[name] for name in names],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
 def method_fold() -> dict[str, Component]:
     """Every part of the method."""
     with fold("Method", "how the cascade is asked, part by part."):
@@ -128,10 +140,13 @@ def _method() -> dict[str, Component]:
         "rate": rate,
         "views": views,
         "guidance_1": _slider(
-            "guidance_1", 1, 50, "Guidance, first model", "How hard it follows the words.", 0.5
+            "guidance_1", 1, 100, "Guidance, first model", "How hard it follows the words.", 0.5
         ),
         "guidance_2": _slider(
-            "guidance_2", 1, 50, "Guidance, second model", "The same for the finer model.", 0.5
+            "guidance_2", 1, 100, "Guidance, second model", "The same for the finer model.", 0.5
+        ),
+        "guidance_end": _slider(
+            "guidance_end", 1, 50, "Guidance at the end", "Lower settles truer colours.", 0.5
         ),
         "high": _slider(
             "high", 1, 999, "Highest noise level, first step", "Higher finds larger shapes.", 1
