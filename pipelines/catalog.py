@@ -11,10 +11,9 @@ from pathlib import Path
 import torch
 
 from pipelines import hub, unlisted
-from pipelines.painting import Painting
+from pipelines.painting import PAPER, Painting
 from pipelines.teacher import MeshTeacher, Recipe, VideoTeacher
 from sds.assd import FLOW_EDIT, Method
-from sds.csd import PAPER
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 MINIATURE = "miniature"
@@ -129,13 +128,7 @@ def video_teachers() -> dict[str, VideoTeacher]:
     return {teacher.name: teacher for teacher in teachers}
 
 
-_PAPER_ASKS = Painting(
-    guidance_1=PAPER.stage_1.guidance,
-    guidance_2=PAPER.stage_2.guidance,
-    high=980,
-    high_end=980,
-    detail_from=0.0,
-)
+_PAPER_ASKS = replace(PAPER, field=Painting().field, rate=Painting().rate)
 """3D Paintbrush's questions, with the fields and the rate of this product."""
 
 

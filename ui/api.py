@@ -5,7 +5,7 @@ endpoints without components, `gr.api`, would hand a job whatever path of the se
 Names, defaults and descriptions are those of the two functions. Knows nothing about the page.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial, wraps
 from inspect import Parameter, signature
@@ -16,6 +16,7 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines import worker
+from pipelines.catalog import mesh_teachers, video_teachers
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Done, Event, Left, Note, Step, Waiting
 from pipelines.history import archive
@@ -76,6 +77,7 @@ def edit_video(
         The edited video, an MP4.
         How far the run is, what it notes, and in the end its settings and metrics.
     """
+    _expect_listed(teacher, video_teachers())
     job = EditVideo(
         clip=Path(clip),
         source=source,
@@ -134,6 +136,7 @@ def paint_mesh(
         A zip of everything: GLB, OBJ, textures, the region that was found, a turntable.
         How far the run is, what it notes, and in the end its settings and metrics.
     """
+    _expect_listed(teacher, mesh_teachers())
     job = PaintMesh(
         mesh=Path(mesh),
         object=object,
@@ -153,6 +156,14 @@ def paint_mesh(
     )
     for result, report in _reports(partial(painting, job), job.out, request):
         yield result, None if result is None else str(archive(job.out)), report
+
+
+def _expect_listed(teacher: str, listed: Iterable[str]) -> None:
+    """Whoever calls from outside may not have this machine fetch models of their choice."""
+    if teacher not in listed:
+        raise InputError(
+            f"There is no teacher called {teacher!r} here. Choose one of: {', '.join(listed)}."
+        )
 
 
 def _reports(

@@ -19,9 +19,14 @@ def fold(name: str, says: str, elem_id: str | None = None) -> gr.Accordion:
 
 
 def known_words(teacher: VideoTeacher | MeshTeacher) -> str:
-    """What a teacher is, and the words it knows."""
+    """What a teacher is, what it asks of a machine, and the words it knows."""
     words = "It reads plain English." if teacher.words is None else ", ".join(teacher.words)
-    return f"{teacher.about}\n\n{words}"
+    asks = f"Licence: {teacher.licence}."
+    if teacher.memory_gb is not None:
+        asks += f" For a GPU with {teacher.memory_gb} GB or more."
+    if teacher.words is None:
+        asks += " Fetched when it is first used; the run says how much that is."
+    return f"{teacher.about}\n\n{asks}\n\n{words}"
 
 
 @contextmanager

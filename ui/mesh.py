@@ -16,7 +16,7 @@ from ui.keys import keys
 from ui.mesh_examples import OPENED, Example, example_row, opened, read_examples
 from ui.mesh_mask import mask_fold
 from ui.mesh_run import Shown, move, paint
-from ui.mesh_settings import method_fold, run_fold, teacher_fold, texture_fold
+from ui.mesh_settings import follow_teacher, method_fold, run_fold, teacher_fold, texture_fold
 from ui.preview import preview_box
 from ui.progress import progress_line
 from ui.running import stop
@@ -42,7 +42,6 @@ def mesh_tab() -> tuple[dict[str, Component], dict[str, Component]]:
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
     _wire(inputs, outputs)
     _open_examples(samples, examples, inputs, outputs)
-    keys("paint", "stop-painting")
     return inputs, outputs
 
 
@@ -64,6 +63,7 @@ def _form(
         )
         stop_button = gr.Button("Stop", interactive=False, elem_id="stop-painting", min_width=100)
     line = forecast_line("painting-forecast")
+    keys("paint", "stop-painting")
     run = run_fold()
     run["everywhere"].change(
         lambda whole: gr.Textbox(interactive=not whole),
@@ -78,6 +78,7 @@ def _form(
     with masking:
         mask = mask_fold(mesh, texture)
     inputs = {"mesh": mesh} | words | run | mask | texture | method_fold() | teacher_fold()
+    follow_teacher(inputs)
     _forecast(line, inputs)
     return inputs, {"start_button": start_button, "stop_button": stop_button}, samples
 

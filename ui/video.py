@@ -17,7 +17,7 @@ from ui.running import stop
 from ui.video_examples import EXAMPLES, OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
 from ui.video_run import Shown, edit
-from ui.video_settings import cut_fold, method_fold, run_fold, teacher_fold
+from ui.video_settings import cut_fold, follow_teacher, method_fold, run_fold, teacher_fold
 from ui.viewer import viewer
 
 __all__ = ["EXAMPLES", "video_tab"]
@@ -41,7 +41,6 @@ def video_tab() -> tuple[dict[str, Component], dict[str, Component]]:
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
     _wire(inputs, outputs)
     _open_examples(samples, examples, inputs, outputs)
-    keys("edit", "stop")
     return inputs, outputs
 
 
@@ -65,10 +64,12 @@ def _form(
         start_button = gr.Button("Edit", variant="primary", elem_id="edit", scale=2, min_width=140)
         stop_button = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
     line = forecast_line("forecast")
+    keys("edit", "stop")
     run = run_fold()
     cut = cut_fold()
     mask = mask_fold(clip, cut)
     inputs = {"clip": clip} | words | run | cut | mask | method_fold() | teacher_fold()
+    follow_teacher(inputs)
     _forecast(line, inputs)
     return inputs, {"start_button": start_button, "stop_button": stop_button}, samples
 

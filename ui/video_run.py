@@ -51,6 +51,7 @@ def edit(
     random_seed: bool,
     high: int,
     low: int,
+    side: int | None,
     start: float | None,
     end: float | None,
     every: int | None,
@@ -71,6 +72,7 @@ def edit(
     focus: float,
     anchor: float,
     eta: float,
+    ode: bool,
 ) -> Iterator[tuple[Any, ...]]:
     """Edit a clip; yields the values of a `Shown` for each of the job's events.
 
@@ -90,6 +92,8 @@ def edit(
             strength=strength,
             high=int(high),
             low=int(low),
+            side=given(side, "The working size is empty. Give pixels, such as 512."),
+            ode=ode,
             mask=mask_of(where, brushed, mask),
             mask_frame=given(mask_frame, "The mask's frame is empty. Give 0 for the first."),
             mask_grow=given(mask_grow, "How far to grow the mask is empty. Give 0 for none."),
@@ -134,6 +138,8 @@ def inputs_of(job: EditVideo) -> dict[str, Any]:
         "random_seed": False,
         "high": job.high,
         "low": job.low,
+        "side": job.side,
+        "ode": job.ode,
         "start": job.cut.start,
         "end": job.cut.end or 0,
         "every": job.cut.every,

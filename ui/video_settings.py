@@ -1,19 +1,27 @@
 """The video tab's folds, a sentence each: how long, which part, how the teachers are asked.
 
-Defaults are those of `EditVideo`, `Cut` and `Method`. Knows nothing about running an edit.
+Defaults are those of `EditVideo`, `Cut` and the teacher. Knows nothing about running an edit.
 """
 
-from dataclasses import fields
+from dataclasses import asdict, fields
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
 from pipelines.catalog import video_teacher, video_teachers
 from pipelines.media import Cut
-from pipelines.video import STEPS, EditVideo, Method
+from pipelines.video import STEPS, EditVideo, usual
 from ui.folds import fold, known_words
 
-_DEFAULT = {f.name: f.default for f in (*fields(EditVideo), *fields(Cut), *fields(Method))}
+
+def _of(teacher: str) -> dict[str, Any]:
+    """The settings that a teacher brings, those of the method beside the others."""
+    own = usual(teacher)
+    return own | asdict(own.pop("method"))
+
+
+_DEFAULT = {f.name: f.default for f in (*fields(EditVideo), *fields(Cut))} | _of(EditVideo.teacher)
 
 
 def run_fold() -> dict[str, Component]:
@@ -61,6 +69,14 @@ def run_fold() -> dict[str, Component]:
                 1,
             )
             low = _slider("low", 1, 999, "Last noise level", "Lower settles finer detail.", 1)
+            side = gr.Number(
+                _DEFAULT["side"],
+                label="Working size",
+                info="Pixels a side, about; fewer take less memory.",
+                precision=0,
+                minimum=32,
+                min_width=140,
+            )
     return {
         "preset": preset,
         "strength": strength,
@@ -69,6 +85,7 @@ def run_fold() -> dict[str, Component]:
         "random_seed": random_seed,
         "high": high,
         "low": low,
+        "side": side,
     }
 
 
@@ -186,7 +203,24 @@ def method_fold() -> dict[str, Component]:
                 "From DDS to FlowEdit",
                 "Flow teachers only; 1 holds on to the clip less.",
             ),
+            "ode": gr.Checkbox(
+                _DEFAULT["ode"],
+                label="Step along the noise levels",
+                info="As a sampler does; flow teachers only.",
+            ),
         }
+
+
+def follow_teacher(inputs: dict[str, Component]) -> None:
+    """Choosing a teacher sets what it brings; a run that is opened again keeps its own."""
+    names = list(_of(EditVideo.teacher))
+    inputs["teacher"].input(
+        lambda teacher: [_of(teacher)[name] for name in names],
+        inputs["teacher"],
+        [inputs[name] for name in names],
+        show_progress="hidden",
+        api_visibility="private",
+    )
 
 
 def _slider(

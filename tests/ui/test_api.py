@@ -66,6 +66,7 @@ def test_painting_comes_back_as_a_mesh_and_a_zip_of_everything(client):
         ({"target": "a zebra on the grass"}, 'does not know "zebra"'),
         ({"seed": None}, "There is no seed"),
         ({"teacher": "nobody"}, "nobody"),
+        ({"teacher": "somebody/a-large-model"}, "Choose one of: miniature"),
         ({"steps": 0}, "0 steps make no edit"),
     ],
 )
