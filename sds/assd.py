@@ -25,7 +25,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sds import losses, temporal
+from sds import losses, parallel, temporal
 from sds.attention import fused
 from sds.focus import salience
 from sds.guidance import Branch, guided
@@ -147,7 +147,7 @@ def _noise(x: Tensor, method: Method, generator: torch.Generator) -> Tensor:
 
 
 def _pair(
-    prior: Prior, prompts: Prompts, method: Method, x: Tensor, x_src: Tensor, t: Tensor, eps: Tensor
+    prior: Prior, prompts: Prompts, method: Method, x: Tensor, x_src: Tensor, eps: Tensor, t: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Guided (eps_ref, eps_edit) from one call of a teacher."""
     x_t = add_noise(prior.schedule, x, eps, t)
@@ -177,14 +177,18 @@ def _video(
     frames = x.shape[2]
     slices = temporal.windows(frames, teachers.window, teachers.window // 4)
     references, edits = [], []
+    mine = parallel.share(len(slices))
     with fused(teachers.video.network, method.fusion):
-        for window in slices:
-            part = [v[:, :, window] for v in (x, x_src)]
-            reference, edit = _pair(teachers.video, prompts, method, *part, t, eps[:, :, window])
+        for k, window in enumerate(slices):
+            part = [v[:, :, window] for v in (x, x_src, eps)]
+            # What other processes answer for is 0 here; the sum below makes it whole.
+            reference = edit = torch.zeros_like(part[0])
+            if k in mine:
+                reference, edit = _pair(teachers.video, prompts, method, *part, t)
             references.append(reference)
             edits.append(edit)
-    reference = temporal.blend(references, slices, frames)
-    edit = temporal.blend(edits, slices, frames)
+    reference = parallel.sum_(temporal.blend(references, slices, frames))
+    edit = parallel.sum_(temporal.blend(edits, slices, frames))
     g = losses.dds(edit, reference)
     if method.smoothing == "off":
         return g, None
@@ -199,5 +203,9 @@ def _image(
     image: Prior, prompts: Prompts, method: Method, x: Tensor, x_src: Tensor, t: Tensor, eps: Tensor
 ) -> Tensor:
     """The image teacher's DDS gradient, frame by frame."""
-    reference, edit = _pair(image, prompts, method, x, x_src, t, eps)
-    return losses.dds(edit, reference)
+    g, mine = torch.zeros_like(x), parallel.share(x.shape[2])
+    if mine:
+        part = [v[:, :, mine.start : mine.stop] for v in (x, x_src, eps)]
+        reference, edit = _pair(image, prompts, method, *part, t)
+        g[:, :, mine.start : mine.stop] = losses.dds(edit, reference)
+    return parallel.sum_(g)
