@@ -80,7 +80,7 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
         mask = gr.File(
             label="Or a file: a picture in the mesh's UVs, or a zip of one for each texture",
             file_types=["image", ".zip"],
-            height=100,
+            height=130,
             elem_id="mesh-mask-file",
         )
         on_view = gr.Checkbox(

@@ -61,7 +61,7 @@ def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]
         mask = gr.File(
             label="Or a file: a picture drawn on that frame, or a clip of masks; white may change",
             file_types=["image", "video"],
-            height=100,
+            height=130,
             elem_id="mask-file",
         )
         inputs = {"where": where, "brushed": brushed, "mask": mask, "mask_frame": frame}

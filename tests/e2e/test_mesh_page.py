@@ -3,14 +3,21 @@
 import json
 import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from playwright.sync_api import expect
 
+from pipelines import brushing
 from pipelines.geometry import read_mesh
+from pipelines.painted import random_points
+from pipelines.painting import sample_atlases
+from pipelines.uv_mask import read_masks
 from tests.e2e.conftest import WAIT
+from tests.e2e.test_video_page import brush
 
 
 @pytest.fixture
@@ -26,6 +33,7 @@ def pick(tab, steps):
     expect(tab.get_by_label("Object")).to_have_value("mushroom", timeout=WAIT)
     settings = tab.locator("#mesh-tab")
     settings.get_by_role("button", name="More settings").click()
+    settings.get_by_role("button", name="Texture and faces").click()
     # The fields of a section that has just been opened take a moment to have their own values.
     tab.wait_for_timeout(1500)
     settings.get_by_label("Steps", exact=True).fill(str(steps))
@@ -162,5 +170,59 @@ def test_painting_without_a_mesh_asks_for_one(tab):
 
 
 def test_painting_everything_needs_no_part(tab):
+    tab.locator("#mesh-tab").get_by_role("button", name="More settings").click()
     tab.get_by_label("Paint everything").check()
     expect(tab.get_by_label("Part to paint")).to_be_disabled(timeout=WAIT)
+
+
+def test_an_example_opens_with_what_was_painted(tab, tmp_path):
+    tab.locator("#mesh-examples button").first.click()
+    expect(tab.locator("#painting-status")).to_contain_text("Made earlier", timeout=WAIT)
+    wait_for_mesh(tab, tmp_path / "example.png")
+    tab.wait_for_function(
+        "() => document.querySelector('#turned video').readyState > 1 "
+        "&& document.querySelector('#turned canvas').width > 1"
+    )
+    expect(tab.locator("#turned").get_by_label("The region")).to_be_visible()
+
+
+def test_views_that_are_brushed_add_up_to_the_region(tab, runs_folder):
+    before = set(runs_folder.iterdir())
+    pick(tab, steps=1)
+    fold = tab.locator("#mesh-tab")
+    fold.get_by_role("button", name="Mask: ").click()
+    tab.wait_for_timeout(1500)
+    tab.locator("#brush-view").click()
+    tab.locator("#mesh-brush canvas").first.wait_for()
+    tab.wait_for_timeout(3000)
+    expect(fold.get_by_label("There, but only inside the mask")).to_be_checked()
+    fold.get_by_label("Exactly the mask").check()
+    brush(tab, "#mesh-brush canvas", [(0.45, 0.35), (0.55, 0.35), (0.5, 0.3)])
+    around = fold.get_by_label("number input for Around")
+    around.fill("90")
+    around.blur()
+    tab.locator("#brush-view").click()
+    # What was brushed so far is kept in the file of the mask.
+    expect(tab.locator("#mesh-mask-file")).to_contain_text("mask.png", timeout=WAIT)
+    tab.wait_for_timeout(3000)
+    brush(tab, "#mesh-brush canvas", [(0.45, 0.35), (0.55, 0.35), (0.5, 0.3)])
+    tab.locator("#show-mesh-mask").click()
+    tab.locator("#mesh-mask-shown img").wait_for()
+    tab.locator("#paint").click()
+    expect(tab.locator("#painting-status")).to_contain_text("Done in", timeout=WAIT)
+    expect_ready(tab)
+
+    (folder,) = set(runs_folder.iterdir()) - before
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["mask_replaces"] and settings["mask_view"] is None
+    mask = folder / "inputs" / "mask" / "mask.png"
+    canvas = brushing.open_canvas(Path("assets/examples/mushroom.obj"), None, 128)
+    masks = read_masks(mask, canvas.surface, None, canvas.sizes)
+    points = random_points(canvas.surface, 20_000, torch.Generator().manual_seed(0))
+    inside = points.position[sample_atlases(masks, points)[:, 0] > 0.5]
+    # Both strokes are there: one in front (z), one on the right (x); none behind or on the left.
+    assert (inside[:, 2] > 0.2).any() and (inside[:, 0] > 0.2).any()
+    assert not ((inside[:, 2] < -0.2) & (inside[:, 0] < 0.2)).any()
+    painted = json.loads((folder / "metrics.json").read_text())["painted_share"]
+    assert 0 < painted < 0.3
+    assert painted == pytest.approx(len(inside) / len(points.position), abs=0.03)

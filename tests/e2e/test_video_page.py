@@ -8,7 +8,7 @@ import pytest
 import torch
 from playwright.sync_api import expect
 
-from pipelines.media import clip_from_frames, read_clip, write_clip
+from pipelines.media import clip_from_frames, read_clip, read_mask, write_clip
 from tests.e2e.conftest import WAIT
 
 SOURCE, TARGET = "a red ball rolling left on the grass", "a blue ball rolling left on the grass"
@@ -63,7 +63,7 @@ def test_edit_is_shown_as_it_grows_and_downloads_whole(page, small_clip, runs_fo
 
     expect(page.locator("#status")).to_contain_text("Done in", timeout=WAIT)
     expect_ready(page)
-    page.locator("#result video").wait_for()
+    page.locator("#result .viewer-stage").wait_for()
     expect(page.locator("#preview")).to_be_hidden()
     expect(page.locator("#metrics")).to_contain_text("3 steps")
 
@@ -128,11 +128,175 @@ def test_edit_without_a_clip_asks_for_one(page):
     expect_ready(page)
 
 
-def test_example_fills_the_clip_and_both_prompts(page):
+def test_example_opens_with_its_result(page):
     page.locator("#examples button").first.click()
     page.locator("#clip video").wait_for()
     expect(page.get_by_label("What it shows")).to_have_value(SOURCE, timeout=WAIT)
     expect(page.get_by_label("What it should show")).to_have_value(TARGET)
+    expect(page.locator("#status")).to_contain_text("Made earlier")
+    wait_for_picture(page)
+    expect(page.locator("#forecast")).to_contain_text("16 frames.", timeout=WAIT)
+
+
+def wait_for_picture(page):
+    """Until before and after are drawn."""
+    page.wait_for_function(
+        "() => document.querySelector('#result video').readyState > 1 "
+        "&& document.querySelector('#result canvas').width > 1"
+    )
+
+
+def drawn(page, split):
+    """The canvas with this share of before, as a flat list of its red, green, blue and alpha."""
+    return page.evaluate(
+        """split => {
+            const bar = document.querySelector('#result .viewer-split');
+            const canvas = document.querySelector('#result canvas');
+            const pixels = () => {
+                bar.dispatchEvent(new Event('input'));
+                const [w, h] = [canvas.width, canvas.height];
+                return Array.from(canvas.getContext('2d').getImageData(0, 0, w, h).data);
+            };
+            return split.map(value => { bar.value = value; return pixels(); });
+        }""",
+        split,
+    )
+
+
+def colours(page, pixels):
+    width = page.evaluate("document.querySelector('#result canvas').width")
+    return torch.tensor(pixels).view(-1, width, 4)[..., :3].float()
+
+
+def test_before_and_after_stay_in_step_while_they_play(page, small_clip, runs_folder):
+    before = set(runs_folder.iterdir())
+    # Nothing is asked, so before and after are the same picture, at every moment.
+    fill(page, small_clip, steps=1, target=SOURCE)
+    open_fold(page, "Part of the clip")
+    page.get_by_label("Start", exact=True).fill("0.3")
+    page.get_by_label("End", exact=True).fill("0.9")
+    page.get_by_label("End", exact=True).blur()
+    expect(page.locator("#forecast")).to_contain_text("4 frames.", timeout=WAIT)
+    page.locator("#edit").click()
+    expect(page.locator("#status")).to_contain_text("Done in", timeout=WAIT)
+    wait_for_picture(page)
+    seen = []
+    for _ in range(8):
+        old, new = (colours(page, pixels) for pixels in drawn(page, [100, 0]))
+        # The bar between the two is two pixels wide, at either end of the picture.
+        assert (old - new)[:, 2:-2].abs().mean() < 3
+        seen.append(old)
+        page.wait_for_timeout(100)
+    assert any((one - seen[0]).abs().max() > 60 for one in seen), "the pictures do not move"
+    (folder,) = set(runs_folder.iterdir()) - before
+    assert len(read_clip(folder / "result.mp4")) == 4
+    # The keyboard reaches what the mouse does.
+    bar = page.get_by_role("slider", name="How much of before is shown")
+    bar.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert float(bar.input_value()) == 1
+    page.get_by_role("button", name="Pause").press("Enter")
+    assert page.evaluate("document.querySelector('#result video').paused")
+
+
+def open_fold(page, name):
+    page.get_by_role("button", name=name).click()
+    # The fields of a section that has just been opened take a moment to have their own values.
+    page.wait_for_timeout(1500)
+
+
+def brush(page, canvas, points):
+    """One stroke over places (x, y) from 0 to 1 on the editor's picture."""
+    box = page.locator(canvas).first.bounding_box()
+    for index, (x, y) in enumerate(points):
+        place = box["x"] + x * box["width"], box["y"] + y * box["height"]
+        page.mouse.move(*place, steps=4)
+        if not index:
+            page.mouse.down()
+    page.mouse.up()
+    page.wait_for_timeout(1000)
+
+
+def test_a_brushed_mask_lets_only_its_inside_change(page, small_clip, runs_folder):
+    before = set(runs_folder.iterdir())
+    fill(page, small_clip, steps=2)
+    page.get_by_label("New seed each run").check()
+    open_fold(page, "Mask: ")
+    page.locator("#clip video").evaluate("video => { video.pause(); video.currentTime = 0.4; }")
+    page.wait_for_timeout(1000)
+    page.locator("#mask-frame").click()
+    page.locator("#brush canvas").first.wait_for()
+    expect(page.get_by_label("Frame", exact=True)).to_have_value("2", timeout=WAIT)
+    expect(page.get_by_label("Inside the mask only")).to_be_checked()
+    page.wait_for_timeout(3000)
+    brush(page, "#brush canvas", [(0.45, 0.5), (0.6, 0.6), (0.5, 0.6), (0.55, 0.5)])
+    page.locator("#show-mask").click()
+    page.locator("#mask-shown video").wait_for()
+    page.locator("#edit").click()
+    page.locator("#preview img").wait_for()
+    page.get_by_label("The mask").check()
+    expect(page.locator("#preview .laid-mask")).to_be_visible()
+    expect(page.locator("#status")).to_contain_text("Done in", timeout=WAIT)
+    expect(page.locator("#metrics")).to_contain_text("unchanged outside the mask")
+
+    (folder,) = set(runs_folder.iterdir()) - before
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["mask_frame"] == 2 and settings["seed"] != 0
+    expect(page.get_by_label("Seed", exact=True)).to_have_value(str(settings["seed"]))
+    clip = read_clip(small_clip)
+    mask = read_mask(folder / "inputs" / "mask" / "mask.png", clip)
+    assert 0.005 < mask.mean() < 0.3
+    x = torch.arange(WIDTH).expand(HEIGHT, WIDTH)
+    assert 0.35 * WIDTH < float((mask * x).sum() / mask.sum()) < 0.7 * WIDTH
+
+    wait_for_picture(page)
+    plain = colours(page, drawn(page, [0])[0])
+    page.locator("#result").get_by_label("The mask").check()
+    tinted = colours(page, drawn(page, [0])[0])
+    changed = (tinted - plain).abs().sum(-1) > 60
+    assert 0.005 < changed.float().mean() < 0.4
+    # Far from the stroke nothing is laid over the picture.
+    assert not changed[:, 4 : WIDTH // 6].any()
+
+
+def test_the_keyboard_runs_and_stops(page, small_clip):
+    fill(page, small_clip, steps=500)
+    page.get_by_label("What it should show").focus()
+    page.keyboard.press("Control+Enter")
+    page.locator("#preview img").wait_for()
+    page.keyboard.press("Escape")
+    expect(page.locator("#status")).to_contain_text("Stopped after", timeout=WAIT)
+    expect_ready(page)
+
+
+UNNAMED = """() => {
+    const named = e => [
+        e.ariaLabel, e.title, e.textContent, e.alt, e.placeholder,
+        ...Array.from(e.labels || [], label => label.textContent),
+        ...(e.getAttribute('aria-labelledby') || '').split(' ').map(
+            id => id && document.getElementById(id)?.textContent),
+        e.type === 'file' && e.closest('button')?.ariaLabel,
+    ].some(text => text && text.trim());
+    const all = document.querySelectorAll('input, textarea, select, button, [role=slider]');
+    const bad = Array.from(all).filter(e => e.offsetParent && !named(e));
+    return bad.map(e => e.outerHTML.slice(0, 200));
+}"""
+
+
+def test_every_control_has_a_name(page):
+    for name in ("More settings", "Part of the clip", "Mask: ", "Method: ", "Teacher: "):
+        page.get_by_role("button", name=name).first.click()
+    page.locator("#examples button").first.click()
+    wait_for_picture(page)
+    page.wait_for_timeout(1500)
+    assert page.evaluate(UNNAMED) == []
+    page.get_by_role("tab", name="Paint a mesh").click()
+    page.locator("#paint").wait_for()
+    for name in ("More settings", "Mask: ", "Texture and faces", "Method: ", "Teacher: "):
+        page.locator("#mesh-tab").get_by_role("button", name=name).first.click()
+    page.wait_for_timeout(1500)
+    assert page.evaluate(UNNAMED) == []
 
 
 def test_nothing_is_cut_off_on_a_narrow_page(page):
