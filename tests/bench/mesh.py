@@ -67,9 +67,10 @@ def task(dtype: torch.dtype) -> Task:
     return Task(mesh, cascade, csd.Prompts(embedded[:-1], embedded[-1:]), mask=None)
 
 
-def literal(what: Task, side: int) -> Callable[[], None]:
+def literal(what: Task, side: int, render: int = RENDER) -> Callable[[], None]:
     """One step as released: all texels, full-size renders, a teacher call for each composite."""
-    fields = Fields(PAPER, 1, False, torch.Generator().manual_seed(0))
+    device = what.surface.vertices.device
+    fields = Fields(PAPER, 1, False, torch.Generator().manual_seed(0)).to(device)
     optimizer = torch.optim.Adam(fields.parameters(), lr=PAPER.rate)
     method = csd.Method(lambda_2=(0.8, 0.8), stage_1=csd.PAPER.stage_1, stage_2=csd.PAPER.stage_2)
 
@@ -85,9 +86,8 @@ def literal(what: Task, side: int) -> Callable[[], None]:
         texture = values.new_zeros(side * side, 7).index_copy(0, index, values)
         texture = texture.view(side, side, 7).permute(2, 0, 1)
         generator = step_generator(0, 0)
-        view = look(
-            what.surface, sphere_views(PAPER.views, generator), RENDER, torch.rand(PAPER.views, 3)
-        )
+        background = torch.rand(PAPER.views, 3, device=device)
+        view = look(what.surface, sphere_views(PAPER.views, generator), render, background)
         seen = sample_atlases([texture], view.points)
         total = seen.new_zeros(())
         for k, colour in enumerate(colours(Query(seen[:, :1], seen[:, 1:4], seen[:, 4:]))):
@@ -107,6 +107,7 @@ def literal(what: Task, side: int) -> Callable[[], None]:
 def ours(what: Task, how: Painting) -> Callable[[], None]:
     """A step of the product with both stages."""
     fields = Fields(how, 1, False, torch.Generator().manual_seed(0))
+    fields = fields.to(what.surface.vertices.device)
     steps = paint(what, replace(how, detail_from=0.0), fields, CAPACITY, 0)
     return lambda: next(steps) and None
 
@@ -114,6 +115,7 @@ def ours(what: Task, how: Painting) -> Callable[[], None]:
 def stage_1_alone(what: Task, how: Painting) -> Callable[[], None]:
     """A step of the product before stage II enters."""
     fields = Fields(how, 1, False, torch.Generator().manual_seed(0))
+    fields = fields.to(what.surface.vertices.device)
     steps = paint(what, replace(how, detail=0.0), fields, CAPACITY, 0)
     return lambda: next(steps) and None
 

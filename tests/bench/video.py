@@ -48,7 +48,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Model:
-    """The built-in teacher in one dtype."""
+    """A teacher in one dtype, and what it is asked."""
 
     teachers: Teachers
     prompts: Prompts
@@ -81,7 +81,7 @@ def literal_dds(model: Model, x_src: Tensor) -> Callable[[], None]:
         return e_u + scale * (e_t - e_u)
 
     def step() -> None:
-        t, eps = torch.tensor([T]), torch.randn_like(z)
+        t, eps = torch.tensor([T], device=z.device), torch.randn_like(z)
         z_t = add_noise(prior.schedule, z.detach(), eps, t)
         z_src_t = add_noise(prior.schedule, x_src, eps, t)
         grad = predict(z_t, t, prompts.target, 7.5) - predict(z_src_t, t, prompts.source, 7.5)

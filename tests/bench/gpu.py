@@ -1,0 +1,282 @@
+"""How fast and how large the large teachers are here, beside literal transcriptions of the papers.
+
+    python -m tests.bench.gpu --json FILE
+
+Each teacher is built at its true size with random weights (`architectures`): that costs the time
+and memory that trained ones cost, and needs no download. What is timed are the product's own steps,
+in the same process and on the same weights as a literal DDS step (2304.07090: a call for each
+branch and guidance half) and a literal 3D Paintbrush step (2311.09571: every texel, full-size
+renders, a call for each composite). Without a GPU the same is done with tiny networks on the CPU,
+to see that it runs; its numbers mean nothing, and the file says so.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import torch
+import tyro
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from miniature.meshes import sample_mesh, surface
+from pipelines.catalog import video_teacher
+from pipelines.machine import compute_dtype, let_go
+from pipelines.painting import PAPER, Painting, Task
+from sds import csd
+from sds.assd import DDS, Method, Prompts, Teachers
+from sds.priors import deepfloyd, wan
+from sds.priors import stable_diffusion as sd
+from sds.priors.single_frames import SingleFrames
+from tests.bench import architectures, mesh, video
+
+WARM_UP = 2
+TEXTURE, TEXTURE_SMALL = 1024, 32
+"""Side of the literal painting's texture: as released, and where nothing is measured."""
+RENDER_SMALL = 64
+Name = Literal["wan-1.3b", "animatediff", "if-xl"]
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure the large teachers on this machine."""
+
+    json: Path | None = None
+    """Where to write the numbers."""
+    rounds: int = 5
+    """Steps timed of each loop."""
+    only: tuple[Name, ...] = ("wan-1.3b", "animatediff", "if-xl")
+    """Which teachers."""
+    small: bool = not torch.cuda.is_available()
+    """Tiny networks of the same shapes."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A teacher, what one step of a job does with it, and what the same costs otherwise."""
+
+    job: Literal["video", "mesh"]
+    shape: list[int]
+    """Of the latents, or of the renders of one step at stage II's size."""
+    networks: Sequence[nn.Module]
+    steps: dict[str, Step]
+    """By what they are; the first is the literal one, to which the others are compared."""
+    inferred: str | None = None
+    """What of the architecture is not as published."""
+
+
+def _prompts(width: int, length: int, rows: int, device: torch.device) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(rows, length, width, generator=generator).to(device)
+
+
+def _video_case(
+    model: video.Model, x_src: Tensor, methods: dict[str, Method], codec: dict[str, Step]
+) -> Case:
+    steps: dict[str, Step] = {"literal DDS": video.literal_dds(model, x_src)}
+    steps |= {name: video.ours(model, x_src, method) for name, method in methods.items()}
+    return Case("video", list(x_src.shape), [model.teachers.video.network], steps | codec)
+
+
+def _codec_steps(codec: Any, frames: int, height: int, width: int, device: torch.device) -> dict:
+    """Both ways through the autoencoder, as before and after a run."""
+    generator = torch.Generator().manual_seed(0)
+    clip = torch.rand(frames, 3, height, width, generator=generator).to(device)
+    latents = codec.encode(clip)
+    return {
+        "encode the clip": lambda: codec.encode(clip),
+        "decode the clip": lambda: codec.decode(latents),
+    }
+
+
+def wan_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
+    """81 frames of 832x480."""
+    pipe = architectures.wan(architectures.maker(device), dtype, small)
+    prior, codec = wan.video_prior(pipe, device, dtype), wan.video_codec(pipe, device)
+    frames, height, width = (9, 32, 48) if small else (81, 480, 832)
+    grid = [(frames - 1) // 4 + 1, height // codec.factor, width // codec.factor]
+    x_src = torch.randn(1, pipe.transformer.config.in_channels, *grid, device=device)
+    said = _prompts(pipe.transformer.config.text_dim, wan.TOKENS, 3, device)
+    teachers = Teachers(prior, SingleFrames(prior, grid[0]), grid[0])
+    methods = {"DDS": DDS, "as shipped": video_teacher("wan-1.3b").recipe.method}
+    through = _codec_steps(codec, frames, height, width, device)
+    return _video_case(video.Model(teachers, Prompts(*said.split(1))), x_src, methods, through)
+
+
+def animatediff_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
+    """16 frames of 512x512."""
+    make = architectures.maker(device)
+    image = architectures.stable_diffusion(make, dtype, small)
+    pipe = architectures.animatediff(make, image, dtype, small)
+    frames, side = (4, 64) if small else (16, 512)
+    teachers = Teachers(
+        sd.video_prior(pipe, device, dtype), sd.image_prior(image, device, dtype), 16
+    )
+    codec = sd.latent_codec(pipe, device, torch.float32 if dtype == torch.float16 else dtype)
+    x_src = torch.randn(1, 4, frames, side // codec.factor, side // codec.factor, device=device)
+    said = _prompts(pipe.unet.config.cross_attention_dim, 77, 3, device)
+    methods = {"DDS": DDS, "as shipped": video_teacher("animatediff").recipe.method}
+    through = _codec_steps(codec, frames, side, side, device)
+    return _video_case(video.Model(teachers, Prompts(*said.split(1))), x_src, methods, through)
+
+
+def deepfloyd_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
+    """The paper's cascade: 4 views of three composites, both stages in every step."""
+    one, two = architectures.deepfloyd(architectures.maker(device), dtype, small)
+    stage_1 = deepfloyd.stage_1_prior(one, device, dtype)
+    stage_2 = deepfloyd.stage_2_prior(two, device, dtype)
+    cascade = csd.Cascade(stage_1, stage_2, stage_1.size, stage_2.size)
+    said = _prompts(one.unet.config.encoder_hid_dim, deepfloyd.TOKENS, 4, device)
+    shape = surface(sample_mesh("tune", 1, "robot")).to(device)
+    task = Task(shape, cascade, csd.Prompts(said[:-1], said[-1:]), mask=None)
+    texture, render = (TEXTURE_SMALL, RENDER_SMALL) if small else (TEXTURE, mesh.RENDER)
+    hashed = replace(PAPER, field=Painting().field)
+    alone = replace(task, cascade=replace(cascade, stage_2=None))
+    return Case(
+        "mesh",
+        [3 * PAPER.views, 3, stage_2.size, stage_2.size],
+        [one.unet, two.unet],
+        {
+            "literal 3D Paintbrush": mesh.literal(task, texture, render),
+            "at the paper's settings": mesh.ours(task, PAPER),
+            "the same with a hash grid": mesh.ours(task, hashed),
+            "stage I alone": mesh.stage_1_alone(alone, hashed),
+        },
+        inferred="Stage II's widths and depths are inferred from its number of parameters.",
+    )
+
+
+CASES: dict[Name, Callable[[torch.device, torch.dtype, bool], Case]] = {
+    "wan-1.3b": wan_case,
+    "animatediff": animatediff_case,
+    "if-xl": deepfloyd_case,
+}
+
+
+def seconds_of(step: Step, device: torch.device, rounds: int) -> float:
+    """Median seconds of a step, on the GPU's own clock where there is one."""
+    for _ in range(WARM_UP if device.type == "cuda" else 1):
+        step()
+    found = []
+    for _ in range(rounds):
+        if device.type == "cuda":
+            began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            began.record()
+            step()
+            ended.record()
+            ended.synchronize()
+            found.append(began.elapsed_time(ended) / 1e3)
+        else:
+            start = time.perf_counter()
+            step()
+            found.append(time.perf_counter() - start)
+    return median(found)
+
+
+def idle_share(step: Step, device: torch.device) -> float | None:
+    """The share of a step in which the GPU waits for the host; None without a GPU."""
+    if device.type != "cuda":
+        return None
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        step()
+        torch.cuda.synchronize()
+    spans = sorted(
+        (event.time_range.start, event.time_range.end)
+        for event in seen.events()
+        if event.device_type == torch.autograd.DeviceType.CUDA
+    )
+    busy, until = 0.0, spans[0][0]
+    for start, end in spans:
+        busy += max(end - max(start, until), 0)
+        until = max(until, end)
+    return 1 - busy / (until - spans[0][0])
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """TFLOP/s of a large square matrix product in the teachers' dtype."""
+    side = 8192 if device.type == "cuda" else 512
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    return 2 * side**3 / seconds_of(lambda: a @ b, device, 20) / 1e12
+
+
+def measured(step: Step, device: torch.device, rounds: int, rate: float) -> dict[str, Any]:
+    """One step's numbers. A step that does not fit into memory says so."""
+    try:
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        seconds = seconds_of(step, device, rounds)
+        peak = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
+        with FlopCounterMode(display=False) as counter:
+            step()
+        tflop = counter.get_total_flops() / 1e12
+        return {
+            "seconds": seconds,
+            "peak_memory_gb": peak,
+            "tflop": tflop,
+            "tflop_per_second": tflop / seconds,
+            "share_of_matmul_rate": tflop / seconds / rate,
+            "idle_share": idle_share(step, device),
+        }
+    except torch.OutOfMemoryError:
+        return {"failed": "out of memory"}
+
+
+def run(bench: Bench) -> dict[str, Any]:
+    """All numbers, as JSON."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = compute_dtype(device)
+    rate = matmul_rate(device, dtype)
+    return {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
+        "says": _says(device, bench.small),
+        "torch": torch.__version__,
+        "dtype": str(dtype).removeprefix("torch."),
+        "matmul_tflop_per_second": rate,
+        "cases": {name: _numbers(name, bench, device, dtype, rate) for name in bench.only},
+    }
+
+
+def _numbers(
+    name: Name, bench: Bench, device: torch.device, dtype: torch.dtype, rate: float
+) -> dict[str, Any]:
+    """Everything about one teacher, which is then let go."""
+    let_go()
+    case = CASES[name](device, dtype, bench.small)
+    steps = {what: measured(step, device, bench.rounds, rate) for what, step in case.steps.items()}
+    literal = next(iter(steps.values())).get("seconds")
+    for numbers in steps.values():
+        if literal is not None and "seconds" in numbers:
+            numbers["times_faster_than_literal"] = literal / numbers["seconds"]
+    return {
+        "job": case.job,
+        "shape": case.shape,
+        "inferred": case.inferred,
+        "parameters": [sum(p.numel() for p in network.parameters()) for network in case.networks],
+        "steps": steps,
+    }
+
+
+def _says(device: torch.device, small: bool) -> str:
+    if not small:
+        return "True sizes, random weights."
+    where = "on a GPU" if device.type == "cuda" else "on a CPU, for want of a GPU"
+    return f"Tiny networks {where}: this shows that the measurement runs, and nothing else."
+
+
+def main() -> None:
+    bench = tyro.cli(Bench, description=__doc__)
+    text = json.dumps(run(bench), indent=2)
+    print(text)
+    if bench.json is not None:
+        bench.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

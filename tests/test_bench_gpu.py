@@ -1,0 +1,29 @@
+"""The GPU benchmark runs to its end in its smallest form, and writes what it should."""
+
+import json
+
+from tests.bench import gpu
+
+
+def test_the_smallest_configuration_runs_end_to_end(tmp_path, monkeypatch):
+    out = tmp_path / "gpu.json"
+    monkeypatch.setattr("sys.argv", ["gpu", "--json", str(out), "--rounds", "1", "--small"])
+    gpu.main()
+    said = json.loads(out.read_text())
+    assert "Tiny networks" in said["says"] and said["matmul_tflop_per_second"] > 0
+    assert list(said["cases"]) == ["wan-1.3b", "animatediff", "if-xl"]
+    assert [case["job"] for case in said["cases"].values()] == ["video", "video", "mesh"]
+    for case in said["cases"].values():
+        assert min(case["parameters"]) > 0 and case["shape"]
+        literal, *others = case["steps"]
+        assert literal.startswith("literal") and others
+        for numbers in case["steps"].values():
+            assert numbers["seconds"] > 0 and numbers["share_of_matmul_rate"] >= 0
+            assert numbers["times_faster_than_literal"] > 0
+            assert set(numbers) >= {"peak_memory_gb", "tflop", "tflop_per_second", "idle_share"}
+        for label in (literal, others[0]):
+            assert case["steps"][label]["tflop"] > 0
+
+    # The literal DDS step and ours ask the same of the teacher: only how it is called differs.
+    steps = said["cases"]["wan-1.3b"]["steps"]
+    assert abs(steps["DDS"]["tflop"] / steps["literal DDS"]["tflop"] - 1) < 0.02
