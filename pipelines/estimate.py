@@ -47,9 +47,26 @@ def estimate(
     if best is None:
         return None
     metrics, there = best
-    around = max(metrics["seconds_in_all"] - metrics["seconds"], 0.0)
-    seconds = (around + steps * metrics["seconds_per_step"]) * size / there
+    seconds = (_around(metrics) + steps * metrics["seconds_per_step"]) * size / there
     return Estimate(seconds, metrics["peak_memory_mb"])
+
+
+def at_most(base: Path, job: Literal["video", "mesh"], teacher: str, steps: int) -> float | None:
+    """Seconds that so many steps would have taken the slowest of the latest runs, of any size.
+
+    None where no run of the teacher has been finished yet.
+    """
+    found = (
+        _around(metrics) + steps * metrics["seconds_per_step"]
+        for settings, metrics in _latest(base)
+        if settings.get("job") == job and settings.get("teacher") == teacher
+    )
+    return max(found, default=None)
+
+
+def _around(metrics: dict[str, Any]) -> float:
+    """Seconds a run took beside its steps."""
+    return max(metrics["seconds_in_all"] - metrics["seconds"], 0.0)
 
 
 def size_of(settings: dict[str, Any], metrics: dict[str, Any]) -> float:

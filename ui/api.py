@@ -27,6 +27,7 @@ from pipelines.video import EditVideo
 from pipelines.video import Preset as VideoPreset
 from pipelines.video import edit_video as editing
 from ui.folders import new_folder
+from ui.gpu_time import gpu_seconds
 from ui.progress import duration
 from ui.running import in_line_text
 from ui.visitors import claim, owner_of
@@ -91,7 +92,7 @@ def edit_video(
         mask=None if mask is None else Path(mask),
         mask_frame=mask_frame,
     )
-    yield from _reports(partial(editing, job), job.out, request)
+    yield from _reports(job, partial(editing, job), request)
 
 
 def paint_mesh(
@@ -154,7 +155,7 @@ def paint_mesh(
         threshold=threshold,
         resolution=resolution,
     )
-    for result, report in _reports(partial(painting, job), job.out, request):
+    for result, report in _reports(job, partial(painting, job), request):
         yield result, None if result is None else str(archive(job.out)), report
 
 
@@ -167,19 +168,19 @@ def _expect_listed(teacher: str, listed: Iterable[str]) -> None:
 
 
 def _reports(
-    make_events: Callable[[], Iterator[Event]], folder: Path, request: gr.Request
+    job: EditVideo | PaintMesh, make_events: Callable[[], Iterator[Event]], request: gr.Request
 ) -> Iterator[tuple[str | None, Report]]:
     """A run as it goes: its result, None until the end, and how far it is."""
     report = {"status": "Loading", "notes": [], "settings": None, "metrics": None}
     result = None
     # A client that leaves closes this generator, and with it the stream, which stops the job.
-    with closing(worker.stream(make_events, folder)) as events:
+    with closing(worker.stream(make_events, job.out, gpu_seconds(job))) as events:
         for event in events:
             match event:
                 case Waiting() | Left():
                     report = report | {"status": in_line_text(event)}
                 case Note(text):
-                    claim(folder, owner_of(request))
+                    claim(job.out, owner_of(request))
                     report = report | {"notes": [*report["notes"], text]}
                 case Step(index, steps):
                     status = f"Step {index + 1} of {steps}, {duration(event.left)} left"

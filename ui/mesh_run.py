@@ -22,6 +22,7 @@ from pipelines.mesh import RESULT, PaintMesh, Preset, paint_mesh
 from pipelines.painting import Painting
 from pipelines.region import MoveRegion, move_region
 from ui.folders import new_folder
+from ui.gpu_time import gpu_seconds
 from ui.mesh_mask import NO_MESH, Where, mask_of
 from ui.preview import previewed
 from ui.progress import duration, progress
@@ -214,7 +215,8 @@ def _shown(job: PaintMesh, resumes: bool = False) -> Iterator[Shown]:
     changes: list[float] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
-        with closing(worker.stream(partial(paint_mesh, job, resumes), job.out)) as events:
+        work = worker.stream(partial(paint_mesh, job, resumes), job.out, gpu_seconds(job))
+        with closing(work) as events:
             for event in events:
                 if isinstance(event, Note):
                     notes.append(event.text)
@@ -245,8 +247,10 @@ def _nothing(**changes: Any) -> Shown:
 
 def _of(event: Event, job: PaintMesh, notes: list[str], changes: list[float]) -> Shown:
     match event:
-        case Waiting() | Left():
+        case Waiting():
             return Shown(**in_line(event, job.out))
+        case Left():
+            return _failed(**in_line(event, job.out))
         case Note(text):
             return Shown(
                 status=progress(text, 0),

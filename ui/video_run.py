@@ -18,6 +18,7 @@ from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
 from pipelines.video import EditVideo, Method, Preset, edit_video
 from ui.folders import new_folder
+from ui.gpu_time import gpu_seconds
 from ui.preview import previewed
 from ui.progress import duration, progress
 from ui.running import Change, given, in_line, ready, seed_of, values_of
@@ -163,7 +164,8 @@ def _shown(job: EditVideo, resumes: bool = False) -> Iterator[Shown]:
     changes: list[float] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
-        with closing(worker.stream(partial(edit_video, job, resumes), job.out)) as events:
+        work = worker.stream(partial(edit_video, job, resumes), job.out, gpu_seconds(job))
+        with closing(work) as events:
             for event in events:
                 if isinstance(event, Note):
                     notes.append(event.text)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipelines.estimate import Estimate, estimate
+from pipelines.estimate import Estimate, at_most, estimate
 
 
 def finished(base, name, frames=8, steps=10, teacher="miniature", pace=0.5, job="video", **other):
@@ -60,3 +60,12 @@ def test_of_equals_the_latest_counts(tmp_path):
 def test_a_mesh_grows_with_its_views(tmp_path):
     finished(tmp_path, "20260101-000000-aa", job="mesh", frames=4)
     assert estimate(tmp_path, "mesh", "miniature", 10, 8).seconds == pytest.approx(16)
+
+
+def test_at_most_is_what_the_slowest_took(tmp_path):
+    assert at_most(tmp_path, "video", "miniature", 40) is None
+    finished(tmp_path, "20260101-000000-aa", pace=5.0)
+    finished(tmp_path, "20260102-000000-bb", pace=0.5)
+    finished(tmp_path, "20260103-000000-cc", pace=9.0, teacher="large")
+    finished(tmp_path, "20260104-000000-dd", pace=9.0, job="mesh")
+    assert at_most(tmp_path, "video", "miniature", 40) == 203.0
