@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from diffusers import (
+    AnimateDiffPipeline,
     AutoencoderKL,
     AutoencoderKLCogVideoX,
     AutoencoderKLWan,
@@ -18,6 +19,8 @@ from diffusers import (
     DDPMScheduler,
     DiffusionPipeline,
     FlowMatchEulerDiscreteScheduler,
+    IFPipeline,
+    IFSuperResolutionPipeline,
     MotionAdapter,
     StableDiffusionPipeline,
     StableDiffusionUpscalePipeline,
@@ -154,6 +157,16 @@ def motion_adapter() -> MotionAdapter:
 
 
 @cache
+def animatediff() -> AnimateDiffPipeline:
+    """A whole one, its motion already in its UNet."""
+    parts = stable_diffusion().components
+    names = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
+    return AnimateDiffPipeline(
+        **{name: parts[name] for name in names}, motion_adapter=motion_adapter()
+    )
+
+
+@cache
 def upscaler() -> StableDiffusionUpscalePipeline:
     """Latents of half the picture's side, beside a noised picture of their own size."""
     torch.manual_seed(5)
@@ -278,4 +291,48 @@ def cogvideox(rotary: bool = False) -> CogVideoXPipeline:
     )
     return CogVideoXPipeline(
         **t5_parts(), vae=lively(vae), transformer=lively(transformer), scheduler=scheduler
+    )
+
+
+def _if_unet(size: int, channels: int, **kind: object) -> UNet2DConditionModel:
+    return unet2d(
+        sample_size=size,
+        in_channels=channels,
+        out_channels=6,
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        attention_head_dim=4,
+        **kind,
+    )
+
+
+def _if_scheduler() -> DDPMScheduler:
+    return DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="learned_range")
+
+
+@cache
+def if_stage_1() -> IFPipeline:
+    return IFPipeline(
+        **t5_parts(),
+        unet=_if_unet(8, 3),
+        scheduler=_if_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        requires_safety_checker=False,
+    )
+
+
+@cache
+def if_stage_2() -> IFSuperResolutionPipeline:
+    return IFSuperResolutionPipeline(
+        **t5_parts(),
+        unet=_if_unet(16, 6, class_embed_type="timestep"),
+        scheduler=_if_scheduler(),
+        image_noising_scheduler=DDPMScheduler(beta_schedule="linear"),
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        requires_safety_checker=False,
     )

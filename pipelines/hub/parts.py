@@ -37,7 +37,7 @@ def parts(index: dict[str, Any]) -> list[str]:
     named = [
         f"{name}/"
         for name, value in index.items()
-        if isinstance(value, list) and value and value[0] and name not in UNUSED
+        if isinstance(value, list) and value and isinstance(value[0], str) and name not in UNUSED
     ]
     return named or [""]
 

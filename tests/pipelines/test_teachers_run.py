@@ -1,0 +1,172 @@
+"""Both jobs from file to file on every family of teachers: tiny ones, saved and read from disk."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import trimesh
+
+from pipelines import geometry
+from pipelines.catalog import mesh_teachers, video_teacher, video_teachers
+from pipelines.errors import InputError
+from pipelines.events import Done, Note, Step
+from pipelines.loading import load_mesh_teacher, load_video_teacher
+from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
+from pipelines.mesh import PaintMesh, paint_mesh
+from pipelines.prompts import video_prompts
+from pipelines.video import EditVideo, edit_video
+from sds.assd import Method
+from sds.priors.single_frames import SingleFrames
+from tests import tiny_teachers as tiny
+
+FRAMES = 6
+"""Neither 4n + 1 nor 8n + 1."""
+MADE = {
+    "wan": tiny.wan,
+    "wan_5b": tiny.wan_5b,
+    "cogvideox": tiny.cogvideox,
+    "modelscope": tiny.modelscope,
+    "animatediff": tiny.animatediff,
+    "sd": tiny.stable_diffusion,
+    "motion": tiny.motion_adapter,
+    "upscaler": tiny.upscaler,
+    "if_1": tiny.if_stage_1,
+    "if_2": tiny.if_stage_2,
+}
+VIDEO = {
+    "wan": ("wan", "wan-1.3b"),
+    "wan_5b": ("wan", "wan-1.3b"),
+    "cogvideox": ("cogvideox", "cogvideox-2b"),
+    "modelscope": ("unet3d", "zeroscope"),
+    "modelscope+sd": ("unet3d", "zeroscope"),
+    "animatediff": ("animatediff", "animatediff"),
+    "sd+motion": ("animatediff", "animatediff"),
+}
+"""Checkpoints, their shape, and the teacher of the list whose recipe they take."""
+MESH = {"if_1+if_2": (8, 16, None), "upscaler+sd": (16, 32, 16)}
+"""Checkpoints, and the pixels their stages work at and are shown."""
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("teachers")
+
+
+@pytest.fixture
+def teacher_of(folder):
+    """The name a user gives for checkpoints called "a" or "a+b"."""
+    return lambda names: "+".join(tiny.save(MADE[n](), folder / n) for n in names.split("+"))
+
+
+@pytest.fixture
+def job(tmp_path):
+    frames = torch.zeros(FRAMES, 40, 56, 3, dtype=torch.uint8)
+    frames[..., 1] = torch.linspace(40, 120, 56).to(torch.uint8)
+    for f in range(FRAMES):
+        frames[f, 10:26, 6 + 4 * f : 22 + 4 * f] = torch.tensor([220, 20, 20], dtype=torch.uint8)
+    write_clip(tmp_path / "clip.mp4", frames, clip_from_frames(frames, 12))
+    words = ("a red ball", "a blue ball")
+    return EditVideo(tmp_path / "clip.mp4", *words, tmp_path / "run", steps=2, side=32)
+
+
+@pytest.mark.parametrize("names", VIDEO)
+def test_the_video_job_runs_on_every_family(job, teacher_of, names):
+    shape, like = VIDEO[names]
+    given = video_teacher(teacher_of(names))
+    assert given.shape == shape and given.recipe == video_teachers()[like].recipe
+    events = list(edit_video(replace(job, teacher=given.name, strength=5.0)))
+    done = events[-1]
+    assert isinstance(done, Done) and not any(
+        "Downloading" in e.text for e in events if isinstance(e, Note)
+    )
+    assert [e.index for e in events if isinstance(e, Step)] == [0, 1]
+    result, source = read_clip(done.result), read_clip(job.clip)
+    assert result.frames.shape == source.frames.shape and result.times == source.times
+    assert done.metrics["psnr_outside_mask"] < 60
+    said = done.settings
+    assert said["teacher"] == given.name and said["side"] == 32
+    assert Method(**said["method"]) == given.recipe.method
+    assert (said["high"], said["low"], said["ode"]) == (
+        given.recipe.high,
+        given.recipe.low,
+        given.recipe.ode,
+    )
+
+
+def test_joint_guidance_comes_from_the_image_model_or_from_the_video_model_itself(teacher_of):
+    for names in VIDEO:
+        teachers = load_video_teacher(teacher_of(names)).teachers
+        assert isinstance(teachers.image, SingleFrames) == ("sd" not in names), names
+
+
+def test_each_model_reads_the_prompts_with_its_own_encoder(teacher_of):
+    apart = video_prompts(video_teacher(teacher_of("modelscope+sd")), "a cat", "a ball")
+    assert apart.image is not None and apart.image.source.shape == (1, 77, 16)
+    together = video_prompts(video_teacher(teacher_of("sd+motion")), "a cat", "a ball")
+    assert together.image is None
+
+
+def test_a_mask_and_equal_prompts_keep_frames_exactly_in_a_compressed_time(job, teacher_of):
+    mask = torch.zeros(40, 56, 3, dtype=torch.uint8)
+    mask[8:24, 4:24] = 255
+    save_png(job.clip.with_name("mask.png"), mask)
+    wan = replace(job, teacher=teacher_of("wan"), strength=5.0)
+    masked = replace(wan, mask=job.clip.with_name("mask.png"), out=job.out / "masked")
+    done = list(edit_video(masked))[-1]
+    assert done.metrics["psnr_outside_mask"] is None
+    changed = (read_clip(done.result).frames != read_clip(job.clip).frames).any(-1)
+    assert all(changed.flatten(1).any(1))
+    every_part = Method(joint=0.5, fusion=0.5, smooth_along_flow=True, mask_k=-1.0, eta=0.5)
+    asked_nothing = replace(wan, target=wan.source, method=every_part, out=job.out / "nothing")
+    assert list(edit_video(asked_nothing))[-1].metrics["psnr_outside_mask"] is None
+
+
+def test_all_parts_of_the_method_run_on_a_transformer(job, teacher_of):
+    method = Method(joint=0.5, fusion=0.5, smooth_along_flow=True, mask_k=-1.0, eta=0.5)
+    asked = replace(job, teacher=teacher_of("wan_5b"), method=method, ode=False, strength=5.0)
+    done = list(edit_video(asked))[-1]
+    assert done.metrics["psnr_outside_mask"] < 60 and done.settings["ode"] is False
+
+
+WRONG = {
+    "fusion where words and picture share attention": (
+        "cogvideox",
+        {"method": Method(fusion=0.5)},
+        "--fusion 1",
+    ),
+    "eta without a flow": ("modelscope", {"method": Method(eta=1.0)}, "Leave them out"),
+    "an ode without a flow": ("modelscope", {"ode": True}, "Leave them out"),
+    "no size": ("wan", {"side": 8}, "32 to 4096"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_a_family_cannot_do_is_said_before_anything_is_written(job, teacher_of, name):
+    names, changes, sentence = WRONG[name]
+    with pytest.raises(InputError, match=sentence):
+        list(edit_video(replace(job, teacher=teacher_of(names), **changes)))
+    assert not job.out.exists()
+
+
+def test_a_prompt_too_long_for_its_encoder_is_said_in_a_sentence(job, teacher_of):
+    with pytest.raises(InputError, match=r"reads 77; shorten it"):
+        list(edit_video(replace(job, teacher=teacher_of("animatediff"), target="a" * 200)))
+
+
+@pytest.mark.parametrize("names", MESH)
+def test_the_mesh_job_runs_on_every_family(tmp_path, teacher_of, names):
+    trimesh.creation.box((1, 2, 1)).export(tmp_path / "box.obj")
+    size_1, size_2, low = MESH[names]
+    teacher = teacher_of(names)
+    job = PaintMesh(
+        tmp_path / "box.obj", "box", "red", tmp_path / "run", edit="lid", teacher=teacher
+    )
+    like = next(t for t in mesh_teachers().values() if ("if" in t.name) == ("if" in names))
+    how = replace(like.painting, views=1, detail_from=0.5)
+    events = list(paint_mesh(replace(job, steps=2, resolution=32, painting=how)))
+    assert isinstance(events[-1], Done)
+    assert geometry.read_mesh(events[-1].result).faces == 12
+    cascade = load_mesh_teacher(teacher).cascade
+    assert (cascade.size_1, cascade.size_2, cascade.size_low) == (size_1, size_2, low)
+    assert (cascade.encode_1 is None) == ("if" in names)
+    assert cascade.top_level == (999 if "if" in names else 350)
