@@ -21,6 +21,7 @@ from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Step
 from pipelines.hold import is_held
 from pipelines.runs import ask_to_stop
+from sds import parallel
 
 T = TypeVar("T")
 
@@ -66,22 +67,29 @@ def run(events: Iterator[Event], folder: Path) -> int:
     """Print a job's events to stderr and its metrics to stdout; returns the exit code.
 
     folder: the job's. The first Ctrl-C there asks it to stop and keep what there is, as a full
-    result; the second ends it at once.
+    result; the second ends it at once. Of several processes on one job only the main one prints.
     """
-    try:
-        with _stoppable(folder):
-            for event in events:
-                _show(event)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except RunFailed as error:
-        print(f"failed: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; go on with: python -m pipelines.resume {folder}", file=sys.stderr)
-        return 130
+    with parallel.joined():
+        try:
+            with _stoppable(folder):
+                for event in events:
+                    if parallel.is_main():
+                        _show(event)
+        except InputError as error:
+            _say(f"error: {error}")
+            return 2
+        except RunFailed as error:
+            _say(f"failed: {error}")
+            return 1
+        except KeyboardInterrupt:
+            _say(f"\ninterrupted; go on with: python -m pipelines.resume {folder}")
+            return 130
     return 0
+
+
+def _say(text: str) -> None:
+    if parallel.is_main():
+        print(text, file=sys.stderr)
 
 
 @contextmanager
@@ -91,7 +99,7 @@ def _stoppable(folder: Path) -> Iterator[None]:
         if not is_held(folder):
             raise KeyboardInterrupt
         ask_to_stop(folder)
-        print("\nstopping after this step; press again to end at once", file=sys.stderr)
+        _say("\nstopping after this step; press again to end at once")
 
     before = signal.signal(signal.SIGINT, ask)
     try:

@@ -1,24 +1,27 @@
 """A teacher's networks in memory.
 
-The last teacher of each job stays loaded; another one takes its place. This module knows nothing
-about edits, prompts or where checkpoints come from.
+The last teacher of each job stays loaded; another one takes its place. On a card that is too small
+for all of it a teacher does without something (`thrift`). This module knows nothing about edits,
+prompts or where checkpoints come from.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pipelines import hub
+from pipelines import hub, thrift
 from pipelines.catalog import mesh_teacher, video_teacher
 from pipelines.errors import InputError
 from pipelines.machine import let_go, machine, takes_half
 from pipelines.teacher import MeshTeacher, Teacher, VideoTeacher
+from pipelines.thrift import Thrift
 from sds import assd, csd
 from sds.priors import Codec, VideoPrior
 from sds.priors.single_frames import SingleFrames
+from sds.references import References
 
 if TYPE_CHECKING:
     # The library of models takes seconds to import: it waits until a teacher is loaded.
@@ -29,15 +32,41 @@ _last: dict[type[Teacher], tuple[Teacher, Any]] = {}
 """The last teacher of each job, and what was loaded of it."""
 
 
-@dataclass(frozen=True)
+SMALL = 10**7
+"""Parameters of an autoencoder that takes next to no time; Stable Diffusion's has 84 million."""
+
+
+@dataclass(eq=False)
 class LoadedVideoTeacher:
-    """A teacher in memory, ready to be asked."""
+    """A teacher in memory, ready to be asked. What it does without may change on the way."""
 
     teachers: assd.Teachers
     codec: Codec
     device: torch.device
     multiple: int
     """It works on pictures whose sides are multiples of this."""
+    thrift: Thrift = field(default_factory=Thrift)
+    last: tuple[str, References] = field(default_factory=lambda: ("", References()))
+    """What the reference branch answered last, and which clip's it was."""
+
+    @property
+    def decodes_fast(self) -> bool:
+        """Whether a preview can afford the autoencoder."""
+        return sum(p.numel() for p in self.codec.vae.parameters()) < SMALL
+
+    def references(self, clip: str) -> References:
+        """What the reference branch of a clip answered so far; that of any other is forgotten."""
+        if self.last[0] != clip:
+            self.last = (clip, References())
+        return self.last[1]
+
+    def settle(self, after: Thrift) -> None:
+        """Take as much memory as `after` says from here on."""
+        before, self.thrift = self.thrift, after
+        # Weights that are rounded answer otherwise.
+        self.last = ("", References())
+        asked = (before, after, self.device)
+        self.teachers, self.codec = thrift.spare_teachers(self.teachers, self.codec, *asked)
 
     def change(self, x: Tensor, x_src: Tensor) -> Tensor:
         """What an edit of latents (1, C, f, h, w) does to the picture: (F, 3, H, W) on the CPU.
@@ -51,12 +80,18 @@ class LoadedVideoTeacher:
         return (self.codec.frames(x, frames) - self.codec.frames(x_src, frames)).cpu()
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class LoadedMeshTeacher:
-    """A cascade in memory, ready to be asked."""
+    """A cascade in memory, ready to be asked. What it does without may change on the way."""
 
     cascade: csd.Cascade
     device: torch.device
+    thrift: Thrift = field(default_factory=Thrift)
+
+    def settle(self, after: Thrift) -> None:
+        """Take as much memory as `after` says from here on."""
+        before, self.thrift = self.thrift, after
+        self.cascade = thrift.spare_cascade(self.cascade, before, after, self.device)
 
 
 def announcements(teacher: Teacher) -> list[str]:
@@ -107,6 +142,29 @@ def _kept(teacher: Teacher, load: Callable[[Any], T]) -> T:
     return loaded
 
 
+def step_down(loaded: LoadedVideoTeacher | LoadedMeshTeacher) -> list[str]:
+    """Do without something more, for good; what to tell the user, nothing where nothing is left."""
+    after = thrift.following(loaded.thrift)
+    if after is None:
+        return []
+    let_go()
+    loaded.settle(after)
+    let_go()
+    return thrift.said(after)
+
+
+def _planned(
+    teacher: Teacher, device: torch.device, dtype: torch.dtype, *networks: nn.Module
+) -> tuple[Thrift, torch.device]:
+    """What the teacher does without on this card, and where its networks are made ready."""
+    if device.type != "cuda":
+        return Thrift(), device
+    weights = sum(p.numel() for network in networks for p in network.parameters()) * dtype.itemsize
+    needs = None if teacher.memory_gb is None else teacher.memory_gb * 10**9
+    chosen = thrift.plan(torch.cuda.mem_get_info()[0], weights, needs)
+    return chosen, torch.device("cpu") if chosen.fp8 else device
+
+
 def _folder(source: str) -> str:
     return str(hub.fetch(source, takes_half()))
 
@@ -123,20 +181,24 @@ def _video(teacher: VideoTeacher) -> LoadedVideoTeacher:
             from sds.priors import wan
 
             pipe = wan.load(_folder(teacher.video), dtype)
-            video, codec = wan.video_prior(pipe, device, dtype), wan.video_codec(pipe, device)
+            chosen, home = _planned(teacher, device, dtype, pipe.transformer)
+            video, codec = wan.video_prior(pipe, home, dtype), wan.video_codec(pipe, device)
             patch = pipe.transformer.config.patch_size[1]
         case "cogvideox":
             from sds.priors import cogvideox
 
             pipe = cogvideox.load(_folder(teacher.video), dtype, _codec_dtype(dtype))
-            video = cogvideox.video_prior(pipe, device, dtype)
+            chosen, home = _planned(teacher, device, dtype, pipe.transformer)
+            video = cogvideox.video_prior(pipe, home, dtype)
             codec = cogvideox.video_codec(pipe, device)
             patch = pipe.transformer.config.patch_size
         case _:
             return _unet_video(teacher, device, dtype)
     window = (teacher.frames - 1) // codec.stride + 1
     teachers = assd.Teachers(video, SingleFrames(video, window), window)
-    return LoadedVideoTeacher(teachers, codec, device, codec.factor * patch)
+    loaded = LoadedVideoTeacher(teachers, codec, device, codec.factor * patch)
+    loaded.settle(chosen)
+    return loaded
 
 
 def _unet_video(
@@ -149,11 +211,13 @@ def _unet_video(
     image = None
     if teacher.image is not None:
         image = sd.load(_folder(teacher.image), dtype, codec_dtype)
+    networks = [] if image is None else [image.unet]
     if teacher.shape == "unet3d":
         from sds.priors import unet3d
 
         pipe = unet3d.load(folder, dtype, codec_dtype)
-        video: VideoPrior = unet3d.video_prior(pipe, device, dtype)
+        chosen, home = _planned(teacher, device, dtype, pipe.unet, *networks)
+        video: VideoPrior = unet3d.video_prior(pipe, home, dtype)
         window = teacher.frames
         if image is not None:
             _expect_one_space(pipe, image)
@@ -163,17 +227,20 @@ def _unet_video(
             if image is None
             else sd.with_motion(image, folder, dtype, teacher.betas)
         )
-        video = sd.video_prior(pipe, device, dtype)
+        chosen, home = _planned(teacher, device, dtype, pipe.unet, *networks)
+        video = sd.video_prior(pipe, home, dtype)
         window = min(teacher.frames, video.max_frames)
     frames = (
         SingleFrames(video, window)
         if image is None
-        else sd.image_prior(image, device, dtype, frames_per_call=window)
+        else sd.image_prior(image, home, dtype, frames_per_call=window)
     )
     codec = sd.latent_codec(pipe, device, codec_dtype)
     levels = len(pipe.unet.config.block_out_channels)
     teachers = assd.Teachers(video, frames, window)
-    return LoadedVideoTeacher(teachers, codec, device, codec.factor * 2 ** (levels - 1))
+    loaded = LoadedVideoTeacher(teachers, codec, device, codec.factor * 2 ** (levels - 1))
+    loaded.settle(chosen)
+    return loaded
 
 
 def _expect_one_space(video: "Pipeline", image: "Pipeline") -> None:
@@ -195,18 +262,23 @@ def _mesh(teacher: MeshTeacher) -> LoadedMeshTeacher:
 
         small = deepfloyd.load_stage_1(folders[0], dtype)
         large = deepfloyd.load_stage_2(folders[1], dtype)
-        stage_1 = deepfloyd.stage_1_prior(small, device, dtype)
-        stage_2 = deepfloyd.stage_2_prior(large, device, dtype)
-        cascade = csd.Cascade(stage_1, stage_2, stage_1.size, stage_2.size)
-        return LoadedMeshTeacher(cascade, device)
+        chosen, home = _planned(teacher, device, dtype, small.unet, large.unet)
+        stage_1 = deepfloyd.stage_1_prior(small, home, dtype)
+        stage_2 = deepfloyd.stage_2_prior(large, home, dtype)
+        loaded = LoadedMeshTeacher(
+            csd.Cascade(stage_1, stage_2, stage_1.size, stage_2.size), device
+        )
+        loaded.settle(chosen)
+        return loaded
     from sds.priors import stable_diffusion as sd
     from sds.priors import upscaler
 
     codec_dtype = _codec_dtype(dtype)
     one = sd.load(folders[0], dtype, codec_dtype)
     two = upscaler.load(folders[1], dtype, codec_dtype)
-    stage_1 = upscaler.stage_1_prior(one, device, dtype)
-    stage_2 = upscaler.stage_2_prior(two, device, dtype)
+    chosen, home = _planned(teacher, device, dtype, one.unet, two.unet)
+    stage_1 = upscaler.stage_1_prior(one, home, dtype)
+    stage_2 = upscaler.stage_2_prior(two, home, dtype)
     encode_1 = upscaler.picture_encoder(one, device, codec_dtype)
     encode_2 = upscaler.picture_encoder(two, device, codec_dtype)
     cascade = csd.Cascade(
@@ -219,4 +291,6 @@ def _mesh(teacher: MeshTeacher) -> LoadedMeshTeacher:
         size_low=stage_2.size,
         top_level=two.config.max_noise_level,
     )
-    return LoadedMeshTeacher(cascade, device)
+    loaded = LoadedMeshTeacher(cascade, device)
+    loaded.settle(chosen)
+    return loaded

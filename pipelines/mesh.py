@@ -22,7 +22,7 @@ from pipelines.composites import GRAY, Words, prompts
 from pipelines.errors import InputError
 from pipelines.events import Event, Note, Preview
 from pipelines.layers import check_threshold
-from pipelines.loading import announcements, load_mesh_teacher
+from pipelines.loading import LoadedMeshTeacher, announcements, load_mesh_teacher, step_down
 from pipelines.media import to_uint8
 from pipelines.painted import bake_layers, write_painted
 from pipelines.painting import PAPER, Fields, Look, Mask, Painting, Task, look, paint
@@ -30,6 +30,7 @@ from pipelines.prompts import mesh_prompts
 from pipelines.record import Order
 from pipelines.render import Surface, orbit
 from pipelines.teacher import MeshTeacher, check_prompt
+from pipelines.thrift import said
 from pipelines.uv_mask import read_uv_mask
 from sds.optimize import State, Step
 
@@ -102,6 +103,7 @@ class Paint:
     """
 
     job: PaintMesh
+    loaded: LoadedMeshTeacher
     model: geometry.Model
     bases: Sequence[Tensor]
     """uint8 (h, w, 3): the mesh's own colours, one for each part."""
@@ -113,7 +115,18 @@ class Paint:
     def optimise(self, since: State | None) -> Iterator[Step]:
         """Train `painted` in place, one step per call of the cascade."""
         job = self.job
-        yield from paint(self.task, job.painting, self.painted, job.total_steps, job.seed, since)
+        # The cascade as it is now: it may have stepped down since.
+        task = replace(self.task, cascade=self.loaded.cascade)
+        yield from paint(task, job.painting, self.painted, job.total_steps, job.seed, since)
+
+    def step_down(self) -> list[str]:
+        """Do without something the teacher takes memory for."""
+        return step_down(self.loaded)
+
+    @property
+    def remedy(self) -> str:
+        """What the user can lower where memory is short."""
+        return f"lower --views (now {self.job.painting.views})"
 
     @torch.no_grad()
     def preview(self, index: int) -> Preview:
@@ -153,7 +166,9 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
         yield from map(Note, downloads)
         yield from map(Note, model.notes)
         yield Note(f"{model.faces:,} faces in {len(model.parts)} parts")
-        return _prepare(job, model, surface, bases, mask, teacher)
+        paint = _prepare(job, model, surface, bases, mask, teacher)
+        yield from map(Note, said(paint.loaded.thrift))
+        return paint
 
     yield from record.run(Order(job.out, describe(job), _inputs(job, model), resumes), prepare)
 
@@ -249,6 +264,7 @@ def _prepare(
     white = torch.ones(4, 3, device=loaded.device)
     return Paint(
         job=job,
+        loaded=loaded,
         model=model,
         bases=bases,
         task=Task(surface, loaded.cascade, asked, mask),

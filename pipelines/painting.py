@@ -198,7 +198,9 @@ def paint(
             frozen = None
         elif how.cascade == "phases" and frozen is None:
             frozen = _frozen(painted, parameters)
-        value = _judge(task, how, method, painted, frozen, step_generator(seed, index), index, steps)
+        value = _judge(
+            task, how, method, painted, frozen, step_generator(seed, index), index, steps
+        )
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)

@@ -3,35 +3,34 @@
 Settings, inputs and status are written before the teachers load, so that the folder is a run from
 the first step; a checkpoint and a preview follow as the steps go by; the result ends it. A run that
 is stopped has a full result; one that failed or was killed goes on from its checkpoint and ends bit
-for bit where it would have ended. This module knows nothing about clips, meshes or teachers.
+for bit where it would have ended. Of several processes on one job the main one does all this, and
+the others take their share of the steps. This module knows nothing about clips, meshes or teachers.
 """
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipelines import checkpoint, runs
+from pipelines import checkpoint, fitting, runs
 from pipelines.checkpoint import Checkpoint
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Preview, Step
+from pipelines.fitting import Frugal
 from pipelines.hold import hold
 from pipelines.media.stills import write_thumbnail
-from sds import optimize
+from sds import parallel
 from sds.optimize import NonFinite
 
 PREVIEW_EVERY = 1.5
 """Seconds between previews."""
 
 
-class Work(Protocol):
+class Work(Frugal, Protocol):
     """A job that has everything loaded."""
-
-    def optimise(self, since: optimize.State | None) -> Iterator[optimize.Step]:
-        """All steps, or those after `since`."""
-        ...
 
     def preview(self, index: int) -> Preview:
         """What the result looks like after step `index`."""
@@ -68,8 +67,11 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
 
     A file called `stop` in the folder ends it after the current step, as a full result. Raises
     InputError when the folder cannot be used, and RunFailed when the numbers stop being finite (the
-    last good state is then written first) or the disk is full.
+    last good state is then written first), the disk is full or the GPU's memory does not suffice.
     """
+    if not parallel.is_main():
+        yield from _follow(order, prepare)
+        return
     began = time.monotonic()
     if order.resumes:
         # Before anything is touched: this may be no run at all.
@@ -87,8 +89,26 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
                 runs.begin(order.folder, order.settings, order.inputs)
         with _recorded(order.folder):
             yield from map(Note, notes)
-            work = yield from prepare()
+            if parallel.count() > 1:
+                yield Note(f"Shared by {parallel.count()} processes.")
+            parallel.agree(True)
+            with fitting.shortage_is_said():
+                work = yield from prepare()
             yield from _work(order, work, since, began)
+
+
+def _follow(order: Order, prepare: Prepare) -> Iterator[Event]:
+    """What a process does that is not the main one: its share of each step, until the main ends."""
+    # Not before the main process found the folder usable.
+    parallel.agree(True)
+    since = checkpoint.load(order.folder) if order.resumes else None
+    work = yield from prepare()
+    state = None if since is None else since.state
+    # Numbers that stop being finite do so everywhere, and the main process says it.
+    with suppress(NonFinite), closing(work.optimise(state)) as steps:
+        for _ in steps:
+            if parallel.agree(False):
+                return
 
 
 def _resumed(order: Order, since: Checkpoint) -> tuple[Order, list[str]]:
@@ -123,7 +143,8 @@ def _work(order: Order, work: Work, since: Checkpoint, began: float) -> Iterator
     except NonFinite as error:
         failure = f"{error}. The result is the last good state."
     seconds = time.monotonic() - started
-    result, notes, facts = work.write(order.settings)
+    write = partial(work.write, order.settings)
+    result, notes, facts = yield from fitting.fitting(work, write)
     yield from map(Note, notes)
     metrics = {
         "seconds": round(seconds, 3),
@@ -142,22 +163,26 @@ def _work(order: Order, work: Work, since: Checkpoint, began: float) -> Iterator
 
 def _optimise(
     order: Order, work: Work, since: Checkpoint, started: float
-) -> Iterator[Step | Preview]:
+) -> Iterator[Step | Preview | Note]:
     """All steps, with previews and checkpoints between them. started: when step 0 began."""
     shown = saved = time.monotonic()
     cost = 0.0
     state = since.state if since.state["step"] else None
     # Closed here and not when it is forgotten: a step that went bad is undone then.
-    with closing(work.optimise(state)) as steps:
+    with closing(fitting.steps(work, state)) as steps:
         for step in steps:
+            if isinstance(step, Note):
+                yield step
+                continue
             last = step.index + 1 == order.steps
             yield Step(step.index, order.steps, time.monotonic() - started, float(step.value))
             if step.index == 0 or last or time.monotonic() - shown > PREVIEW_EVERY:
-                preview = work.preview(step.index)
+                look = partial(work.preview, step.index)
+                preview = yield from fitting.fitting(work, look)
                 write_thumbnail(order.folder / runs.PREVIEW, preview.frames)
                 yield preview
                 shown = time.monotonic()
-            ends = last or runs.stop_asked(order.folder)
+            ends = parallel.agree(last or runs.stop_asked(order.folder))
             if (ends or checkpoint.is_due(time.monotonic() - saved, cost)) and step.finite():
                 reached = Checkpoint(step.state(), time.monotonic() - started)
                 cost = checkpoint.save(order.folder, reached)

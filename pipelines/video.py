@@ -7,8 +7,10 @@ The clip is worked on at the teacher's size and comes back at its own. What is w
 and a frame nothing was asked of comes back exactly. Inside a mask only, where there is one.
 """
 
+import hashlib
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +19,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from pipelines import command, record, runs, settings
+from pipelines import command, quick_look, record, runs, settings
 from pipelines.catalog import default_video_teacher, video_teacher
 from pipelines.change import apply_change, psnr_outside, working_size
 from pipelines.comparison import Panel, grey, panel_size, write_comparison
@@ -25,11 +27,12 @@ from pipelines.errors import InputError
 from pipelines.events import Event, Note, Preview
 from pipelines.flow import optical_flow
 from pipelines.gate import Gate, read_gate
-from pipelines.loading import LoadedVideoTeacher, announcements, load_video_teacher
+from pipelines.loading import LoadedVideoTeacher, announcements, load_video_teacher, step_down
 from pipelines.media import Clip, Cut, floats_at, read_clip, to_uint8, write_clip
 from pipelines.prompts import video_prompts
 from pipelines.record import Order
 from pipelines.teacher import Recipe, VideoTeacher, check_prompt
+from pipelines.thrift import said
 from sds import optical_flow as flows_of
 from sds.assd import Method, Prompts, assd_gradient
 from sds.descent import descend
@@ -122,16 +125,19 @@ class Edit:
     smoothed: Tensor
     """(1, 1, f, h/8, w/8) in [0, 1]: the last step's adaptive mask, 0 where there is none."""
     prompts: Prompts
+    colours: Tensor | None
+    """(C, 3): what latents look like (`quick_look`); None where previews are decoded."""
 
     def optimise(self, since: State | None) -> Iterator[Step]:
         """Move `x` in place, one step per teacher call."""
-        job = self.job
+        job, clip = self.job, self._clip()
         if since is not None:
             self.smoothed.copy_(since["smoothed"])
 
         def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
             asked = (self.loaded.teachers, self.prompts, job.method, x, self.x_src, t, generator)
-            score = assd_gradient(*asked, self.flows)
+            kept = None if clip is None else self.loaded.references(clip)
+            score = assd_gradient(*asked, self.flows, kept)
             if score.adaptive_mask is not None:
                 self.smoothed.copy_(score.adaptive_mask)
             return score.gradient
@@ -152,11 +158,24 @@ class Edit:
         for step in descent:
             yield replace(step, state=lambda step=step: step.state() | {"smoothed": self.smoothed})
 
+    def step_down(self) -> list[str]:
+        """Do without something the teacher takes memory for."""
+        return step_down(self.loaded)
+
+    @property
+    def remedy(self) -> str:
+        """What the user can lower where memory is short."""
+        return f"lower --side (now {self.job.side}), or edit fewer frames (--start, --end)"
+
     def preview(self, index: int) -> Preview:
-        """A few frames, decoded."""
+        """A few frames, decoded, or as their latents look where decoding takes long."""
         shown = _spread(len(self.clip), PREVIEW_FRAMES)
-        change = self.loaded.change_at(self.x, self.x_src, shown)
         latent = self._latent_of(shown)
+        if self.colours is None:
+            change = self.loaded.change_at(self.x, self.x_src, shown)
+        else:
+            few, size = (v[:, :, latent] for v in (self.x, self.x_src)), self.frames.shape[-2:]
+            change = quick_look.change(self.colours, *few, size)
         masks = {name: mask[0, 0, latent].cpu() for name, mask in self._masks().items()}
         return Preview(index, to_uint8((self.frames[shown] + change).clamp(0, 1)), masks)
 
@@ -174,6 +193,19 @@ class Edit:
             "panels": panels,
         }
         return result, notes, facts
+
+    def _clip(self) -> str | None:
+        """A name for all that the reference branch is asked but noise; None where it is the edit's.
+
+        Equal questions must be asked together, to be answered the same to the last bit.
+        """
+        both = [self.prompts, self.prompts.image or self.prompts]
+        if all(prompts.source.equal(prompts.target) for prompts in both):
+            return None
+        said = hashlib.sha256(str(self.job.method.guidance_source).encode())
+        for tensor in (self.x_src, *(t for p in both for t in (p.source, p.empty))):
+            said.update(tensor.float().cpu().numpy().tobytes())
+        return said.hexdigest()
 
     def _latent_of(self, frames: Iterable[int]) -> list[int]:
         """The latent frames that hold these frames of the clip."""
@@ -223,6 +255,7 @@ def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
     def prepare() -> Generator[Note, None, Edit]:
         yield from map(Note, downloads)
         edit = _prepare(job, clip, gate, teacher)
+        yield from map(Note, said(edit.loaded.thrift))
         (h, w), (height, width) = edit.frames.shape[-2:], clip.size
         yield Note(f"{len(clip)} frames of {width}x{height}, worked at {w}x{h}")
         return edit
@@ -293,14 +326,15 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
     loaded = load_video_teacher(teacher.name)
     stride = loaded.codec.stride
     small = floats_at(clip.frames, working_size(clip.size, job.side, loaded.multiple))
-    x_src = loaded.codec.encode(small.to(loaded.device))
+    x_src = _encoded(loaded, small.to(loaded.device))
     count, *grid = x_src.shape[2:]
+    # The last frame of each latent.
+    held = [min(stride * k, len(small) - 1) for k in range(count)]
+    colours = None if loaded.decodes_fast else quick_look.fit(x_src, small[held])
     latent_gate = flows = None
     if gate is not None:
         latent_gate = to_latent_frames(gate.latent(grid), stride, count).to(loaded.device)
     if job.method.smooth_along_flow and len(small) > 1:
-        # From the last frame of each latent to that of the next.
-        held = [min(stride * k, len(small) - 1) for k in range(count)]
         flows = flows_of.resize(optical_flow(small[held]), grid).to(loaded.device)
     # The file that was given may be gone by the time its sound is needed.
     (kept,) = runs.input_files(job.out, {"clip": job.clip.name}).values()
@@ -316,7 +350,16 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
         flows=flows,
         smoothed=torch.zeros_like(x_src[:, :1]),
         prompts=prompts,
+        colours=colours,
     )
+
+
+def _encoded(loaded: LoadedVideoTeacher, frames: Tensor) -> Tensor:
+    """The clip's latents; where that takes too much memory, with less of it from here on."""
+    with suppress(torch.OutOfMemoryError):
+        return loaded.codec.encode(frames)
+    step_down(loaded)
+    return loaded.codec.encode(frames)
 
 
 def _spread(count: int, wanted: int) -> list[int]:

@@ -31,6 +31,7 @@ from sds.focus import salience
 from sds.guidance import Branch, guided
 from sds.optical_flow import Flows
 from sds.priors import Prior, VideoPrior
+from sds.references import Place, References
 from sds.schedules import add_noise, at
 
 
@@ -110,9 +111,12 @@ def assd_gradient(
     t: int,
     generator: torch.Generator,
     flows: Flows | None = None,
+    references: References | None = None,
 ) -> Score:
     """The whole gradient of one step. x, x_src (1, C, F, h, w) fp32; flows on the latent grid.
 
+    references: what these teachers said of this source prompt and clip before, at this guidance,
+    and what they say now is kept there. A teacher whose attention is fused is asked anew.
     Raises ValueError when joint guidance has no image teacher, flow smoothing no flows, or eta no
     flow teacher.
     """
@@ -122,13 +126,14 @@ def assd_gradient(
         raise ValueError("smoothing along the flow needs the clip's flows; estimate them first")
     if method.eta and teachers.video.schedule.prediction != "flow_prediction":
         raise ValueError("eta is a dial of flow teachers, and this one is none; set eta to 0")
-    times = torch.tensor([t], device=x.device)
-    eps = _noise(x, method, generator)
-    video, mask = _video(teachers, prompts, method, x, x_src, times, eps, flows)
+    times = torch.full((1,), t, device=x.device)
+    # The seed stands for the noise that is drawn from it.
+    noise = (t, generator.initial_seed(), method.smoothing)
+    asked = _Asked(method, x, x_src, _noise(x, method, generator), times, references, noise)
+    video, mask = _video(teachers, prompts, asked, flows)
     total = video
     if method.joint:
-        read = prompts.image or prompts
-        total = total + method.joint * _image(teachers.image, read, method, x, x_src, times, eps)
+        total = total + method.joint * _image(teachers.image, prompts.image or prompts, asked)
     schedule = teachers.video.schedule
     if method.focus:
         total = salience(total) ** method.focus * total
@@ -143,48 +148,69 @@ def _noise(x: Tensor, method: Method, generator: torch.Generator) -> Tensor:
     if method.smoothing == "shared":
         shape[2] = 1
     noise = torch.randn(shape, generator=generator, device=generator.device)
-    return noise.to(x.device).expand_as(x)
+    return noise.to(x.device, non_blocking=True).expand_as(x)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What all teachers are asked about in one step."""
+
+    method: Method
+    x: Tensor
+    x_src: Tensor
+    eps: Tensor
+    t: Tensor
+    """(1,) long."""
+    references: References | None
+    noise: Place
+    """What tells this step's noised source from that of any other."""
 
 
 def _pair(
-    prior: Prior, prompts: Prompts, method: Method, x: Tensor, x_src: Tensor, eps: Tensor, t: Tensor
+    prior: Prior, prompts: Prompts, asked: _Asked, frames: slice, place: Place | None
 ) -> tuple[Tensor, Tensor]:
-    """Guided (eps_ref, eps_edit) from one call of a teacher."""
+    """Guided (eps_ref, eps_edit) of some frames from one call of a teacher.
+
+    place: where the reference's answer may be kept; None asks for it in any case.
+    """
+    method, t, references = asked.method, asked.t, asked.references
+    x, x_src, eps = (v[:, :, frames] for v in (asked.x, asked.x_src, asked.eps))
     x_t = add_noise(prior.schedule, x, eps, t)
     if method.eta:
         x_t = losses.flow_target(x, x_src, x_t, at(prior.schedule.sigma, t, x.ndim), method.eta)
     x_src_t = add_noise(prior.schedule, x_src, eps, t)
-    branches = [
-        Branch(x_src_t, prompts.source, prompts.empty, method.guidance_source),
-        Branch(x_t, prompts.target, prompts.empty, method.guidance_target),
-    ]
-    reference, edit = guided(prior, branches, t)
+    edited = Branch(x_t, prompts.target, prompts.empty, method.guidance_target)
+    source = Branch(x_src_t, prompts.source, prompts.empty, method.guidance_source)
+    keeps = references is not None and place is not None
+    place = (*asked.noise, *place, frames.start, frames.stop) if keeps else ()
+    reference = references.get(place, x.device) if keeps else None
+    if reference is None:
+        reference, edit = guided(prior, [source, edited], t)
+        if keeps:
+            references.keep(place, reference)
+    else:
+        (edit,) = guided(prior, [edited], t)
     # The part of the edit that was carried into x_t is no noise of the edit's.
     return reference, edit - method.eta * (x - x_src) if method.eta else edit
 
 
 def _video(
-    teachers: Teachers,
-    prompts: Prompts,
-    method: Method,
-    x: Tensor,
-    x_src: Tensor,
-    t: Tensor,
-    eps: Tensor,
-    flows: Flows | None,
+    teachers: Teachers, prompts: Prompts, asked: _Asked, flows: Flows | None
 ) -> tuple[Tensor, Tensor | None]:
     """The video teacher's gradient of the whole clip, and the adaptive mask."""
+    method, x = asked.method, asked.x
     frames = x.shape[2]
     slices = temporal.windows(frames, teachers.window, teachers.window // 4)
     references, edits = [], []
     mine = parallel.share(len(slices))
+    # Fused, the edit needs the reference's layers and not only what they lead to.
+    place = ("video",) if method.fusion == 1 else None
     with fused(teachers.video.network, method.fusion):
         for k, window in enumerate(slices):
-            part = [v[:, :, window] for v in (x, x_src, eps)]
             # What other processes answer for is 0 here; the sum below makes it whole.
-            reference = edit = torch.zeros_like(part[0])
+            reference = edit = torch.zeros_like(x[:, :, window])
             if k in mine:
-                reference, edit = _pair(teachers.video, prompts, method, *part, t)
+                reference, edit = _pair(teachers.video, prompts, asked, window, place)
             references.append(reference)
             edits.append(edit)
     reference = parallel.sum_(temporal.blend(references, slices, frames))
@@ -193,19 +219,17 @@ def _video(
     if method.smoothing == "off":
         return g, None
     along = flows if method.smooth_along_flow else None
-    known = eps if method.smoothing == "residual" else None
+    known = asked.eps if method.smoothing == "residual" else None
     smoothed = temporal.smooth_reference(reference, known, flows=along)
     mask = temporal.adaptive_mask(g, method.mask_k)
     return losses.assd(edit, reference, smoothed, mask), mask
 
 
-def _image(
-    image: Prior, prompts: Prompts, method: Method, x: Tensor, x_src: Tensor, t: Tensor, eps: Tensor
-) -> Tensor:
+def _image(image: Prior, prompts: Prompts, asked: _Asked) -> Tensor:
     """The image teacher's DDS gradient, frame by frame."""
-    g, mine = torch.zeros_like(x), parallel.share(x.shape[2])
+    g, mine = torch.zeros_like(asked.x), parallel.share(asked.x.shape[2])
     if mine:
-        part = [v[:, :, mine.start : mine.stop] for v in (x, x_src, eps)]
-        reference, edit = _pair(image, prompts, method, *part, t)
-        g[:, :, mine.start : mine.stop] = losses.dds(edit, reference)
+        here = slice(mine.start, mine.stop)
+        reference, edit = _pair(image, prompts, asked, here, ("image",))
+        g[:, :, here] = losses.dds(edit, reference)
     return parallel.sum_(g)

@@ -186,8 +186,8 @@ def distill_cascade(
     rows: which of the step's renders x holds, where it does not hold all.
 
     The loss is the mean over all the step's renders, of which those that are not here count as 0.
-    What is drawn for a render does not depend on which are here. 3D Paintbrush takes the mean over views and the sum over
-    its three composites; under Adam the factor makes no difference.
+    What is drawn for a render does not depend on which are here. 3D Paintbrush takes the mean over
+    views and the sum over its three composites; under Adam the factor makes no difference.
     Raises ValueError when a stage has a weight but no teacher, when neither stage has a weight, or
     when a picture is smaller than the teacher's.
     """

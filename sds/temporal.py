@@ -65,7 +65,7 @@ def variation(g: Tensor) -> Tensor:
     total[:, :, :-1] += step
     total[:, :, 1:] += step
     neighbours = total.new_full((frames,), 2.0)
-    neighbours[[0, -1]] = 1.0
+    neighbours[0] = neighbours[-1] = 1.0
     return total / neighbours.view(-1, 1, 1)
 
 
@@ -115,7 +115,7 @@ def blend_weights(slices: Sequence[slice], n_frames: int) -> Tensor:
 
 def blend(parts: Sequence[Tensor], slices: Sequence[slice], n_frames: int) -> Tensor:
     """Per-window tensors (B, C, f, H, W) -> one (B, C, n_frames, H, W), weighted as above."""
-    weights = blend_weights(slices, n_frames).to(parts[0].device)
+    weights = blend_weights(slices, n_frames).to(parts[0].device, non_blocking=True)
     b, c, _, h, w = parts[0].shape
     out = parts[0].new_zeros(b, c, n_frames, h, w)
     for part, window, weight in zip(parts, slices, weights, strict=True):

@@ -1,0 +1,93 @@
+"""Where the GPU's memory runs out in the middle of a run: do without something, once, and go on.
+
+Steps go on from the last one that was taken. When that is not enough the run fails, and says what
+the user can lower. This module knows nothing about what can be done without (`thrift`), nor about
+files.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from typing import Protocol, TypeVar
+
+import torch
+
+from pipelines.errors import RunFailed
+from pipelines.events import Note
+from sds import optimize, parallel
+
+T = TypeVar("T")
+
+
+class Frugal(Protocol):
+    """Work that can do with less memory."""
+
+    def optimise(self, since: optimize.State | None) -> Iterator[optimize.Step]:
+        """All steps, or those after `since`."""
+        ...
+
+    def step_down(self) -> list[str]:
+        """Take less memory from here on; what to tell the user, nothing where that cannot be."""
+        ...
+
+    @property
+    def remedy(self) -> str:
+        """What the user can lower where memory is short."""
+        ...
+
+
+def steps(work: Frugal, state: optimize.State | None) -> Iterator[optimize.Step | Note]:
+    """All steps of the work, or those after `state`. Raises RunFailed where they never fit."""
+    first = True
+    while True:
+        short = None
+        # Closed here and not when it is forgotten: a step that went bad is undone then.
+        with closing(work.optimise(state)) as taken:
+            try:
+                for step in taken:
+                    yield step
+                    state = step.state()
+            except torch.OutOfMemoryError as error:
+                short = str(error)
+        if short is None:
+            return
+        yield from _less(work, first, short)
+        first = False
+
+
+def fitting(work: Frugal, do: Callable[[], T]) -> Generator[Note, None, T]:
+    """What `do` returns, after doing without something if need be. Raises RunFailed."""
+    short = None
+    try:
+        return do()
+    except torch.OutOfMemoryError as error:
+        short = str(error)
+    yield from _less(work, True, short)
+    try:
+        return do()
+    except torch.OutOfMemoryError as error:
+        short = str(error)
+    yield from _less(work, False, short)
+
+
+@contextmanager
+def shortage_is_said() -> Iterator[None]:
+    """Turn the error of a teacher that does not even fit before its first step into RunFailed."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise RunFailed(
+            "The GPU's memory does not suffice to begin: choose a smaller teacher, or lower --side "
+            f"or --views. It said: {error}"
+        ) from error
+
+
+def _less(work: Frugal, may: bool, short: str) -> Iterator[Note]:
+    """Step down, outside of any handler: what it handles holds on to what was too much.
+
+    Processes that share a job fail instead: the others would wait for the one that steps down.
+    """
+    said = work.step_down() if may and parallel.count() == 1 else []
+    if not said:
+        raise RunFailed(f"The GPU's memory does not suffice: {work.remedy}. It said: {short}")
+    yield Note("The GPU's memory ran out; going on with less of it.")
+    yield from map(Note, said)

@@ -1,0 +1,142 @@
+"""What a teacher does without so that it fits the card: chosen when it is loaded, or on the way.
+
+    few rows   smaller calls of the networks, the autoencoder in tiles    exact, a little slower
+    fp8        weights kept in fp8, in the compute dtype layer by layer   half the weights, rounded
+    offload    weights in the computer's memory, visiting the card        hardly any weights, slow
+
+Each rung has what the one before it has. This module knows nothing about jobs, nor about which
+teachers there are.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from sds.assd import Teachers
+from sds.csd import Cascade
+from sds.priors import Codec
+from sds.priors.few_rows import FewRows
+from sds.priors.single_frames import SingleFrames
+from sds.schedules import Schedule
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Thrift:
+    """What is done for the sake of memory."""
+
+    few_rows: bool = False
+    fp8: bool = False
+    offload: bool = False
+
+
+LADDER = (Thrift(), Thrift(True), Thrift(True, True), Thrift(True, True, True))
+_SAID = {
+    Thrift(True): "networks are asked about few rows at a time, the autoencoder works in tiles",
+    Thrift(True, True): "besides, weights are kept in fp8, which rounds them",
+    Thrift(True, True, True): "besides, weights visit the GPU block by block, which is slow",
+}
+UNKNOWN = 4 * 10**9
+"""Bytes that a teacher of unknown needs works with, at least."""
+KEPT = {Thrift(True, True): 0.55, Thrift(True, True, True): 0.1}
+"""Share of the weights' bytes that stays on the card: norms and embeddings are not cast, and a
+block is there while it is used."""
+FEWER = 4
+"""Frames and views go through a network in this many times more calls."""
+
+
+def plan(free: int, weights: int, needs: int | None) -> Thrift:
+    """The first rung that fits the card, or the last.
+
+    free: bytes free on it; weights: bytes of the networks; needs: bytes that the teacher takes with
+    nothing spared, None where that is not known.
+    """
+    working = max(weights, UNKNOWN) if needs is None else max(needs - weights, 0)
+    for thrift in LADDER:
+        takes = KEPT.get(thrift, 1) * weights + working * (0.5 if thrift.few_rows else 1)
+        if takes <= free:
+            return thrift
+    return LADDER[-1]
+
+
+def following(thrift: Thrift) -> Thrift | None:
+    """The next rung; None after the last."""
+    rest = LADDER[LADDER.index(thrift) + 1 :]
+    return rest[0] if rest else None
+
+
+def said(thrift: Thrift) -> list[str]:
+    """What the user should know: a sentence, or nothing where nothing is spared."""
+    done = [_SAID[rung] for rung in LADDER[1 : LADDER.index(thrift) + 1]]
+    return [f"To fit the GPU's memory: {'; '.join(done)}."] if done else []
+
+
+def spare_network(network: nn.Module, before: Thrift, after: Thrift, device: torch.device) -> None:
+    """Bring a network of diffusers, wherever it is, to `device` as `after` says; in place."""
+    if after.fp8 and not before.fp8:
+        network.enable_layerwise_casting(torch.float8_e4m3fn, network.dtype)
+    if not after.offload:
+        network.to(device)
+    elif not before.offload:
+        network.enable_group_offload(
+            device,
+            torch.device("cpu"),
+            # Blocks, not layers: fusion asks some layers twice, which would upset the prefetching.
+            offload_type="block_level",
+            num_blocks_per_group=1,
+            use_stream=device.type == "cuda",
+        )
+
+
+def spare_teachers(
+    teachers: Teachers, codec: Codec, before: Thrift, after: Thrift, device: torch.device
+) -> tuple[Teachers, Codec]:
+    """The teachers of an edit at another rung. Their networks are changed in place."""
+    video, image = _on(teachers.video, device), teachers.image
+    if image is not None:
+        image = _on(image, device)
+        if isinstance(image, SingleFrames):
+            image = replace(image, video=_on(image.video, device))
+    for network in _distinct([teachers.video.network, getattr(image, "network", None)]):
+        spare_network(network, before, after, device)
+    if after.few_rows and not before.few_rows:
+        video = FewRows(video)
+        if image is not None:
+            image = replace(image, frames_per_call=-(-image.frames_per_call // FEWER))
+        codec = _in_tiles(codec)
+    return replace(teachers, video=video, image=image), codec
+
+
+def spare_cascade(cascade: Cascade, before: Thrift, after: Thrift, device: torch.device) -> Cascade:
+    """The teachers of a painting at another rung. Their networks are changed in place."""
+    stages = {name: _on(getattr(cascade, name), device) for name in ("stage_1", "stage_2")}
+    for network in _distinct(stage.unet for stage in stages.values()):
+        spare_network(network, before, after, device)
+    if after.few_rows and not before.few_rows:
+        for name, stage in stages.items():
+            stages[name] = replace(stage, rows_per_call=-(-stage.rows_per_call // FEWER))
+        for name in ("encode_1", "encode_2"):
+            if (encode := getattr(cascade, name)) is not None:
+                stages[name] = replace(encode, rows_per_call=1)
+    return replace(cascade, **stages)
+
+
+def _in_tiles(codec: Codec) -> Codec:
+    """The autoencoder in tiles, and picture by picture where it takes several."""
+    codec.vae.enable_tiling()
+    return replace(codec, chunk=1) if hasattr(codec, "chunk") else codec
+
+
+def _on(prior: T, device: torch.device) -> T:
+    """The prior with its schedules on the device; its network stays where it is."""
+    values = {f.name: getattr(prior, f.name) for f in fields(prior)}
+    moved = {name: v.to(device) for name, v in values.items() if isinstance(v, Schedule)}
+    return replace(prior, **moved) if moved else prior
+
+
+def _distinct(networks: Iterable[nn.Module | None]) -> list[nn.Module]:
+    return list({id(network): network for network in networks if network is not None}.values())

@@ -1,0 +1,123 @@
+"""Small edits and paintings whose right answers do not matter, for one process or several.
+
+RANK=0 WORLD_SIZE=2 ... python -m tests.pipelines.shared_run FOLDER
+"""
+
+import sys
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pipelines import command, record, runs
+from pipelines.events import Note, Preview
+from pipelines.painting import paint
+from pipelines.record import Order
+from sds import parallel
+from sds.assd import Method, Prompts, Teachers, assd_gradient
+from sds.descent import descend
+from sds.schedules import ddpm
+from tests.pipelines.test_painting import FAST, fields, task
+
+STEPS = 4
+RESULT = "numbers.pt"
+
+
+@dataclass(frozen=True)
+class Mixes:
+    """Believes in the mean of the frames it sees, or in each, shifted by the prompt."""
+
+    each: bool
+    schedule = ddpm(torch.linspace(0.9999, 0.005, 1000))
+    network: nn.Module = field(default_factory=nn.Identity)
+
+    def eps(self, x_t, t, cond):
+        seen = x_t if self.each else x_t.mean(2, keepdim=True)
+        wanted = torch.tanh(seen) + cond.view(-1, 1, 1, 1, 1)
+        return 0.5 * x_t - 0.3 * wanted
+
+
+@dataclass
+class Numbers:
+    """Work for `record.run` whose result is a tensor."""
+
+    folder: Path
+    steps: int
+    stops_itself: bool = False
+
+    def __post_init__(self):
+        self.begin()
+
+    def preview(self, index):
+        if self.stops_itself:
+            runs.ask_to_stop(self.folder)
+        return Preview(index, torch.zeros(1, 8, 8, 3, dtype=torch.uint8))
+
+    def write(self, settings):
+        torch.save(self.numbers(), self.folder / RESULT)
+        return self.folder / RESULT, [], {}
+
+
+class Video(Numbers):
+    """Three windows, and an image teacher for nine frames."""
+
+    def begin(self):
+        self.x_src = torch.randn(1, 2, 9, 4, 4, generator=torch.Generator().manual_seed(1))
+        self.x = self.x_src.clone()
+
+    def optimise(self, since):
+        prompts = Prompts(*torch.tensor([0.1, 0.9, 0.0]).view(3, 1, 1, 1))
+        teachers, method = Teachers(Mixes(False), Mixes(True), 4), Method(fusion=1.0, mask_k=0.5)
+
+        def gradient(x, t, generator):
+            asked = (teachers, prompts, method, x, self.x_src, t, generator)
+            return assd_gradient(*asked).gradient
+
+        yield from descend(gradient, self.x, self.x_src, self.steps, 5, since=since)
+
+    def numbers(self):
+        return self.x
+
+
+class Mesh(Numbers):
+    """Three views, which two processes cannot halve; both stages."""
+
+    def begin(self):
+        self.painted = fields()
+
+    def optimise(self, since):
+        what = task([[0.8, 0.2, 0.1], [0.3, 0.7, 0.2], [0.1, 0.4, 0.9]])
+        how = replace(FAST, views=3, guidance_end=1.0, detail_from=0.25)
+        yield from paint(what, how, self.painted, self.steps, 3, since)
+
+    def numbers(self):
+        return torch.cat([p.detach().flatten() for p in self.painted.parameters()])
+
+
+def run(kind, folder, steps=STEPS, **how):
+    """The events of a run."""
+    settings = {"job": "numbers", "steps": steps, "versions": runs.versions()}
+
+    def prepare():
+        yield Note("ready")
+        return kind(folder, steps, **how)
+
+    yield from record.run(Order(folder, settings, {}, False), prepare)
+
+
+def main():
+    folder = Path(sys.argv[1])
+    jobs = chain(
+        run(Video, folder / "video"),
+        run(Mesh, folder / "mesh"),
+        run(Video, folder / "stopped", steps=10**6, stops_itself=True),
+    )
+    code = command.run(jobs, folder)
+    assert parallel.count() == 1
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""What a teacher does without on a small card, and what happens where memory runs out."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pipelines import loading, record, runs
+from pipelines.errors import RunFailed
+from pipelines.events import Done, Note, Step
+from pipelines.loading import LoadedMeshTeacher, LoadedVideoTeacher
+from pipelines.record import Order
+from pipelines.thrift import LADDER, Thrift, following, plan, said
+from sds.assd import Method, Prompts, Teachers, assd_gradient
+from sds.csd import Cascade
+from sds.priors import wan
+from sds.priors.few_rows import FewRows
+from sds.priors.single_frames import SingleFrames
+from sds.priors.stages import StageOnePrior, StageTwoPrior
+from sds.schedules import ddpm
+from tests import tiny_teachers
+from tests.pipelines import shared_run
+
+GB = 10**9
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    "free, weights, needs, expected",
+    [
+        (24, 3, 16, Thrift()),
+        (16, 3, 16, Thrift()),
+        (15, 3, 16, Thrift(True)),
+        (9, 3, 16, Thrift(True, True)),
+        (7, 3, 16, Thrift(True, True, True)),
+        (2, 3, 16, Thrift(True, True, True)),
+        (22, 11, None, Thrift()),
+        (20, 11, None, Thrift(True)),
+        (12, 11, None, Thrift(True, True)),
+        (7, 11, None, Thrift(True, True, True)),
+        (5, 1, None, Thrift()),
+    ],
+)
+def test_the_plan_by_numbers(free, weights, needs, expected):
+    needs = None if needs is None else needs * GB
+    assert plan(free * GB, weights * GB, needs) == expected
+
+
+def test_the_ladder_is_climbed_rung_by_rung_and_said():
+    rung, seen = Thrift(), []
+    while rung is not None:
+        seen.append(rung)
+        rung = following(rung)
+    assert tuple(seen) == LADDER
+    assert said(LADDER[0]) == []
+    assert "few rows" in said(LADDER[1])[0] and "fp8" not in said(LADDER[1])[0]
+    assert "fp8" in said(LADDER[3])[0] and "block by block" in said(LADDER[3])[0]
+
+
+def video_teacher():
+    pipe = tiny_teachers.wan.__wrapped__()
+    prior = wan.video_prior(pipe)
+    teachers = Teachers(prior, SingleFrames(prior, 8), 8)
+    return LoadedVideoTeacher(teachers, wan.video_codec(pipe), CPU, 16)
+
+
+def asked(loaded, method):
+    x_src = torch.randn(1, 16, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    said = torch.randn(3, 5, tiny_teachers.TEXT_WIDTH, generator=torch.Generator().manual_seed(1))
+    x = x_src + 0.1 * x_src.flip(3)
+    rest = (500, torch.Generator().manual_seed(2))
+    return assd_gradient(loaded.teachers, Prompts(*said.split(1)), method, x, x_src, *rest).gradient
+
+
+def bytes_of(network):
+    return sum(p.numel() * p.element_size() for p in network.parameters())
+
+
+def test_a_video_teacher_steps_down_and_answers_as_before():
+    """On real networks: fewer rows and offloading change nothing, fp8 rounds and halves."""
+    loaded, method = video_teacher(), Method(fusion=0.7)
+    network, before = loaded.teachers.video.network, asked(video_teacher(), method)
+    size = bytes_of(network)
+    scale = before.abs().max()
+    assert loading.step_down(loaded) == said(Thrift(True))
+    assert isinstance(loaded.teachers.video, FewRows) and loaded.teachers.image.frames_per_call == 2
+    assert loaded.codec.vae.use_tiling
+    torch.testing.assert_close(asked(loaded, method), before, rtol=1e-4, atol=1e-5)
+    loading.step_down(loaded)
+    rounded = asked(loaded, method)
+    assert bytes_of(network) < 0.7 * size
+    assert 0 < (rounded - before).abs().max() < 0.3 * scale
+    assert loading.step_down(loaded) == said(LADDER[-1])
+    torch.testing.assert_close(asked(loaded, method), rounded, rtol=1e-4, atol=1e-5)
+    assert loading.step_down(loaded) == [] and loaded.thrift == LADDER[-1]
+
+
+def test_a_cascade_steps_down():
+    kind = dict(in_channels=6, out_channels=3, class_embed_type="timestep", sample_size=16)
+    one, two = tiny_teachers.unet2d(in_channels=3, out_channels=3), tiny_teachers.unet2d(**kind)
+    schedule = ddpm(torch.linspace(0.9999, 0.005, 1000))
+    cascade = Cascade(
+        StageOnePrior(one, schedule, 64), StageTwoPrior(two, schedule, schedule, 16), 8, 16
+    )
+    loaded = LoadedMeshTeacher(cascade, CPU)
+    x = torch.randn(5, 3, 8, 8)
+    t, cond = torch.full((5,), 300), torch.randn(5, 7, tiny_teachers.TEXT_WIDTH)
+    before = cascade.stage_1.eps(x, t, cond)
+    loading.step_down(loaded)
+    stages = loaded.cascade.stage_1, loaded.cascade.stage_2
+    assert [stage.rows_per_call for stage in stages] == [16, 4]
+    loaded.cascade = replace(loaded.cascade, stage_1=replace(stages[0], rows_per_call=2))
+    torch.testing.assert_close(loaded.cascade.stage_1.eps(x, t, cond), before)
+    loading.step_down(loaded)
+    loading.step_down(loaded)
+    after = loaded.cascade.stage_1.eps(x, t, cond)
+    assert 0 < (after - before).abs().max() < 0.5 * before.abs().max()
+    assert loaded.cascade.stage_2.eps(x, t, cond, x, t).shape == x.shape
+
+
+class Short(shared_run.Video):
+    """A card whose memory runs out at some steps' first, or every, try."""
+
+    remedy = "lower --side"
+    at: tuple[int, ...] = ()
+    forever = False
+    rungs = 1
+
+    def optimise(self, since):
+        start = 0 if since is None else since["step"]
+        for index, step in enumerate(super().optimise(since), start):
+            yield step
+            if index + 1 in self.at:
+                if not self.forever:
+                    self.at = tuple(k for k in self.at if k != index + 1)
+                raise torch.OutOfMemoryError("CUDA out of memory: 2 GiB")
+
+    def step_down(self):
+        self.rungs -= 1
+        return ["Less."] if self.rungs >= 0 else []
+
+
+def short_run(folder, **how):
+    settings = {"job": "numbers", "steps": shared_run.STEPS, "versions": runs.versions()}
+
+    def prepare():
+        yield Note("ready")
+        work = Short(folder, shared_run.STEPS)
+        for name, value in how.items():
+            setattr(work, name, value)
+        return work
+
+    yield from record.run(Order(folder, settings, {}, False), prepare)
+
+
+def test_a_run_goes_on_from_the_step_where_memory_ran_out(tmp_path):
+    events = list(short_run(tmp_path / "short", at=(2,)))
+    assert isinstance(events[-1], Done)
+    assert [e.index for e in events if isinstance(e, Step)] == [0, 1, 2, 3]
+    notes = [e.text for e in events if isinstance(e, Note)]
+    assert notes[-2:] == ["The GPU's memory ran out; going on with less of it.", "Less."]
+    list(short_run(tmp_path / "ample"))
+    short, ample = (
+        torch.load(tmp_path / name / shared_run.RESULT, weights_only=True)
+        for name in ("short", "ample")
+    )
+    assert short.equal(ample)
+
+
+@pytest.mark.parametrize("how", [dict(at=(2, 3), rungs=9), dict(at=(2,), rungs=0)])
+def test_a_run_that_never_fits_says_what_to_lower(tmp_path, how):
+    with pytest.raises(RunFailed, match=r"lower --side\. It said: CUDA out of memory: 2 GiB"):
+        list(short_run(tmp_path / "run", forever=True, **how))
+    status = runs.read_status(tmp_path / "run")
+    assert status.state == "failed" and "lower --side" in status.said
