@@ -78,7 +78,7 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
             elem_id="mesh-mask-shown",
         )
         mask = gr.File(
-            label="Or a file: a picture in the mesh's UVs, or a zip of one for each texture",
+            label="Or a file: a picture in the UVs, or a zip of several",
             file_types=["image", ".zip"],
             height=130,
             elem_id="mesh-mask-file",

@@ -51,7 +51,7 @@ def run_fold() -> dict[str, Component]:
                 False,
                 label="New seed each run",
                 info="Drawn when it starts, and written here.",
-                min_width=140,
+                min_width=200,
             )
     return {
         "preset": preset,

@@ -59,7 +59,7 @@ def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]
             elem_id="brush",
         )
         mask = gr.File(
-            label="Or a file: a picture drawn on that frame, or a clip of masks; white may change",
+            label="Or a file: a picture of that frame, or a clip; white may change",
             file_types=["image", "video"],
             height=130,
             elem_id="mask-file",

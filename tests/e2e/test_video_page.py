@@ -208,7 +208,9 @@ def open_fold(page, name):
 
 def brush(page, canvas, points):
     """One stroke over places (x, y) from 0 to 1 on the editor's picture."""
-    box = page.locator(canvas).first.bounding_box()
+    picture = page.locator(canvas).first
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
     for index, (x, y) in enumerate(points):
         place = box["x"] + x * box["width"], box["y"] + y * box["height"]
         page.mouse.move(*place, steps=4)
