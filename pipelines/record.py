@@ -25,8 +25,10 @@ from pipelines.media.stills import write_thumbnail
 from sds import parallel
 from sds.optimize import NonFinite
 
-PREVIEW_EVERY = 1.5
-"""Seconds between previews."""
+PREVIEW_EVERY = 1.0
+"""Seconds between previews, at least."""
+PREVIEW_SHARE = 0.04
+"""Share of a run's time that previews may take: costly ones come less often."""
 
 
 class Work(Frugal, Protocol):
@@ -166,7 +168,7 @@ def _optimise(
 ) -> Iterator[Step | Preview | Note]:
     """All steps, with previews and checkpoints between them. started: when step 0 began."""
     shown = saved = time.monotonic()
-    cost = 0.0
+    cost = look_cost = 0.0
     state = since.state if since.state["step"] else None
     # Closed here and not when it is forgotten: a step that went bad is undone then.
     with closing(fitting.steps(work, state)) as steps:
@@ -176,10 +178,12 @@ def _optimise(
                 continue
             last = step.index + 1 == order.steps
             yield Step(step.index, order.steps, time.monotonic() - started, float(step.value))
-            if step.index == 0 or last or time.monotonic() - shown > PREVIEW_EVERY:
+            now, pause = time.monotonic(), max(PREVIEW_EVERY, look_cost / PREVIEW_SHARE)
+            if step.index == 0 or last or now - shown > pause:
                 look = partial(work.preview, step.index)
                 preview = yield from fitting.fitting(work, look)
                 write_thumbnail(order.folder / runs.PREVIEW, preview.frames)
+                look_cost = time.monotonic() - now
                 yield preview
                 shown = time.monotonic()
             ends = parallel.agree(last or runs.stop_asked(order.folder))

@@ -28,6 +28,7 @@ def forecast_video(
     teacher: str,
     preset: str,
     steps: int | None,
+    side: int | None,
     start: float | None,
     end: float | None,
     every: int | None,
@@ -49,7 +50,7 @@ def forecast_video(
         )
     if frames < 2:
         return "There are no two frames in this part of the clip. Choose another part."
-    h, w = working_size(file.size, video_teacher(teacher).side)
+    h, w = working_size(file.size, side or video_teacher(teacher).side)
     found = estimate(base_folder(), "video", teacher, steps or STEPS[preset], float(frames * h * w))
     return f"{frames} frames. {_said(found)}"
 
