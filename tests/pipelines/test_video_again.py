@@ -1,0 +1,55 @@
+"""What a second edit of a clip need not ask again, and what a preview need not decode."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipelines.events import Preview
+from pipelines.media import clip_from_frames, write_clip
+from pipelines.video import EditVideo, edit_video
+from sds.assd import Method
+from sds.priors.stable_diffusion import ImagePrior, LatentCodec, MotionPrior
+from tests.pipelines.test_video import SOURCE, TARGET, moving_square
+
+
+@pytest.fixture
+def job(tmp_path):
+    frames = moving_square(frames=4, height=64, width=64)
+    write_clip(tmp_path / "clip.mp4", frames, clip_from_frames(frames, 12))
+    named = dict(teacher="miniature", side=64, steps=1, method=Method(fusion=1.0))
+    return EditVideo(tmp_path / "clip.mp4", SOURCE, TARGET, tmp_path / "one", **named)
+
+
+@pytest.fixture
+def rows(monkeypatch):
+    """How many rows each teacher is asked about."""
+    asked = {}
+    for kind in (MotionPrior, ImagePrior):
+
+        def counted(self, x_t, t, cond, plain=kind.eps, kind=kind):
+            asked[kind] = asked.get(kind, 0) + len(x_t)
+            return plain(self, x_t, t, cond)
+
+        monkeypatch.setattr(kind, "eps", counted)
+    return asked
+
+
+def test_another_target_on_the_same_clip_asks_half(job, rows, tmp_path):
+    def asks(**other):
+        rows.clear()
+        list(edit_video(replace(job, **other)))
+        return rows[MotionPrior], rows[ImagePrior]
+
+    assert asks(seed=7) == (4, 4)
+    other = "a green ball rolling on the grass"
+    assert asks(seed=7, out=tmp_path / "two", target=other) == (2, 2)
+    assert asks(seed=7, out=tmp_path / "three", source=other) == (4, 4)
+    # What is asked about the source itself is answered together, so that nothing changes.
+    assert asks(seed=7, out=tmp_path / "four", target=SOURCE) == (4, 4)
+
+
+def test_a_preview_does_without_an_autoencoder_that_is_large(job, monkeypatch):
+    monkeypatch.setattr("pipelines.loading.SMALL", 0)
+    monkeypatch.delattr(LatentCodec, "frames")
+    previews = [event for event in edit_video(job) if isinstance(event, Preview)]
+    assert previews[0].frames.shape == (4, 64, 64, 3)
