@@ -25,6 +25,7 @@ _MODULES = {"video": video, "mesh": mesh}
 _KINDS = {"video": EditVideo, "mesh": PaintMesh}
 # What `describe` and a resumed run add to the settings of a job.
 _ABOUT = ("job", "versions", "lengthened_at")
+_DELETED = ".deleted-"
 _PRIVATE = (CHECKPOINT, runs.STOP, runs.STATUS, runs.OWNER)
 
 
@@ -148,8 +149,9 @@ def delete(folder: Path, base: Path) -> None:
         raise InputError(f"{folder.name} is no run of this studio, and stays.")
     with hold(folder):
         # At once out of every list: deleting takes a while, and may be cut short.
-        gone = folder.rename(base / f".deleted-{uuid4().hex[:8]}")
-    shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(base / f"{_DELETED}{uuid4().hex[:8]}")
+    for gone in base.glob(f"{_DELETED}*"):
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def archive(folder: Path) -> Path:

@@ -18,9 +18,10 @@ import torch
 import tyro
 
 from pipelines import geometry, runs
-from pipelines.errors import InputError
+from pipelines.errors import InputError, RunFailed
 from pipelines.geometry.base import with_alpha
 from pipelines.geometry.pictures import encode_png
+from pipelines.hold import hold
 from pipelines.layers import Layers, check_threshold, load_layers
 from pipelines.media.files import replacing
 from pipelines.painted import shares, touched_textures, write_textures, write_turntable
@@ -41,23 +42,25 @@ def move_region(job: MoveRegion) -> dict[str, Any]:
     """Rewrite textures, painted.glb, painted.obj's pictures, turntable, metrics and settings.
 
     Returns the metrics, whose shares are those of the new threshold. painted.obj itself does not
-    depend on it. Raises InputError for a folder that is no finished run and for a threshold that
-    shows everything or nothing, before anything is written.
+    depend on it. Raises InputError for a folder that is no finished run or that somebody works in
+    and for a threshold that shows everything or nothing, before anything is written, and RunFailed
+    when the disk is full.
     """
     check_threshold(job.threshold)
     layers = load_layers(job.run)
-    settings = {**_read(job.run / "settings.json"), "threshold": job.threshold}
-    metrics = _read(job.run / "metrics.json")
+    settings = {**_read(job.run / runs.SETTINGS), "threshold": job.threshold}
+    metrics = _read(job.run / runs.METRICS)
     model = geometry.unwrap(geometry.read_mesh(job.run / "painted.glb"))
     if len(model.parts) != len(layers):
         raise InputError(
             f"painted.glb in {job.run} has {len(model.parts)} parts and {len(layers)} textures. "
             "Give the folder of a finished run, as the run left it."
         )
-    _write(job, model, layers, settings)
     metrics |= shares(geometry.surface(model), layers, job.threshold)
-    runs.write_json(job.run / "settings.json", settings)
-    runs.write_json(job.run / "metrics.json", metrics)
+    with hold(job.run), runs.full_disk_is_said("move the region again"):
+        _write(job, model, layers, settings)
+        runs.write_json(job.run / runs.SETTINGS, settings)
+        runs.write_json(job.run / runs.METRICS, metrics)
     return metrics
 
 
@@ -92,6 +95,9 @@ def main() -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except RunFailed as error:
+        print(f"failed: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

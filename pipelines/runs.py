@@ -58,16 +58,12 @@ class Status:
 
 
 def open_folder(folder: Path) -> None:
-    """Make the run's folder and forget an old wish to stop.
-
-    Raises InputError when the folder cannot be made or written to.
-    """
+    """Make the run's folder. Raises InputError when it cannot be made or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
-        (folder / STOP).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
             f"Cannot write to the folder {folder} ({error.strerror}). Choose another folder."
@@ -75,7 +71,11 @@ def open_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed process left unfinished. Only whoever holds the folder may do so."""
+    """Forget an old wish to stop, and remove what a killed process left unfinished.
+
+    Only whoever holds the folder may do so.
+    """
+    (folder / STOP).unlink(missing_ok=True)
     for path in (folder, *(folder / INPUTS).rglob("*")):
         if path.is_dir():
             files.sweep(path)

@@ -1,5 +1,6 @@
 """Moving the region after a run: what changes, what stays, and what is refused."""
 
+import errno
 import json
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 import trimesh
 
 from pipelines import geometry, runs
-from pipelines.errors import InputError
+from pipelines.errors import InputError, RunFailed
+from pipelines.hold import hold
 from pipelines.layers import Layers
 from pipelines.media import read_clip, read_image
 from pipelines.painted import write_painted
@@ -40,7 +42,7 @@ def run(tmp_path):
 
 
 def contents(folder):
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name[0] != "."}
 
 
 def test_the_textures_are_those_of_the_new_threshold(run):
@@ -106,3 +108,18 @@ def test_what_is_no_run_is_refused_and_left_alone(run, tmp_path):
     with pytest.raises(InputError, match=r"settings\.json cannot be read"):
         move_region(MoveRegion(run, 0.6))
     assert contents(run) == before
+
+
+def test_a_run_that_is_worked_on_and_a_full_disk_are_said(run, monkeypatch):
+    before = contents(run)
+    with hold(run), pytest.raises(InputError, match="being worked on"):
+        move_region(MoveRegion(run, 0.6))
+    assert contents(run) == before
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(RunFailed, match="disk is full"):
+        move_region(MoveRegion(run, 0.6))
+    assert contents(run)["painted.glb"] == before["painted.glb"]

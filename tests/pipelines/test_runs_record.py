@@ -167,10 +167,13 @@ def test_a_run_is_never_lost_to_another(tmp_path):
 def test_one_job_works_in_a_folder_at_a_time(tmp_path):
     events = run(tmp_path)
     next(events)
+    runs.ask_to_stop(tmp_path)
     with pytest.raises(InputError, match="being worked on"):
         list(run(tmp_path, resumes=True))
-    list(events)
-    assert runs.read_status(tmp_path).state == "done"
+    # The wish to stop was not for the second, and is not forgotten.
+    assert list(events)[-1].metrics["steps"] == 1
+    assert runs.read_status(tmp_path).state == "stopped"
+    assert list(run(tmp_path, resumes=True))[-1].metrics["steps"] == STEPS
 
 
 def test_where_there_is_no_run_nothing_is_resumed_or_written(tmp_path):

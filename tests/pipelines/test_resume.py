@@ -1,0 +1,233 @@
+"""Both jobs, interrupted and resumed: they end where nothing would have interrupted them."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import trimesh
+from PIL import Image
+
+from pipelines import checkpoint, command, geometry, history, painted, runs
+from pipelines.errors import InputError
+from pipelines.events import Step
+from pipelines.layers import load_layers
+from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
+from pipelines.mesh import PaintMesh
+from pipelines.painting import Painting
+from pipelines.resume import Resume, resume
+from pipelines.video import EditVideo
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STEPS = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap():
+    """A checkpoint after every step, and a short turntable."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "EVERY", 0.0)
+        patch.setattr(checkpoint, "SHARE", 1e9)
+        patch.setattr(painted, "TURNTABLE_FRAMES", 2)
+        yield
+
+
+def a_clip(folder):
+    frames = torch.zeros(4, 48, 64, 3, dtype=torch.uint8)
+    frames[..., 1] = 120
+    for f in range(4):
+        frames[f, 14:34, 10 + 4 * f : 30 + 4 * f] = torch.tensor([220, 20, 20], dtype=torch.uint8)
+    write_clip(folder / "clip.mp4", frames, clip_from_frames(frames, 8))
+    mask = torch.zeros(48, 64, dtype=torch.uint8)
+    mask[8:40, 4:60] = 255
+    save_png(folder / "mask.png", mask)
+    words = ("a red ball on the grass", "a blue ball on the grass")
+    made = EditVideo(folder / "clip.mp4", *words, folder / "whole", mask=folder / "mask.png")
+    return replace(made, steps=STEPS, seed=3)
+
+
+def a_mesh(folder):
+    """Two parts with pictures of their own, painted in phases."""
+    (folder / "maps").mkdir()
+    for name, level in (("wall", 200), ("roof", 90)):
+        picture = torch.full((16, 16, 3), level, dtype=torch.uint8)
+        save_png(folder / "maps" / f"{name}.png", picture)
+    box = trimesh.creation.box((2, 3, 1))
+    lines = ["mtllib house.mtl", *(f"v {x} {y} {z}" for x, y, z in box.vertices)]
+    for k, (a, b, c) in enumerate(box.faces + 1):
+        lines += [f"usemtl {'wall' if k < 6 else 'roof'}", f"f {a} {b} {c}"]
+    (folder / "house.obj").write_text("\n".join(lines) + "\n")
+    maps = [f"newmtl {name}\nmap_Kd maps/{name}.png" for name in ("wall", "roof")]
+    (folder / "house.mtl").write_text("\n".join(maps) + "\n")
+    how = Painting(cascade="phases", views=1, detail_from=0.5)
+    made = PaintMesh(folder / "house.obj", "house", "red", folder / "whole", edit="roof")
+    return replace(made, steps=STEPS, resolution=32, painting=how, seed=2)
+
+
+JOBS = {"video": a_clip, "mesh": a_mesh}
+
+
+@pytest.fixture(scope="module", params=JOBS)
+def whole(request, tmp_path_factory):
+    """A job and its folder, where nothing interrupted it."""
+    job = JOBS[request.param](tmp_path_factory.mktemp(request.param))
+    list(history.begin(job))
+    return job
+
+
+def stop_after(job, index):
+    for event in history.begin(job):
+        if isinstance(event, Step) and event.index == index:
+            runs.ask_to_stop(job.out)
+
+
+def expect_same_end(whole, folder):
+    """The same numbers, and the same frames or textures, to the last bit."""
+    there, here = (checkpoint.load(path).state for path in (whole.out, folder))
+    assert there["step"] == here["step"] == STEPS
+    for one, other in zip(there["parameters"], here["parameters"], strict=True):
+        assert one.equal(other)
+    for one, other in zip(tensors(there["optimizer"]), tensors(here["optimizer"]), strict=True):
+        assert one.equal(other)
+    if isinstance(whole, EditVideo):
+        assert frames(whole.out).equal(frames(folder))
+    else:
+        for one, other in zip(load_layers(whole.out), load_layers(folder), strict=True):
+            assert all(getattr(one, n).equal(getattr(other, n)) for n in vars(one))
+        for path in whole.out.glob("*.png"):
+            assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
+        assert (whole.out / "painted.obj").read_bytes() == (folder / "painted.obj").read_bytes()
+
+
+def frames(folder):
+    return read_clip(folder / "result.mp4").frames
+
+
+def tensors(state):
+    return [state[k][name] for k in sorted(state) for name in sorted(state[k])]
+
+
+def test_a_stopped_run_goes_on_to_the_same_end_without_what_it_was_given(whole, tmp_path):
+    job = JOBS["video" if isinstance(whole, EditVideo) else "mesh"](tmp_path)
+    job = replace(job, out=tmp_path / "run")
+    stop_after(job, 1)
+    assert history.one(job.out).status.state == "stopped"
+    # The run has its own copies, side files and all.
+    for path in tmp_path.iterdir():
+        if path.is_file():
+            path.unlink()
+    events = list(resume(Resume(job.out)))
+    assert [e.index for e in events if isinstance(e, Step)] == [2, 3]
+    expect_same_end(whole, job.out)
+    with pytest.raises(InputError, match="all of its 4 steps"):
+        list(resume(Resume(job.out)))
+
+
+def test_a_run_that_failed_in_the_middle_goes_on_to_the_same_end(whole, tmp_path, monkeypatch):
+    job = replace(whole, out=tmp_path / "run")
+    target = "pipelines.video.assd_gradient"
+    if isinstance(whole, PaintMesh):
+        target = "sds.csd.distill_cascade"
+    module, name = target.rsplit(".", 1)
+    honest, calls = getattr(sys.modules[module], name), []
+
+    def failing(*args):
+        calls.append(1)
+        if len(calls) == 4:
+            raise MemoryError
+        return honest(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target, failing)
+        with pytest.raises(MemoryError):
+            list(history.begin(job))
+    status = runs.read_status(job.out)
+    assert (status.state, status.step) == ("failed", 3)
+    list(resume(Resume(job.out)))
+    expect_same_end(whole, job.out)
+
+
+CHEAP = """
+from pipelines import checkpoint, painted
+checkpoint.EVERY, checkpoint.SHARE, painted.TURNTABLE_FRAMES = 0.0, 1e9, 2
+"""
+
+
+def test_a_killed_command_goes_on_to_the_same_end(whole, tmp_path, capsys):
+    job = replace(whole, out=tmp_path / "run")
+    module = type(job).__module__
+    line = shlex.split(history.command_line(job))[3:]
+    code = f"{CHEAP}import sys; from {module} import main; sys.argv[1:] = {line!r}; main()"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 300
+    while not (job.out / checkpoint.NAME).exists():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    expect_whole_files(job.out)
+    assert history.one(job.out).status.state == "interrupted"
+    taken = checkpoint.load(job.out).state["step"]
+    assert command.run(resume(Resume(job.out)), job.out) == 0
+    metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert metrics["steps"] == STEPS > taken >= 1
+    expect_same_end(whole, job.out)
+
+
+def expect_whole_files(folder):
+    for path in folder.rglob("*"):
+        if path.is_dir() or path.name.startswith("."):
+            continue
+        match path.suffix:
+            case ".json":
+                assert json.loads(path.read_text())
+            case ".jpg" | ".png":
+                Image.open(path).load()
+            case ".pt":
+                assert torch.load(path, weights_only=True)
+            case ".mp4":
+                assert len(read_clip(path))
+            case ".glb" | ".obj":
+                assert geometry.read_mesh(path).faces
+            case _:
+                assert path.read_bytes()
+
+
+def test_more_steps_go_on_from_the_end(tmp_path):
+    job = replace(a_clip(tmp_path), steps=1)
+    list(history.begin(job))
+    done = list(resume(Resume(job.out, steps=2)))[-1]
+    assert done.metrics["steps"] == 2 and done.settings["lengthened_at"] == [1]
+    # A repeat of it is a run of two steps.
+    assert history.job_of(job.out).steps == 2
+
+
+def test_bad_folders_are_one_sentence_and_exit_2(tmp_path, capsys):
+    assert command.run(resume(Resume(tmp_path)), tmp_path) == 2
+    assert "holds no run" in capsys.readouterr().err
+    (tmp_path / runs.SETTINGS).write_text("{}")
+    assert command.run(resume(Resume(tmp_path)), tmp_path) == 2
+    assert "no job" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == [runs.SETTINGS]
+
+
+def test_ctrl_c_keeps_what_there_is(tmp_path):
+    job = replace(a_clip(tmp_path), steps=500, out=tmp_path / "run")
+    line = [sys.executable, *shlex.split(history.command_line(job))[1:]]
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 300
+    while not (job.out / runs.PREVIEW).exists():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert 0 < json.loads(printed.splitlines()[-1])["steps"] < 500
+    assert history.one(job.out).status.state == "stopped"
