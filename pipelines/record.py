@@ -183,7 +183,8 @@ def _optimise(
                 look = partial(work.preview, step.index)
                 preview = yield from fitting.fitting(work, look)
                 write_thumbnail(order.folder / runs.PREVIEW, preview.frames)
-                look_cost = time.monotonic() - now
+                # The first one also warms up, which says nothing about the others.
+                look_cost = time.monotonic() - now if step.index else 0.0
                 yield preview
                 shown = time.monotonic()
             ends = parallel.agree(last or runs.stop_asked(order.folder))
