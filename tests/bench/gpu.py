@@ -13,7 +13,7 @@ to see that it runs; its numbers mean nothing, and the file says so.
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -26,13 +26,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from miniature.meshes import sample_mesh, surface
 from pipelines.catalog import video_teacher
+from pipelines.loading import LoadedMeshTeacher, LoadedVideoTeacher, step_down
 from pipelines.machine import compute_dtype, let_go
 from pipelines.painting import PAPER, Painting, Task
+from pipelines.thrift import Thrift
 from sds import csd
 from sds.assd import DDS, Method, Prompts, Teachers
 from sds.priors import deepfloyd, wan
 from sds.priors import stable_diffusion as sd
 from sds.priors.single_frames import SingleFrames
+from sds.references import References
 from tests.bench import architectures, mesh, video
 
 WARM_UP = 2
@@ -67,6 +70,9 @@ class Case:
     networks: Sequence[nn.Module]
     steps: dict[str, Step]
     """By what they are; the first is the literal one, to which the others are compared."""
+    loaded: LoadedVideoTeacher | LoadedMeshTeacher
+    again: Callable[[], Step]
+    """The product's step with the teacher as it is then, which may have stepped down."""
     inferred: str | None = None
     """What of the architecture is not as published."""
 
@@ -77,36 +83,40 @@ def _prompts(width: int, length: int, rows: int, device: torch.device) -> Tensor
 
 
 def _video_case(
-    model: video.Model, x_src: Tensor, methods: dict[str, Method], codec: dict[str, Step]
+    loaded: LoadedVideoTeacher, said: Tensor, shipped: Method, size: tuple[int, int, int]
 ) -> Case:
-    steps: dict[str, Step] = {"literal DDS": video.literal_dds(model, x_src)}
-    steps |= {name: video.ours(model, x_src, method) for name, method in methods.items()}
-    return Case("video", list(x_src.shape), [model.teachers.video.network], steps | codec)
-
-
-def _codec_steps(codec: Any, frames: int, height: int, width: int, device: torch.device) -> dict:
-    """Both ways through the autoencoder, as before and after a run."""
+    """size: frames, height and width of the clip."""
+    prompts, device = Prompts(*said.split(1)), loaded.device
+    model, codec = video.Model(loaded.teachers, prompts), loaded.codec
+    frames, *sides = size
     generator = torch.Generator().manual_seed(0)
-    clip = torch.rand(frames, 3, height, width, generator=generator).to(device)
-    latents = codec.encode(clip)
-    return {
+    clip = torch.rand(frames, 3, *sides, generator=generator).to(device)
+    x_src = codec.encode(clip)
+
+    def again() -> Step:
+        return video.ours(video.Model(loaded.teachers, prompts), x_src, shipped)
+
+    steps = {
+        "literal DDS": video.literal_dds(model, x_src),
+        "DDS": video.ours(model, x_src, DDS),
+        "DDS, another prompt on the same clip": video.ours(model, x_src, DDS, References()),
+        "as shipped": again(),
         "encode the clip": lambda: codec.encode(clip),
-        "decode the clip": lambda: codec.decode(latents),
+        "decode the clip": lambda: codec.decode(x_src),
     }
+    return Case("video", list(x_src.shape), [model.teachers.video.network], steps, loaded, again)
 
 
 def wan_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
     """81 frames of 832x480."""
     pipe = architectures.wan(architectures.maker(device), dtype, small)
     prior, codec = wan.video_prior(pipe, device, dtype), wan.video_codec(pipe, device)
-    frames, height, width = (9, 32, 48) if small else (81, 480, 832)
-    grid = [(frames - 1) // 4 + 1, height // codec.factor, width // codec.factor]
-    x_src = torch.randn(1, pipe.transformer.config.in_channels, *grid, device=device)
+    size = (9, 32, 48) if small else (81, 480, 832)
+    window = (size[0] - 1) // codec.stride + 1
     said = _prompts(pipe.transformer.config.text_dim, wan.TOKENS, 3, device)
-    teachers = Teachers(prior, SingleFrames(prior, grid[0]), grid[0])
-    methods = {"DDS": DDS, "as shipped": video_teacher("wan-1.3b").recipe.method}
-    through = _codec_steps(codec, frames, height, width, device)
-    return _video_case(video.Model(teachers, Prompts(*said.split(1))), x_src, methods, through)
+    teachers = Teachers(prior, SingleFrames(prior, window), window)
+    loaded = LoadedVideoTeacher(teachers, codec, device, multiple=16)
+    return _video_case(loaded, said, video_teacher("wan-1.3b").recipe.method, size)
 
 
 def animatediff_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
@@ -114,16 +124,14 @@ def animatediff_case(device: torch.device, dtype: torch.dtype, small: bool) -> C
     make = architectures.maker(device)
     image = architectures.stable_diffusion(make, dtype, small)
     pipe = architectures.animatediff(make, image, dtype, small)
-    frames, side = (4, 64) if small else (16, 512)
+    size = (4, 64, 64) if small else (16, 512, 512)
     teachers = Teachers(
         sd.video_prior(pipe, device, dtype), sd.image_prior(image, device, dtype), 16
     )
     codec = sd.latent_codec(pipe, device, torch.float32 if dtype == torch.float16 else dtype)
-    x_src = torch.randn(1, 4, frames, side // codec.factor, side // codec.factor, device=device)
     said = _prompts(pipe.unet.config.cross_attention_dim, 77, 3, device)
-    methods = {"DDS": DDS, "as shipped": video_teacher("animatediff").recipe.method}
-    through = _codec_steps(codec, frames, side, side, device)
-    return _video_case(video.Model(teachers, Prompts(*said.split(1))), x_src, methods, through)
+    loaded = LoadedVideoTeacher(teachers, codec, device, multiple=64)
+    return _video_case(loaded, said, video_teacher("animatediff").recipe.method, size)
 
 
 def deepfloyd_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
@@ -138,6 +146,7 @@ def deepfloyd_case(device: torch.device, dtype: torch.dtype, small: bool) -> Cas
     texture, render = (TEXTURE_SMALL, RENDER_SMALL) if small else (TEXTURE, mesh.RENDER)
     hashed = replace(PAPER, field=Painting().field)
     alone = replace(task, cascade=replace(cascade, stage_2=None))
+    loaded = LoadedMeshTeacher(cascade, device)
     return Case(
         "mesh",
         [3 * PAPER.views, 3, stage_2.size, stage_2.size],
@@ -148,6 +157,8 @@ def deepfloyd_case(device: torch.device, dtype: torch.dtype, small: bool) -> Cas
             "the same with a hash grid": mesh.ours(task, hashed),
             "stage I alone": mesh.stage_1_alone(alone, hashed),
         },
+        loaded,
+        lambda: mesh.ours(replace(task, cascade=loaded.cascade), PAPER),
         inferred="Stage II's widths and depths are inferred from its number of parameters.",
     )
 
@@ -250,6 +261,9 @@ def _numbers(
     let_go()
     case = CASES[name](device, dtype, bench.small)
     steps = {what: measured(step, device, bench.rounds, rate) for what, step in case.steps.items()}
+    while step_down(case.loaded):
+        what = ", ".join(f.name for f in fields(Thrift) if getattr(case.loaded.thrift, f.name))
+        steps[f"on a small card: {what}"] = measured(case.again(), device, bench.rounds, rate)
     literal = next(iter(steps.values())).get("seconds")
     for numbers in steps.values():
         if literal is not None and "seconds" in numbers:

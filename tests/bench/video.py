@@ -30,6 +30,7 @@ from sds.assd import DDS, Method, Prompts, Teachers, assd_gradient
 from sds.descent import RATE
 from sds.optimize import optimize, step_generator
 from sds.priors import stable_diffusion as sd
+from sds.references import References
 from sds.schedules import add_noise
 
 SOURCE, TARGET = "a red ball rolling left on the grass", "a blue ball rolling left on the grass"
@@ -93,13 +94,16 @@ def literal_dds(model: Model, x_src: Tensor) -> Callable[[], None]:
     return step
 
 
-def ours(model: Model, x_src: Tensor, method: Method) -> Callable[[], None]:
+def ours(
+    model: Model, x_src: Tensor, method: Method, references: References | None = None
+) -> Callable[[], None]:
+    """A step of the product; with references, the same one again and again."""
     x = x_src.clone()
 
     def gradient(index: int) -> Tensor:
-        score = assd_gradient(
-            model.teachers, model.prompts, method, x, x_src, T, step_generator(0, index)
-        )
+        noise = step_generator(0, index if references is None else 0)
+        asked = (model.teachers, model.prompts, method, x, x_src, T, noise)
+        score = assd_gradient(*asked, references=references)
         x.grad = score.gradient
         return x.new_zeros(())
 
