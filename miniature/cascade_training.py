@@ -47,8 +47,8 @@ RECIPE_1 = Recipe(steps=3_600, batch=32, rate=8e-4, save_every=300)
 RECIPE_2 = Recipe(steps=2_800, batch=16, rate=8e-4, save_every=300)
 VIEWS = 32_000
 """Pictures to render: 1.6 GB."""
-LARGEST_WEIGHT = 10.0
-"""Of a sample in the loss; reached at t = 795."""
+LARGEST_WEIGHT = 40.0
+"""Of a sample in the loss; reached at t = 899."""
 EXAMPLES = 8
 """Captions on a sample sheet."""
 TILE = 192
