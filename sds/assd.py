@@ -31,6 +31,7 @@ from sds.focus import salience
 from sds.guidance import Branch, guided
 from sds.optical_flow import Flows
 from sds.priors import Prior, VideoPrior
+from sds.priors.few_rows import FewRows
 from sds.references import Place, References
 from sds.schedules import add_noise, at
 
@@ -202,7 +203,10 @@ def _video(
     frames = x.shape[2]
     slices = temporal.windows(frames, teachers.window, teachers.window // 4)
     references, edits = [], []
-    mine = parallel.share(len(slices))
+    prior, mine = teachers.video, parallel.share(len(slices))
+    if len(slices) == 1 and parallel.count() > 1:
+        # There are no windows to share, so its rows are: without guidance and with.
+        prior, mine = FewRows(prior, shared=True), range(1)
     # Fused, the edit needs the reference's layers and not only what they lead to.
     place = ("video",) if method.fusion == 1 else None
     with fused(teachers.video.network, method.fusion):
@@ -210,11 +214,12 @@ def _video(
             # What other processes answer for is 0 here; the sum below makes it whole.
             reference = edit = torch.zeros_like(x[:, :, window])
             if k in mine:
-                reference, edit = _pair(teachers.video, prompts, asked, window, place)
+                reference, edit = _pair(prior, prompts, asked, window, place)
             references.append(reference)
             edits.append(edit)
-    reference = parallel.sum_(temporal.blend(references, slices, frames))
-    edit = parallel.sum_(temporal.blend(edits, slices, frames))
+    reference, edit = (temporal.blend(parts, slices, frames) for parts in (references, edits))
+    if len(slices) > 1:
+        reference, edit = parallel.sum_(reference), parallel.sum_(edit)
     g = losses.dds(edit, reference)
     if method.smoothing == "off":
         return g, None

@@ -22,6 +22,7 @@ from sds.schedules import ddpm
 from tests.pipelines.test_painting import FAST, fields, task
 
 STEPS = 4
+PARTS = Method(fusion=1.0, mask_k=0.5)
 RESULT = "numbers.pt"
 
 
@@ -63,13 +64,15 @@ class Numbers:
 class Video(Numbers):
     """Three windows, and an image teacher for nine frames."""
 
+    window = 4
+
     def begin(self):
         self.x_src = torch.randn(1, 2, 9, 4, 4, generator=torch.Generator().manual_seed(1))
         self.x = self.x_src.clone()
 
     def optimise(self, since):
         prompts = Prompts(*torch.tensor([0.1, 0.9, 0.0]).view(3, 1, 1, 1))
-        teachers, method = Teachers(Mixes(False), Mixes(True), 4), Method(fusion=1.0, mask_k=0.5)
+        teachers, method = Teachers(Mixes(False), Mixes(True), self.window), PARTS
 
         def gradient(x, t, generator):
             asked = (teachers, prompts, method, x, self.x_src, t, generator)
@@ -79,6 +82,12 @@ class Video(Numbers):
 
     def numbers(self):
         return self.x
+
+
+class OneWindow(Video):
+    """All frames at once: rows to share, but no windows."""
+
+    window = 16
 
 
 class Mesh(Numbers):
@@ -111,6 +120,7 @@ def main():
     folder = Path(sys.argv[1])
     jobs = chain(
         run(Video, folder / "video"),
+        run(OneWindow, folder / "one_window"),
         run(Mesh, folder / "mesh"),
         run(Video, folder / "stopped", steps=10**6, stops_itself=True),
     )

@@ -41,8 +41,12 @@ def together(tmp_path_factory):
     return folder, said
 
 
-@pytest.mark.parametrize("name, kind", [("video", shared_run.Video), ("mesh", shared_run.Mesh)])
-def test_two_processes_end_where_one_does(together, tmp_path, name, kind):
+KINDS = dict(video=shared_run.Video, one_window=shared_run.OneWindow, mesh=shared_run.Mesh)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_two_processes_end_where_one_does(together, tmp_path, name):
+    kind = KINDS[name]
     begun = kind(tmp_path, 0).numbers().clone()
     list(shared_run.run(kind, tmp_path / "alone"))
     alone = torch.load(tmp_path / "alone" / RESULT, weights_only=True)
