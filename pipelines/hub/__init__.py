@@ -26,7 +26,7 @@ from huggingface_hub.utils import (
 )
 
 from pipelines.errors import InputError
-from pipelines.hub.parts import INDEX, SINGLE, NoWeights, is_whole, needed, parts, read
+from pipelines.hub.parts import INDEX, SINGLE, NoWeights, is_whole, needed, parts_of, read
 from pipelines.hub.said import explained, name_of
 
 
@@ -62,7 +62,7 @@ def download(source: str, half: bool) -> Download | None:
     if _whole(source) is not None:
         return None
     repo, revision = name_of(source)
-    wanted = parts(read_index(source))
+    wanted = parts_of(read_index(source))
     with explained(source), _quiet():
         listed = huggingface_hub.snapshot_download(
             repo, revision=revision, allow_patterns=[f"{part}*" for part in wanted], dry_run=True
@@ -159,7 +159,7 @@ def _whole(source: str) -> Path | None:
         if not index:
             return None
         root = path.parent
-    missing = [part for part in parts(index) if not is_whole(root / part, part)]
+    missing = [part for part in parts_of(index) if not is_whole(root / part, part)]
     if missing and mine:
         names = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
         with _weights_are_there(source):

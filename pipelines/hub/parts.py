@@ -32,7 +32,7 @@ class NoWeights(ValueError):
         """Whether it has them as a pickle."""
 
 
-def parts(index: dict[str, Any]) -> list[str]:
+def parts_of(index: dict[str, Any]) -> list[str]:
     """The parts that are used, as prefixes of file names."""
     named = [
         f"{name}/"

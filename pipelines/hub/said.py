@@ -36,7 +36,7 @@ def explained(source: str) -> Iterator[None]:
 
 def _sentence(source: str, error: BaseException) -> str:
     repo, revision = name_of(source)
-    if isinstance(error, errors.DryRunError):
+    if isinstance(error, errors.DryRunError | errors.LocalEntryNotFoundError):
         error = error.__cause__ or error
     match error:
         case errors.GatedRepoError():

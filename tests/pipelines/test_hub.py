@@ -1,0 +1,220 @@
+"""Checkpoints here and on the hub: what is fetched, and one sentence for all that can go wrong."""
+
+import errno
+import json
+import shutil
+from types import SimpleNamespace
+
+import huggingface_hub
+import pytest
+from fake_hub import SHA, FakeHub
+from huggingface_hub import constants, errors
+from huggingface_hub.utils._http import default_client_factory
+
+from pipelines import catalog, hub, loading
+from pipelines.errors import InputError
+from pipelines.hub.parts import is_whole
+from tests import tiny_teachers as tiny
+
+REPO = "owner/tiny"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A pipeline as hub repositories are: both precisions, pickles, and what is not needed."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "sd"
+    tiny.save(tiny.stable_diffusion(), folder)
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    shutil.copy(weights, weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    shutil.copy(weights, weights.with_name("diffusion_pytorch_model.non_ema.safetensors"))
+    for name in ("unet/diffusion_pytorch_model.bin", "sd.ckpt", "safety_checker/model.safetensors"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"not needed")
+    return folder
+
+
+@pytest.fixture
+def fake(checkpoint, tmp_path, monkeypatch):
+    """A hub that has the checkpoint, and an empty cache."""
+    made = FakeHub({REPO: checkpoint})
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    huggingface_hub.set_client_factory(made.client)
+    yield made
+    huggingface_hub.close_session()
+    huggingface_hub.set_client_factory(default_client_factory)
+
+
+def test_a_checkpoint_is_fetched_once_and_only_what_is_needed(fake, checkpoint):
+    wanted = hub.download(REPO, half=False)
+    folder = hub.fetch(REPO, half=False)
+    names = set(fake.fetched)
+    assert "unet/diffusion_pytorch_model.safetensors" in names and "model_index.json" in names
+    assert not any(word in name for name in names for word in (".bin", ".ckpt", "fp16", "non_ema"))
+    assert not any("safety" in name for name in names)
+    sizes = {name: (checkpoint / name).stat().st_size for name in names - {"model_index.json"}}
+    assert wanted.bytes == sum(sizes.values())
+    asked = fake.asked
+    assert hub.fetch(REPO, half=False) == folder and hub.download(REPO, half=False) is None
+    assert hub.is_here(REPO) and fake.asked == asked
+    assert hub.identity(REPO, folder, ("unet",)) == f"{REPO} {SHA}"
+
+
+def test_half_precision_is_taken_where_it_is_enough(fake):
+    hub.fetch(REPO, half=True)
+    assert "unet/diffusion_pytorch_model.fp16.safetensors" in fake.fetched
+    assert "unet/diffusion_pytorch_model.safetensors" not in fake.fetched
+    assert "vae/diffusion_pytorch_model.safetensors" in fake.fetched
+
+
+def test_what_was_cut_short_is_fetched_on(fake):
+    folder = hub.fetch(REPO, half=False)
+    gone = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    size = gone.stat().st_size
+    gone.resolve().unlink()
+    gone.unlink()
+    assert not hub.is_here(REPO)
+    assert hub.download(REPO, half=False).bytes == size
+    fake.fetched.clear()
+    hub.fetch(REPO, half=False)
+    assert fake.fetched == ["vae/diffusion_pytorch_model.safetensors"]
+
+
+def test_the_log_says_licence_and_size_before_a_download(fake, monkeypatch):
+    teacher = catalog.mesh_teachers()["sd-x4"]
+    monkeypatch.setattr(loading, "takes_half", lambda: False)
+    pair = SimpleNamespace(sources=(REPO, REPO), licence=teacher.licence)
+    (said,) = loading.announcements(pair)
+    assert said == f"Downloading {REPO}, 0.0 GB. Licence: {teacher.licence}."
+    hub.fetch(REPO, half=False)
+    assert loading.announcements(pair) == []
+
+
+def gated(fake, monkeypatch):
+    fake.gated.add(REPO)
+
+
+def missing(fake, monkeypatch):
+    fake.repos.clear()
+
+
+def no_network(fake, monkeypatch):
+    fake.down = True
+
+
+def offline(fake, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    huggingface_hub.set_client_factory(default_client_factory)
+
+
+def ill(fake, monkeypatch):
+    fake.ill = True
+
+
+def full(fake, monkeypatch):
+    usage = SimpleNamespace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+
+
+def full_on_the_way(fake, monkeypatch):
+    def broken(*args, **kind):
+        if kind.get("dry_run"):
+            return listed(*args, **kind)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    listed = huggingface_hub.snapshot_download
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", broken)
+
+
+TROUBLE = {
+    gated: "is gated: accept its licence at https://huggingface.co/owner/tiny.*hf auth login",
+    missing: "There is no model owner/tiny on the hub, or it is private.*hf auth login",
+    no_network: "cannot be reached: connect to the internet.*--teacher miniature",
+    offline: "cannot be reached: unset HF_HUB_OFFLINE.*--teacher miniature",
+    ill: "hub answered 503.*try again later",
+    full: r"no room for owner/tiny \(it takes 0\.0 GB\).*HF_HOME",
+    full_on_the_way: r"no room for owner/tiny \(No space left on device\).*HF_HOME",
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE, ids=lambda f: f.__name__)
+def test_trouble_with_the_hub_is_one_sentence_with_the_remedy(fake, monkeypatch, trouble):
+    trouble(fake, monkeypatch)
+    with pytest.raises(InputError, match=TROUBLE[trouble]) as told:
+        hub.fetch(REPO, half=False)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("trouble", [gated, missing, no_network, offline, ill])
+def test_what_is_here_needs_no_hub(fake, monkeypatch, trouble):
+    folder = hub.fetch(REPO, half=False)
+    trouble(fake, monkeypatch)
+    assert hub.fetch(REPO, half=False) == folder
+
+
+def test_a_revision_can_be_named(fake):
+    with pytest.raises(InputError, match="no revision 'other'"):
+        hub.fetch(f"{REPO}@other", half=False)
+    assert hub.fetch(f"{REPO}@{SHA}", half=False).name == SHA
+
+
+def test_pickles_are_refused_with_the_way_around(fake, checkpoint, tmp_path):
+    only = tmp_path / "pickled"
+    shutil.copytree(checkpoint, only)
+    for path in (only / "unet").glob("*.safetensors"):
+        path.unlink()
+    fake.repos[REPO] = only
+    with pytest.raises(InputError, match=r"unet as a pickle only.*owner/tiny@refs/pr/NUMBER"):
+        hub.fetch(REPO, half=False)
+    with pytest.raises(InputError, match=r"unet as a pickle only.*save_pretrained"):
+        hub.fetch(str(only), half=False)
+    assert not any("unet" in name for name in fake.fetched)
+
+
+def test_a_folder_that_is_not_whole_is_refused(checkpoint, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(checkpoint, mine)
+    assert hub.fetch(str(mine), half=False) == mine
+    for path in (mine / "vae").glob("*.safetensors"):
+        path.unlink()
+    with pytest.raises(InputError, match="not whole: its vae has no safetensors"):
+        hub.fetch(str(mine), half=False)
+    shutil.rmtree(mine / "vae")
+    with pytest.raises(InputError, match="not whole"):
+        hub.fetch(str(mine), half=False)
+
+
+def test_shards_are_counted(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    shards = [f"diffusion_pytorch_model-0000{k}-of-00002.safetensors" for k in (1, 2)]
+    index = {"weight_map": {"a": shards[0], "b": shards[1]}}
+    name = "diffusion_pytorch_model.safetensors.index.json"
+    (tmp_path / name).write_text(json.dumps(index))
+    (tmp_path / shards[0]).touch()
+    assert not is_whole(tmp_path, "unet/")
+    (tmp_path / shards[1]).touch()
+    assert is_whole(tmp_path, "unet/")
+
+
+def test_an_identity_changes_with_the_files_it_is_of(tmp_path):
+    (tmp_path / "text_encoder").mkdir()
+    weights = tmp_path / "text_encoder" / "model.safetensors"
+    weights.write_bytes(b"one")
+    before = hub.identity(str(tmp_path), tmp_path, ("text_encoder",))
+    assert before == hub.identity(str(tmp_path), tmp_path, ("text_encoder",))
+    (tmp_path / "other.json").touch()
+    assert before == hub.identity(str(tmp_path), tmp_path, ("text_encoder",))
+    weights.write_bytes(b"three")
+    assert before != hub.identity(str(tmp_path), tmp_path, ("text_encoder",))
+
+
+def test_the_errors_are_those_the_library_raises(fake):
+    """So that the sentences above are tested on the real thing."""
+    fake.gated.add(REPO)
+    with pytest.raises(errors.GatedRepoError):
+        huggingface_hub.hf_hub_download(REPO, "model_index.json")
+    with pytest.raises(errors.RepositoryNotFoundError):
+        huggingface_hub.hf_hub_download("owner/nothing", "model_index.json")
+    fake.down = True
+    with pytest.raises(errors.LocalEntryNotFoundError):
+        huggingface_hub.hf_hub_download(REPO, "model_index.json")
