@@ -63,7 +63,8 @@ def train_image(
     if known is None:
         std = float(np.std(latents[:4000], dtype=np.float64))
         vae.register_to_config(scaling_factor=round(1 / std, 5))
-    clip = tokenizer(work / "tokenizer")
+    # Its numbering of the words is what the known weights, or a checkpoint's, were trained on.
+    clip = tokenizer(work / "tokenizer") if known is None else known.tokenizer
     text = text_encoder(len(clip), clip.bos_token_id, clip.eos_token_id)
     model = Captioner(text, unet(latents.shape[1])).to(device)
     if known is not None:

@@ -21,7 +21,12 @@ WIDTH = 128
 
 
 def tokenizer(folder: Path) -> CLIPTokenizer:
-    """A CLIP tokenizer in which every word of the grammar is one token."""
+    """A CLIP tokenizer in which every word of the grammar is one token; the folder's if it has one.
+
+    Two made anew may number single letters differently.
+    """
+    if (folder / "tokenizer.json").exists():
+        return CLIPTokenizer.from_pretrained(folder)
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
     bpe.normalizer = normalizers.Lowercase()
     bpe.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -8,6 +8,7 @@ so no gradient passes through visibility. This module knows nothing about files 
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 import torch
@@ -51,8 +52,8 @@ class Painting:
     guidance_2: float = 8.0
     """Guidance scale of stage II."""
     guidance_end: float | None = 2.0
-    """Guidance scale of both at the last step, which brings overshot colours back; it falls there
-    linearly. None keeps the scales as they are."""
+    """Guidance scale that both fall to, linearly over the run, if they are above it: that brings
+    overshot colours back. None keeps them as they are."""
     low: int = 20
     """Lowest noise level, of 1000."""
     high: int = 900
@@ -264,10 +265,11 @@ def method_at(how: Painting, index: int, steps: int) -> csd.Method:
     if index >= alone:
         detail = ramp(index - alone + 1, steps - alone + 1, how.detail)
     times = dict(times=(how.low, how.high), times_end=(how.low, how.high_end))
+    end = inf if how.guidance_end is None else how.guidance_end
     method = csd.Method(
         lambda_2=(detail, detail),
-        stage_1=csd.Asking(how.guidance_1, how.guidance_end, **times),
-        stage_2=csd.Asking(how.guidance_2, how.guidance_end, **times),
+        stage_1=csd.Asking(how.guidance_1, **times, guidance_end=min(how.guidance_1, end)),
+        stage_2=csd.Asking(how.guidance_2, **times, guidance_end=min(how.guidance_2, end)),
     )
     if detail and how.cascade == "phases":
         return csd.second_phase(method)

@@ -93,13 +93,13 @@ class Asking:
 
     guidance: float = 21.0
     """Guidance scale; 1 is none (Imagen's convention)."""
-    guidance_end: float | None = None
-    """The same at the last step, in between it moves linearly; None keeps it. High guidance finds
-    the place and overshoots the colours, low guidance at the end brings them back."""
     times: tuple[int, int] = (20, 980)
     """Lowest and highest timestep at the first step of a run; each row draws its own, evenly."""
     times_end: tuple[int, int] = (20, 980)
     """The same at the last step. In between, both bounds move linearly."""
+    guidance_end: float | None = None
+    """Guidance scale at the last step, to which it moves linearly; None keeps it. High guidance
+    finds the place and overshoots the colours, low guidance at the end brings them back."""
 
 
 @dataclass(frozen=True)
