@@ -18,7 +18,7 @@ from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
 from pipelines.fields import Kind
 from pipelines.history import archive
-from pipelines.mesh import RESULT, PaintMesh, Preset, paint_mesh
+from pipelines.mesh import RESULT, PaintMesh, Preset, paint_mesh, usual
 from pipelines.painting import Painting
 from pipelines.region import MoveRegion, move_region
 from ui.folders import new_folder
@@ -152,7 +152,8 @@ def run(job: PaintMesh, owner: str | None, resumes: bool) -> Iterator[tuple[Any,
 
 def inputs_of(job: PaintMesh) -> dict[str, Any]:
     """The tab's inputs as they are for a job, by their name in `paint`."""
-    painting = {f.name: getattr(job.painting, f.name) for f in fields(Painting)}
+    how = job.painting or usual(job.teacher)["painting"]
+    painting = {f.name: getattr(how, f.name) for f in fields(Painting)}
     around, above = job.mask_view or (0, 0)
     where = "words" if job.mask is None else "mask" if job.mask_replaces else "within"
     return painting | {

@@ -16,7 +16,7 @@ import gradio as gr
 from pipelines import runs, worker
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
-from pipelines.video import EditVideo, Method, Preset, edit_video
+from pipelines.video import EditVideo, Method, Preset, edit_video, settled
 from ui.folders import new_folder
 from ui.gpu_time import gpu_seconds
 from ui.preview import previewed
@@ -125,6 +125,7 @@ def run(job: EditVideo, owner: str | None, resumes: bool) -> Iterator[tuple[Any,
 
 def inputs_of(job: EditVideo) -> dict[str, Any]:
     """The tab's inputs as they are for a job, by their name in `edit`."""
+    job = settled(job)
     method = {name: getattr(job.method, name) for name in Method.__dataclass_fields__}
     mask = None if job.mask is None else str(job.mask)
     return method | {

@@ -1,9 +1,11 @@
 // One clip holds its panels side by side (pipelines/comparison.py), so one video's frame is every
-// panel's frame: nothing can get out of step. The canvas cuts them apart and lays them over.
+// panel's frame: nothing can get out of step. The frame is taken once, for a video may go on to its
+// next between two lines of a script, and then cut apart and laid over.
 const find = (name) => element.querySelector(name);
 const video = find("video"), canvas = find("canvas"), split = find(".viewer-split");
 const time = find(".viewer-time"), play = find(".viewer-play"), sound = find(".viewer-sound");
 const context = canvas.getContext("2d"), tint = document.createElement("canvas");
+const frame = document.createElement("canvas");
 const colours = { mask: "#ff2d78", smoothed: "#ffb000", region: "#ff2d78" };
 const names = { mask: "The mask", smoothed: "Where it was smoothed", region: "The region" };
 const over = new Set();
@@ -13,7 +15,7 @@ function layOver(index, colour, w, h) {
   // x (1 - a m) + a m c, by blending alone: first what is let through, then the colour.
   tint.width = w; tint.height = h;
   const brush = tint.getContext("2d");
-  const mask = () => brush.drawImage(video, index * w, 0, w, h, 0, 0, w, h);
+  const mask = () => brush.drawImage(frame, index * w, 0, w, h, 0, 0, w, h);
   const blend = (mode) => { context.globalCompositeOperation = mode; context.drawImage(tint, 0, 0); };
   brush.fillStyle = "#fff"; brush.fillRect(0, 0, w, h);
   brush.globalCompositeOperation = "difference"; mask();
@@ -28,9 +30,11 @@ function draw() {
   const w = Math.round(video.videoWidth / panels.length), h = video.videoHeight;
   if (!panels.length || !h) return;
   if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
+  if (frame.width !== video.videoWidth || frame.height !== h) { frame.width = video.videoWidth; frame.height = h; }
+  frame.getContext("2d").drawImage(video, 0, 0);
   const edge = Math.round(w * split.value / 100), after = panels.indexOf("after") * w;
-  context.drawImage(video, after, 0, w, h, 0, 0, w, h);
-  if (edge) context.drawImage(video, 0, 0, edge, h, 0, 0, edge, h);
+  context.drawImage(frame, after, 0, w, h, 0, 0, w, h);
+  if (edge) context.drawImage(frame, 0, 0, edge, h, 0, 0, edge, h);
   for (const name of over) layOver(panels.indexOf(name), colours[name], w, h);
   context.fillStyle = "#fff"; context.fillRect(edge - 1, 0, 2, h);
   if (video.duration) time.value = 1000 * video.currentTime / video.duration;

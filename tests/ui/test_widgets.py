@@ -1,0 +1,148 @@
+"""What the widgets show: the curve, the live preview, before and after, what was brushed."""
+
+import base64
+import io
+from fractions import Fraction
+from inspect import signature
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipelines.comparison import NAME
+from pipelines.errors import InputError
+from pipelines.events import Preview
+from pipelines.media import Clip, Cut, clip_from_frames, write_clip
+from pipelines.mesh import PaintMesh
+from pipelines.video import EditVideo
+from ui import mesh_run, video_run
+from ui.forecast import forecast_video
+from ui.preview import previewed
+from ui.progress import MOST_POINTS, polyline, progress
+from ui.video_mask import _frame_at, mask_of
+from ui.viewer import compared
+
+
+def points(curve):
+    return [tuple(map(float, point.split(","))) for point in curve.split()]
+
+
+def test_a_curve_rises_from_the_bottom_left_to_the_top_right():
+    assert points(polyline([0.0, 1.0, 2.0])) == [(0, 39), (100, 20), (200, 1)]
+    assert polyline([]) == polyline([1.0]) == ""
+    assert points(polyline([0.0, 0.0])) == [(0, 39), (200, 39)]
+
+
+@pytest.mark.parametrize("count", [199, 200, 201, 1234, 5000])
+def test_a_long_curve_keeps_few_points_and_its_last(count):
+    found = points(polyline([float(k) for k in range(count)]))
+    assert 100 <= len(found) <= MOST_POINTS
+    assert found[-1] == (200, 1)
+
+
+def test_a_progress_without_changes_leaves_the_curve():
+    def props(update):
+        return update.props
+
+    assert "curve" not in props(progress("Loading", 0))
+    assert props(progress("Loading", 0, changes=[]))["curve"] == ""
+    assert props(progress("Step", 0.5, changes=[0.1, 0.234567]))["change"] == "0.235"
+
+
+def opened(uri):
+    kind, content = uri.split(";base64,")
+    return kind, Image.open(io.BytesIO(base64.b64decode(content)))
+
+
+def test_a_preview_is_jpeg_and_its_masks_see_through():
+    frames = torch.full((4, 32, 48, 3), 200, dtype=torch.uint8)
+    mask = torch.zeros(4, 8, 12)
+    mask[1, :, 6:] = 1
+    shown = previewed(Preview(0, frames, {"mask": mask}), columns=2)
+    kind, picture = opened(shown.value)
+    assert kind == "data:image/jpeg" and picture.size == (98, 66)
+    assert shown.props["smoothed"] == ""
+    kind, laid = opened(shown.props["mask"])
+    alpha = np.asarray(laid)[..., 3]
+    assert kind == "data:image/png" and laid.size == picture.size
+    assert alpha[:32, 80:].min() > 100 and alpha[:, :70].max() == 0 and alpha[34:].max() == 0
+
+
+def test_a_wide_preview_is_made_smaller():
+    frames = torch.zeros(4, 540, 960, 3, dtype=torch.uint8)
+    _, picture = opened(previewed(Preview(0, frames), columns=2).value)
+    assert picture.width <= 962
+
+
+def test_the_inputs_of_a_job_are_the_tab_s():
+    job = EditVideo(
+        Path("a.mp4"), "a", "b", Path("out"), mask=Path("m.png"), cut=Cut(1.0, 2.0, 3), seed=7
+    )
+    found = video_run.inputs_of(job)
+    assert {*found, "request"} == set(signature(video_run.edit).parameters)
+    assert (found["start"], found["end"], found["every"]) == (1.0, 2.0, 3)
+    assert (found["where"], found["mask"], found["seed"]) == ("mask", "m.png", 7)
+    found = mesh_run.inputs_of(PaintMesh(Path("a.obj"), "a", "b", Path("out"), edit="c"))
+    assert {*found, "request"} == set(signature(mesh_run.paint).parameters)
+    assert found["where"] == "words"
+
+
+def test_the_paused_moment_names_its_frame():
+    frames = torch.zeros(4, 8, 8, 3, dtype=torch.uint8)
+    part = Clip(frames, (0, 100, 200, 350), Fraction(1, 1000), 100, Fraction(9), cut=Cut(2.0))
+    found = [_frame_at(part, second) for second in (0.0, 0.099, 0.15, 0.2, 0.3, 0.349, 0.44)]
+    assert found == [0, 1, 1, 2, 2, 3, 3]
+    with pytest.raises(InputError, match=r"paused at 3\.0 s, which is not in the part"):
+        _frame_at(part, 1.0)
+    with pytest.raises(InputError, match=r"paused at 0\.0 s, which is not in the part"):
+        _frame_at(part, -2.0)
+
+
+def layer(folder, painted):
+    pixels = np.zeros((16, 24, 4), np.uint8)
+    if painted:
+        pixels[4:8, 6:12] = (255, 45, 120, 140)
+    Image.fromarray(pixels).save(folder / "layer.png")
+    return {"background": None, "layers": [str(folder / "layer.png")], "composite": None}
+
+
+def test_what_is_painted_comes_before_a_file(tmp_path):
+    painted, blank = layer(tmp_path, True), None
+    found = mask_of("mask", painted, "other.png")
+    mask = np.asarray(Image.open(found))
+    assert mask.shape == (16, 24) and mask[5, 8] == 255 and mask[0, 0] == 0
+    assert mask_of("everywhere", painted, "other.png") is None
+    blank = layer(tmp_path, False)
+    assert mask_of("mask", blank, "other.png") == Path("other.png")
+    assert mask_of("mask", None, "other.png") == Path("other.png")
+    with pytest.raises(InputError, match="There is no mask"):
+        mask_of("mask", blank, None)
+
+
+def test_before_and_after_come_from_the_run_s_folder(tmp_path):
+    assert compared(tmp_path, {"panels": ["before", "after"]}) is None
+    frames = torch.zeros(4, 16, 32, 3, dtype=torch.uint8)
+    write_clip(tmp_path / NAME, frames, clip_from_frames(frames, 8))
+    found = compared(tmp_path, {"panels": ["before", "after"]})
+    assert found["panels"] == ["before", "after"] and found["sound"] is False
+    assert found["video"]["path"] == str(tmp_path / NAME)
+    # Runs of before there were comparisons have none.
+    assert compared(tmp_path, {}) is None
+
+
+def test_the_forecast_says_what_is_too_long(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCOREBRUSH_RUNS", str(tmp_path / "none"))
+    frames = torch.zeros(310, 16, 16, 3, dtype=torch.uint8)
+    path = tmp_path / "long.mp4"
+    write_clip(path, frames, clip_from_frames(frames, 10))
+
+    def said(start=0.0, end=0.0, every=1):
+        return forecast_video(str(path), "miniature", "quick", 0, 128, start, end, every)
+
+    assert said().startswith("310 frames are more than the 300")
+    assert said(every=2) == "155 frames. No estimate yet: nothing like it has run on this machine."
+    assert said(start=1, end=2).startswith("10 frames.")
+    assert said(start=40).startswith("There are no two frames")
+    assert forecast_video(None, "miniature", "quick", 0, 128, 0, 0, 1) == ""
