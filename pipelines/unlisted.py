@@ -71,12 +71,13 @@ def mesh_teacher(name: str, teachers: Mapping[str, MeshTeacher]) -> MeshTeacher:
 
 def _checkpoints(name: str, job: str, teachers: Mapping[str, object]) -> dict[str, str]:
     """The checkpoints that `name` joins, by their classes. Raises InputError where it has none."""
-    if "/" not in name and not Path(name).is_dir():
+    # The empty path is a folder too.
+    sources = [name] if name and Path(name).is_dir() else name.split("+")
+    if not all(source and ("/" in source or Path(source).is_dir()) for source in sources):
         raise InputError(
             f"There is no {job} teacher called {name!r}. Choose one of: {', '.join(teachers)}; or "
             "give a model's folder or its id on the Hugging Face hub."
         )
-    sources = [name] if Path(name).is_dir() else name.split("+")
     return {hub.read_index(source)["_class_name"]: source for source in sources}
 
 

@@ -1,0 +1,228 @@
+"""The list of teachers, checkpoints that are not in it, prompts kept on disk."""
+
+import json
+from dataclasses import fields
+
+import pytest
+import torch
+
+from pipelines import embeddings, hub, prompts
+from pipelines.catalog import (
+    MINIATURE,
+    default_video_teacher,
+    mesh_teacher,
+    mesh_teachers,
+    video_teacher,
+    video_teachers,
+)
+from pipelines.errors import InputError
+from pipelines.loading import load_video_teacher
+from pipelines.teacher import Recipe
+from pipelines.video import EditVideo
+
+
+def checkpoint(folder, kind, index=hub.INDEX):
+    folder.mkdir()
+    (folder / index).write_text(json.dumps({"_class_name": kind}))
+    return str(folder)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Folders whose index names a class; nothing else is in them."""
+    kinds = {
+        "wan": "WanPipeline",
+        "cog": "CogVideoXPipeline",
+        "scope": "TextToVideoSDPipeline",
+        "animate": "AnimateDiffPipeline",
+        "sd": "StableDiffusionPipeline",
+        "x4": "StableDiffusionUpscalePipeline",
+        "if_1": "IFPipeline",
+        "if_2": "IFSuperResolutionPipeline",
+        "flux": "FluxPipeline",
+    }
+    folders = {name: checkpoint(tmp_path / name, kind) for name, kind in kinds.items()}
+    return folders | {"motion": checkpoint(tmp_path / "motion", "MotionAdapter", hub.SINGLE)}
+
+
+def test_the_list_has_the_teachers_people_use():
+    sources = {source for t in video_teachers().values() for source in t.sources}
+    assert {
+        "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+        "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+        "guoyww/animatediff-motion-adapter-v1-5-2",
+        "cerspense/zeroscope_v2_576w",
+        "ali-vilab/text-to-video-ms-1.7b",
+        "THUDM/CogVideoX-2b",
+    } <= sources
+    sources = {source for t in mesh_teachers().values() for source in t.sources}
+    assert {
+        "DeepFloyd/IF-I-XL-v1.0",
+        "DeepFloyd/IF-I-L-v1.0",
+        "DeepFloyd/IF-I-M-v1.0",
+        "DeepFloyd/IF-II-L-v1.0",
+        "DeepFloyd/IF-II-M-v1.0",
+        "stabilityai/stable-diffusion-x4-upscaler",
+    } <= sources
+
+
+def test_what_may_not_be_sold_or_must_be_accepted_is_said():
+    for name in ("zeroscope", "modelscope"):
+        assert "CC-BY-NC" in video_teachers()[name].licence
+    assert all("gated" in t.licence for name, t in mesh_teachers().items() if name[:3] == "if-")
+    everyone = [*video_teachers().values(), *mesh_teachers().values()]
+    assert all(t.licence and t.about for t in everyone)
+
+
+def test_every_recipe_is_one_that_its_shape_can_follow():
+    assert all(hasattr(EditVideo, f.name) for f in fields(Recipe))
+    for teacher in video_teachers().values():
+        recipe = teacher.recipe
+        assert 0 < recipe.low <= recipe.high < 1000
+        flow = teacher.shape == "wan"
+        assert flow or not (recipe.ode or recipe.method.eta)
+        assert teacher.shape != "cogvideox" or recipe.method.fusion == 1
+        assert (teacher.words is not None) == (teacher.name == MINIATURE)
+
+
+VIDEO = {
+    "wan": "wan",
+    "cog": "cogvideox",
+    "scope": "unet3d",
+    "scope+sd": "unet3d",
+    "sd+scope": "unet3d",
+    "animate": "animatediff",
+    "motion+sd": "animatediff",
+    "sd+motion": "animatediff",
+}
+
+
+@pytest.mark.parametrize("names", VIDEO)
+def test_a_video_checkpoint_is_known_by_its_class(made, names):
+    given = "+".join(made[name] for name in names.split("+"))
+    teacher = video_teacher(given)
+    assert teacher.shape == VIDEO[names] and teacher.name == given
+    video = next(name for name in names.split("+") if name != "sd")
+    assert teacher.video == made[video]
+    assert teacher.image == (made["sd"] if "sd" in names else None)
+    assert teacher.betas == ("linear" if video == "motion" else None)
+    assert "card" in teacher.licence and teacher.memory_gb is None
+
+
+@pytest.mark.parametrize("names", ["if_1+if_2", "if_2+if_1", "sd+x4", "x4+sd"])
+def test_a_cascade_is_known_by_its_classes(made, names):
+    teacher = mesh_teacher("+".join(made[name] for name in names.split("+")))
+    stages = ("if_1", "if_2") if "if" in names else ("sd", "x4")
+    assert teacher.sources == tuple(made[name] for name in stages)
+    assert teacher.shape == ("deepfloyd" if "if" in names else "latent")
+
+
+@pytest.mark.parametrize("names", ["flux", "sd", "motion", "if_1", "wan+cog", "flux+sd", "x4+sd"])
+def test_another_shape_is_refused_by_its_name_with_the_shapes_there_are(made, names):
+    with pytest.raises(InputError, match="no video teacher") as told:
+        video_teacher("+".join(made[name] for name in names.split("+")))
+    for name in names.split("+"):
+        assert hub.read_index(made[name])["_class_name"] in str(told.value)
+    assert "WanPipeline, CogVideoXPipeline, TextToVideoSDPipeline or AnimateDiff" in str(told.value)
+
+
+@pytest.mark.parametrize("names", ["flux", "sd", "if_1", "if_1+x4", "sd+if_2", "wan"])
+def test_half_a_cascade_or_a_mixed_one_is_refused(made, names):
+    with pytest.raises(InputError, match=r"IFPipeline\+IFSuperResolutionPipeline"):
+        mesh_teacher("+".join(made[name] for name in names.split("+")))
+
+
+def test_names_and_folders_that_are_nothing_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no video teacher called 'nobody'.*Choose one of: mini"):
+        video_teacher("nobody")
+    for name in ("", f"{tmp_path}+", "+"):
+        with pytest.raises(InputError, match="no mesh teacher called"):
+            mesh_teacher(name)
+    with pytest.raises(InputError, match="no model in the format of diffusers"):
+        video_teacher(str(tmp_path))
+    with pytest.raises(InputError, match="neither a teacher of the list, nor a folder"):
+        video_teacher("a/b/c")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "may_fetch", "here", "name"),
+    [
+        (False, True, True, MINIATURE),
+        (True, True, False, "wan-1.3b"),
+        (True, False, True, "wan-1.3b"),
+        (True, False, False, MINIATURE),
+    ],
+)
+def test_the_default_is_wan_where_there_is_a_gpu_and_it_can_be_had(
+    monkeypatch, gpu, may_fetch, here, name
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(hub, "may_fetch", lambda: may_fetch)
+    monkeypatch.setattr(hub, "is_here", lambda source: here)
+    assert default_video_teacher() == name
+
+
+# Prompts kept on disk.
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCOREBRUSH_CACHE", str(tmp_path))
+    return tmp_path / "embeddings"
+
+
+def test_an_encoder_is_asked_once_for_a_text(kept):
+    asked = []
+
+    def encode(texts):
+        asked.append(list(texts))
+        return torch.tensor([[[float(len(text))] * 3] * 2 for text in texts], dtype=torch.bfloat16)
+
+    first = embeddings.embedded("model", ["a", "bb", ""], encode)
+    assert first.shape == (3, 2, 3) and first.dtype == torch.float32
+    again = embeddings.embedded("model", ["", "ccc", "a"], encode)
+    assert asked == [["a", "bb", ""], ["ccc"]]
+    assert torch.equal(again, torch.stack([first[2], torch.full((2, 3), 3.0), first[0]]))
+    embeddings.embedded("another model", ["a"], encode)
+    assert asked[-1] == ["a"]
+    assert {path.suffix for path in kept.iterdir()} == {".safetensors"}
+
+
+def test_a_damaged_file_is_made_again_and_an_unwritable_folder_is_no_harm(kept, monkeypatch):
+    def encode(texts):
+        return torch.ones(len(texts), 1, 1)
+
+    embeddings.embedded("model", ["a"], encode)
+    (file,) = kept.iterdir()
+    file.write_bytes(b"nonsense")
+    assert embeddings.embedded("model", ["a"], encode).item() == 1
+    assert file.stat().st_size > 20
+    monkeypatch.setenv("SCOREBRUSH_CACHE", str(file))
+    assert embeddings.embedded("model", ["a"], encode).item() == 1
+
+
+def test_the_cache_is_in_the_users_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("SCOREBRUSH_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert embeddings.cache_folder() == tmp_path / "scorebrush" / "embeddings"
+
+
+def test_the_second_run_loads_no_encoder(kept, monkeypatch):
+    from sds.priors import texts
+
+    asked = []
+    honest = texts.embed
+    monkeypatch.setattr(texts, "embed", lambda *given: asked.append(given[1]) or honest(*given))
+    words = ("a red ball", "a blue ball")
+    first = prompts.video_prompts(video_teacher(MINIATURE), *words)
+    again = prompts.video_prompts(video_teacher(MINIATURE), *reversed(words))
+    assert len(asked) == 1
+    assert torch.equal(first.source, again.target) and torch.equal(first.empty, again.empty)
+
+
+def test_the_last_teacher_stays_and_another_takes_its_place():
+    first = load_video_teacher(MINIATURE)
+    assert load_video_teacher(MINIATURE) is first
+    with pytest.raises(InputError):
+        load_video_teacher("nobody")
+    assert load_video_teacher(MINIATURE) is first
