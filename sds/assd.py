@@ -40,10 +40,10 @@ from sds.schedules import add_noise, at
 class Method:
     """Which parts of ASSD are on, and how strongly."""
 
-    guidance_source: float = 4.0
+    guidance_source: float = 2.0
     """Guidance scale of the reference branch; 1 is none (Imagen's convention). Equal scales keep
     the edit silent when nothing is asked."""
-    guidance_target: float = 4.0
+    guidance_target: float = 2.0
     """Guidance scale of the edit branch."""
     smoothing: Literal["off", "residual", "shared"] = "residual"
     """Sliding smoothing of the reference: of what the teacher adds to the noise, or, as in the
