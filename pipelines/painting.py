@@ -226,7 +226,7 @@ def _judge(
 ) -> Tensor:
     """Render this process's views, ask about them, go back to the fields; the last stage's RMS."""
     detailed = method.lambda_2[1] > 0
-    size = task.cascade.size_2 if detailed else SUPERSAMPLING * task.cascade.size_1
+    size = render_size(task.cascade, detailed)
     cameras = sphere_views(how.views, generator)
     background = torch.rand(how.views, 3, generator=generator)
     mean_square = torch.zeros((), device=task.surface.vertices.device)
@@ -256,6 +256,13 @@ def _frozen(painted: Fields, values: Sequence[Tensor]) -> Fields:
     for parameter, value in zip(frozen.parameters(), values, strict=True):
         parameter.copy_(value)
     return frozen
+
+
+def render_size(cascade: csd.Cascade, detailed: bool) -> int:
+    """Pixels along each side of a render: what stage II sees, or finer than stage I, not both."""
+    if detailed:
+        return cascade.size_2
+    return max(cascade.size_1, min(SUPERSAMPLING * cascade.size_1, cascade.size_2))
 
 
 def method_at(how: Painting, index: int, steps: int) -> csd.Method:

@@ -73,7 +73,7 @@ def command_line(module: str, job: Any, usual: Mapping[str, Any]) -> str:
         if tyro.conf.Positional[Path] == marks:
             placed.append(str(value))
         elif value != default:
-            options += _option(_option_name(name, marks), value)
+            options += _option(_option_name(name, marks), value, marks)
     return shlex.join(["python", "-m", module, *placed, *options])
 
 
@@ -87,7 +87,7 @@ def _flat(job: Any, usual: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any, A
         value, default = getattr(job, f.name), usual.get(f.name, f.default)
         if is_dataclass(value):
             yield from _flat(value, vars(default) if is_dataclass(default) else {})
-        elif value is not None or f.name not in usual:
+        elif value is not None or f.default is not None:
             yield f.name, value, default, hints[f.name]
 
 
@@ -96,8 +96,9 @@ def _option_name(name: str, marks: Any) -> str:
     return next(filter(None, given), name).replace("_", "-")
 
 
-def _option(name: str, value: Any) -> list[str]:
-    if isinstance(value, bool):
+def _option(name: str, value: Any, marks: Any) -> list[str]:
+    # What may also be left open is no flag to tyro.
+    if isinstance(value, bool) and type(None) not in get_args(marks):
         return [f"--{name}" if value else f"--no-{name}"]
     if isinstance(value, tuple):
         return [f"--{name}", *map(str, value)]

@@ -4,6 +4,7 @@ An adapter brings one family of models to this signature: `stable_diffusion`, `u
 `cogvideox`, `deepfloyd`, `upscaler`. This module knows nothing about any library of models.
 """
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -63,4 +64,8 @@ class Codec(Protocol):
         The number of frames is what f latent frames hold; a clip that was padded is cut by whoever
         knows how long it was.
         """
+        ...
+
+    def frames(self, latents: Tensor, numbers: Sequence[int]) -> Tensor:
+        """A few frames of the clip, numbered from 0, for a preview: (n, 3, H, W)."""
         ...
