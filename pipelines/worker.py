@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from pipelines import allocator
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Event, Left, Waiting
 from pipelines.runs import ask_to_stop
@@ -209,12 +210,15 @@ def _work(make_events: MakeEvents, seconds: float, place: _Place) -> None:
 
 
 def _drive(make_events: MakeEvents, seconds: float, place: _Place) -> None:
-    with closing(_on_zero_gpu(make_events, seconds) if ZERO_GPU else make_events()) as job:
-        for event in job:
-            place.events.put(event)
-            # Again after every event: a job that begins forgets older stop files.
-            if place.stop:
-                ask_to_stop(place.folder)
+    try:
+        with closing(_on_zero_gpu(make_events, seconds) if ZERO_GPU else make_events()) as job:
+            for event in job:
+                place.events.put(event)
+                # Again after every event: a job that begins forgets older stop files.
+                if place.stop:
+                    ask_to_stop(place.folder)
+    finally:
+        allocator.give_back()
 
 
 def _on_zero_gpu(make_events: MakeEvents, seconds: float) -> Iterator[Event]:

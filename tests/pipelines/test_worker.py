@@ -1,12 +1,14 @@
 """Jobs on the worker: one thread each, one at a time, in a line that everyone in it sees."""
 
+import re
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from pipelines import runs, worker
+from pipelines import allocator, runs, worker
 from pipelines.errors import LineFull
 from pipelines.events import Left, Note, Step, Waiting
 
@@ -351,3 +353,30 @@ def test_preparing_waits_until_nobody_is_in_line(running, tmp_path):
     list(events)
     wait_for(lambda: "loaded" in order)
     assert order == [0, "written", "loaded"]
+
+
+def memory_mb():
+    """What this process holds in RAM now."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("reads /proc, which this system does not have")
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status.read_text()).group(1)) / 1024
+
+
+def test_memory_of_a_job_is_given_back_when_it_ends(tmp_path):
+    """Also where a little of it is still in use, above all that is not."""
+    if not allocator.configure():
+        pytest.skip("only glibc keeps freed memory")
+    kept = []
+
+    def job():
+        used = [torch.ones(2**18) for _ in range(300)]
+        kept.append(torch.ones(2**10))
+        yield Note(str(len(used)))
+
+    try:
+        before = memory_mb()
+        list(worker.stream(job, tmp_path))
+        wait_for(lambda: memory_mb() - before < 100)
+    finally:
+        allocator.configure(allocator.GLIBC_DEFAULT)
