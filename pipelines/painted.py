@@ -3,7 +3,7 @@
 This module knows nothing about teachers or how the fields were trained.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,20 +99,31 @@ def write_turntable(
     Returns the names of the comparison's panels.
     """
     around = orbit(TURNTABLE_FRAMES, 20.0)
-    worn = {
-        "before": [layer.base for layer in layers],
-        "after": [layer.texture(threshold) for layer in layers],
-        "region": [_region(layer, threshold) for layer in layers],
-    }
-    frames: dict[str, list[Tensor]] = {name: [] for name in worn}
-    for position in around.position.split(8):
-        view = _view(surface, Cameras(position, around.fov), TURNTABLE_SIDE)
-        for name, textures in worn.items():
-            frames[name].append(_dressed(view, textures, TURNTABLE_SIDE, lit=name != "region"))
-    whole = {name: torch.cat(parts) for name, parts in frames.items()}
-    clip = clip_from_frames(whole["after"], 24)
+    before = [layer.base for layer in layers]
+    after = [layer.texture(threshold) for layer in layers]
+    region = [_region(layer, threshold) for layer in layers]
+    frames: list[Tensor] = []
+    panels: dict[str, list[Tensor]] = {"before": [], "after": [], "region": []}
+    # Every second view of the turntable is enough to compare by.
+    for number, positions in enumerate(_alternately(around.position, 8)):
+        view = _view(surface, Cameras(positions, around.fov), TURNTABLE_SIDE)
+        frames.append(_dressed(view, after, TURNTABLE_SIDE))
+        if number % 2 == 0:
+            panels["before"].append(_dressed(view, before, TURNTABLE_SIDE))
+            panels["after"].append(frames[-1])
+            panels["region"].append(_dressed(view, region, TURNTABLE_SIDE, lit=False))
+    even, odd = torch.cat(frames[::2]), torch.cat(frames[1::2])
+    clip = clip_from_frames(torch.stack([even, odd], 1).flatten(0, 1), 24)
     write_clip(folder / "turntable.mp4", clip.frames, clip, settings)
-    return write_comparison(folder, {name: whole[name].__getitem__ for name in whole}, clip)
+    whole = {name: torch.cat(parts) for name, parts in panels.items()}
+    half = clip_from_frames(whole["after"], 12)
+    return write_comparison(folder, {name: whole[name].__getitem__ for name in whole}, half)
+
+
+def _alternately(positions: Tensor, count: int) -> Iterator[Tensor]:
+    """`count` even rows and the same number of odd ones, in turn. positions (2 n, 3)."""
+    for even, odd in zip(positions[::2].split(count), positions[1::2].split(count), strict=True):
+        yield from (even, odd)
 
 
 def render_textured(

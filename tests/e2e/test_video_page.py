@@ -201,7 +201,7 @@ def test_before_and_after_stay_in_step_while_they_play(page, small_clip, runs_fo
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     assert float(bar.input_value()) == 1
-    page.get_by_role("button", name="Pause").press("Enter")
+    page.get_by_role("button", name="Pause", exact=True).press("Enter")
     assert page.evaluate("document.querySelector('#result video').paused")
 
 
@@ -241,9 +241,6 @@ def test_a_brushed_mask_lets_only_its_inside_change(page, small_clip, runs_folde
     page.locator("#show-mask").click()
     page.locator("#mask-shown video").wait_for()
     page.locator("#edit").click()
-    page.locator("#preview img").wait_for()
-    page.get_by_label("The mask").check()
-    expect(page.locator("#preview .laid-mask")).to_be_visible()
     expect(page.locator("#status")).to_contain_text("Done in", timeout=WAIT)
     expect(page.locator("#metrics")).to_contain_text("unchanged outside the mask")
 
@@ -272,6 +269,10 @@ def test_the_keyboard_runs_and_stops(page, small_clip):
     page.get_by_label("What it should show").focus()
     page.keyboard.press("Control+Enter")
     page.locator("#preview img").wait_for()
+    page.locator("#preview").get_by_label("What is smoothed").check()
+    # It stays where the next preview comes.
+    expect(page.locator("#status")).to_contain_text("Step 9 of", timeout=WAIT)
+    expect(page.locator("#preview .laid-smoothed")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#status")).to_contain_text("Stopped after", timeout=WAIT)
     expect_ready(page)
