@@ -24,7 +24,8 @@ from ui.api import api
 from ui.folders import base_folder
 from ui.mesh import mesh_tab
 from ui.places import mesh_place, video_place
-from ui.runs import runs_tab
+from ui.runs import drop_anywhere, runs_tab
+from ui.runs_actions import Actions
 from ui.theme import CSS, theme
 from ui.video import EXAMPLES, video_tab
 from ui.visitors import meet_visitors
@@ -59,9 +60,10 @@ def page() -> gr.Blocks:
                 video = video_tab()
             with gr.Tab("Paint a mesh", id="mesh", elem_id="mesh-tab"):
                 mesh = mesh_tab()
-            # On the page before it is seen: a result may be dropped on any tab.
-            with gr.Tab("Runs", id="runs", elem_id="runs-tab", render_children=True) as runs:
-                runs_tab(runs, tabs, [video_place(*video), mesh_place(*mesh)])
+            actions = Actions(tabs, (video_place(*video), mesh_place(*mesh)))
+            with gr.Tab("Runs", id="runs", elem_id="runs-tab") as runs:
+                runs_tab(runs, actions)
+        drop_anywhere(actions)
         api()
     # Nobody gets past the line by asking for an endpoint without gradio's queue.
     return blocks.queue(default_concurrency_limit=1, api_open=False)

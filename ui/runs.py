@@ -8,20 +8,18 @@ from collections.abc import Mapping, Sequence
 import gradio as gr
 from gradio.components import Component
 
-from ui.runs_actions import Actions, Place, ask_to_delete, delete, keep, listed, pack, picked
+from ui.runs_actions import Actions, ask_to_delete, delete, keep, listed, pack, picked
 from ui.runs_list import DETAIL
 from ui.theme import PAGE
 
+RESULTS = [".mp4", ".glb"]
 _HEIGHT = 420
 _FETCH = "() => document.getElementById('run-zip').click()"
 _QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def runs_tab(tab: gr.Tab, tabs: gr.Tabs, places: Sequence[Place]) -> None:
-    """Build the tab's blocks inside the current context, which is `tab`'s, and wire them.
-
-    tabs: all tabs of the page. places: those that runs are made in.
-    """
+def runs_tab(tab: gr.Tab, actions: Actions) -> None:
+    """Build the tab's blocks inside the current context, which is `tab`'s, and wire them."""
     names, chosen = gr.State([]), gr.State(None)
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
@@ -34,8 +32,16 @@ def runs_tab(tab: gr.Tab, tabs: gr.Tabs, places: Sequence[Place]) -> None:
     tab.select(listed, chosen, shown, queue=False, **_QUIET)
     gallery.select(picked, names, shown[2:], queue=False, **_QUIET)
     _wire_files(detail, chosen, shown, zip_file)
-    _wire_places(Actions(tabs, tuple(places)), detail, chosen, dropped)
-    gr.HTML("", js_on_load=(PAGE / "drop.js").read_text(), target="restore", visible="hidden")
+    _wire_places(actions, detail, chosen)
+    _wire_dropped(actions, dropped)
+
+
+def drop_anywhere(actions: Actions) -> None:
+    """Let results be dropped anywhere on the page: outside of all tabs, since a tab is not there
+    before it is first opened."""
+    dropped = gr.File(label="Result", file_types=RESULTS, visible="hidden", elem_id="dropped")
+    gr.HTML("", js_on_load=(PAGE / "drop.js").read_text(), target="dropped", visible="hidden")
+    _wire_dropped(actions, dropped)
 
 
 def _list() -> tuple[gr.Gallery, gr.File]:
@@ -51,7 +57,7 @@ def _list() -> tuple[gr.Gallery, gr.File]:
     )
     dropped = gr.File(
         label="Drop a result.mp4 or painted.glb made here: its settings come back",
-        file_types=[".mp4", ".glb"],
+        file_types=RESULTS,
         height=110,
         elem_id="restore",
     )
@@ -100,9 +106,7 @@ def _wire_files(
     packed.success(None, js=_FETCH, api_visibility="private")
 
 
-def _wire_places(
-    actions: Actions, detail: Mapping[str, Component], chosen: gr.State, dropped: gr.File
-) -> None:
+def _wire_places(actions: Actions, detail: Mapping[str, Component], chosen: gr.State) -> None:
     """What is shown in the tab that the run was made in."""
     named = {"reopen": actions.reopen, "resume": actions.resume, "repeat": actions.repeat}
     for name, handler in named.items():
@@ -114,6 +118,9 @@ def _wire_places(
             concurrency_limit=None,
             **_QUIET,
         )
+
+
+def _wire_dropped(actions: Actions, dropped: gr.File) -> None:
     restored = dropped.upload(
         actions.restore, [dropped, *actions.running], actions.outputs, **_QUIET
     )
