@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sds.masks import carry, composite, feather, grow, to_latent
+from sds.masks import carry, composite, feather, grow, to_latent, to_latent_frames
 from sds.optical_flow import Flows
 
 
@@ -103,3 +103,13 @@ def test_composite_is_bit_exact_outside_even_against_nan():
     assert torch.equal(out[..., 4, 4], edited[..., 4, 4])
     half = composite(edited[..., 1:], source[..., 1:], torch.full((2, 1, 8, 7), 0.25))
     torch.testing.assert_close(half, 0.75 * source[..., 1:] + 0.25 * edited[..., 1:])
+
+
+def test_a_latent_frame_allows_what_any_of_its_frames_allows():
+    mask = torch.zeros(1, 1, 7, 1, 1)
+    mask[0, 0, [0, 3, 6]] = torch.tensor([0.2, 0.5, 1.0]).view(3, 1, 1)
+    # The first frame alone, then frames 1 to 4, then 5, 6 and two copies of the last.
+    got = to_latent_frames(mask, 4, 3)
+    assert got.flatten().tolist() == pytest.approx([0.2, 0.5, 1.0])
+    assert torch.equal(to_latent_frames(mask, 1, 7), mask)
+    assert torch.equal(to_latent_frames(mask[:, :, :1], 4, 1), mask[:, :, :1])
