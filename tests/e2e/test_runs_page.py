@@ -1,0 +1,169 @@
+"""The Runs tab in a real browser: nothing is lost by a reload, and results bring settings back."""
+
+import base64
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+import trimesh
+from playwright.sync_api import expect
+
+from pipelines import geometry, mesh, runs, video
+from pipelines.media import clip_from_frames, write_clip
+from pipelines.mesh import PaintMesh
+from pipelines.video import EditVideo
+from sds.assd import Method
+from tests.e2e.conftest import WAIT
+
+# Generous: the machine may be busy.
+expect.set_options(timeout=WAIT)
+SOURCE, TARGET = "a red ball on the grass", "a blue ball on the grass"
+STEPS = 30
+
+
+@pytest.fixture(scope="module")
+def tiny_clip(tmp_path_factory):
+    frames = torch.full((4, 48, 64, 3), 90, dtype=torch.uint8)
+    frames[:, 10:30, 10:30] = torch.tensor([220, 30, 30], dtype=torch.uint8)
+    path = tmp_path_factory.mktemp("clip") / "square.mp4"
+    write_clip(path, frames, clip_from_frames(frames, 6))
+    return path
+
+
+def open_tab(page, name):
+    page.get_by_role("tab", name=name).click()
+
+
+def wait_until(condition):
+    until = time.monotonic() + WAIT / 1000
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_path):
+    before = set(runs_folder.iterdir())
+    page.locator("#clip input[type=file]").set_input_files(tiny_clip)
+    page.locator("#clip video").wait_for()
+    page.get_by_label("What it shows").fill(SOURCE)
+    page.get_by_label("What it should show").fill(TARGET)
+    page.get_by_role("button", name="More settings").click()
+    page.get_by_label("Steps", exact=True).fill(str(STEPS))
+    page.get_by_label("Steps", exact=True).blur()
+    page.locator("#edit").click()
+    page.locator("#preview img").wait_for()
+    (folder,) = set(runs_folder.iterdir()) - before
+
+    page.reload(wait_until="commit")
+    page.get_by_label("What it shows").wait_for()
+    expect(page.get_by_label("What it shows")).to_have_value("")
+    wait_until(lambda: runs.read_status(folder).state == "stopped")
+    taken = runs.read_status(folder).step
+    assert 0 < taken < STEPS
+
+    # Reopened, with its settings and what came of it so far.
+    open_tab(page, "Runs")
+    expect(page.locator("#past-runs")).to_contain_text(f"{SOURCE} → {TARGET} · Stopped")
+    page.locator("#past-runs .thumbnail-lg").first.click()
+    expect(page.locator("#about-run")).to_contain_text(f"Stopped, {taken} of {STEPS} steps kept")
+    command = f"python -m pipelines.video square.mp4 --source '{SOURCE}'"
+    expect(page.locator("#run-command")).to_contain_text(command)
+    page.locator("#run-open").click()
+    expect(page.get_by_label("What it shows")).to_have_value(SOURCE)
+    expect(page.get_by_label("What it should show")).to_have_value(TARGET)
+    page.locator("#clip video").wait_for()
+    page.locator("#result video").wait_for(state="attached")
+    expect(page.locator("#edit")).to_be_enabled()
+
+    # Resumed, to its end.
+    open_tab(page, "Runs")
+    page.locator("#run-resume").click()
+    expect(page.locator("#status")).to_contain_text("Done in", timeout=WAIT)
+    expect(page.locator("#metrics")).to_contain_text(f"{STEPS} steps")
+    assert runs.read_status(folder).state == "done"
+    assert json.loads((folder / "metrics.json").read_text())["steps"] == STEPS
+    assert set(runs_folder.iterdir()) - before == {folder}
+
+    # Downloaded whole, and deleted when asked twice.
+    open_tab(page, "Runs")
+    expect(page.locator("#about-run")).to_contain_text(f"Done in {STEPS} steps")
+    expect(page.locator("#run-resume")).to_be_hidden()
+    with page.expect_download(timeout=WAIT) as started:
+        page.locator("#run-pack").click()
+    started.value.save_as(tmp_path / "run.zip")
+    with zipfile.ZipFile(tmp_path / "run.zip") as packed:
+        assert {"result.mp4", "settings.json", "inputs/clip/square.mp4"} <= set(packed.namelist())
+    page.locator("#run-delete").click()
+    page.locator("#run-delete-not").click()
+    page.locator("#run-delete").click()
+    page.locator("#run-delete-sure").click()
+    expect(page.locator("#about-run")).to_contain_text("Pick a run")
+    assert not folder.exists()
+
+
+def drop(page, path, on):
+    """Drop a file on an element of the page, as a hand would."""
+    content = base64.b64encode(Path(path).read_bytes()).decode()
+    given = page.evaluate_handle(
+        """([content, name]) => {
+            const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+            const given = new DataTransfer();
+            given.items.add(new File([bytes], name));
+            return given;
+        }""",
+        [content, path.name],
+    )
+    page.dispatch_event(on, "dragover", {"dataTransfer": given})
+    page.dispatch_event(on, "drop", {"dataTransfer": given})
+
+
+def test_a_dropped_result_gives_its_settings_back(page, tmp_path):
+    frames = torch.zeros(2, 16, 16, 3, dtype=torch.uint8)
+    job = EditVideo(Path("lost.mp4"), SOURCE, TARGET, Path("run"), steps=7, seed=11)
+    said = video.describe(EditVideo(**{**vars(job), "method": Method(joint=0.25)}))
+    write_clip(tmp_path / "result.mp4", frames, clip_from_frames(frames, 5), said)
+    drop(page, tmp_path / "result.mp4", "#introduction")
+    expect(page.get_by_label("What it shows")).to_have_value(SOURCE, timeout=WAIT)
+    expect(page.get_by_label("What it should show")).to_have_value(TARGET)
+    expect(page.get_by_text("upload them again")).to_be_visible()
+    page.get_by_role("button", name="More settings").click()
+    expect(page.get_by_label("Steps", exact=True)).to_have_value("7")
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("11")
+
+    trimesh.creation.box().export(tmp_path / "box.obj")
+    model = geometry.unwrap(geometry.read_mesh(tmp_path / "box.obj"))
+    asked = PaintMesh(Path("box.obj"), "house", "red dotted", Path("run"), edit="roof")
+    geometry.write_glb(tmp_path / "painted.glb", model, [None], mesh.describe(asked))
+    drop(page, tmp_path / "painted.glb", "#introduction")
+    expect(page.get_by_label("Object")).to_have_value("house", timeout=WAIT)
+    expect(page.get_by_label("Part to paint")).to_have_value("roof")
+    expect(page.get_by_label("Style")).to_have_value("red dotted")
+
+    write_clip(tmp_path / "other.mp4", frames, clip_from_frames(frames, 5))
+    drop(page, tmp_path / "other.mp4", "#introduction")
+    expect(page.get_by_text("it was not made here")).to_be_visible(timeout=WAIT)
+
+
+def test_a_visitor_sees_no_one_elses_runs(page, browser, studio, tiny_clip, runs_folder):
+    """Two browsers on one studio, each with a run of its own."""
+    page.locator("#clip input[type=file]").set_input_files(tiny_clip)
+    page.locator("#clip video").wait_for()
+    page.get_by_label("What it shows").fill(SOURCE)
+    page.get_by_label("What it should show").fill(TARGET)
+    page.get_by_role("button", name="More settings").click()
+    page.get_by_label("Steps", exact=True).fill("1")
+    page.get_by_label("Steps", exact=True).blur()
+    page.locator("#edit").click()
+    expect(page.locator("#status")).to_contain_text("Done in", timeout=WAIT)
+    open_tab(page, "Runs")
+    expect(page.locator("#past-runs img").first).to_be_visible(timeout=WAIT)
+    other = browser.new_page()
+    other.goto(studio, wait_until="commit", timeout=WAIT)
+    other.get_by_label("What it shows").wait_for(timeout=WAIT)
+    open_tab(other, "Runs")
+    expect(other.locator("#about-run")).to_contain_text("Pick a run", timeout=WAIT)
+    expect(other.locator("#past-runs img")).to_have_count(0)
+    other.close()
