@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from pipelines.bake import sample, texels, texture_image
 from pipelines.errors import InputError
@@ -83,7 +84,7 @@ def project_mask(
 ) -> tuple[Tensor, ...]:
     """A mask (S, S) drawn on a view, brought to every texture: (1, h, w) each."""
     side = len(mask)
-    depth = rasterise(surface, camera, side).depth[0]
+    depth = _without_rim(rasterise(surface, camera, side).depth[0])
     found = []
     for atlas, size in enumerate(sizes):
         points, index = texels(surface, atlas, size)
@@ -103,6 +104,15 @@ def project_mask(
         value = sample(mask[..., None], uv) * seen[:, None]
         found.append(texture_image(value, index, size).permute(2, 0, 1))
     return tuple(found)
+
+
+def _without_rim(depth: Tensor) -> Tensor:
+    """(S, S): a pixel that sees nothing beside one that does takes its depth.
+
+    What lies just inside an outline may fall on it; nothing there is seen through the front.
+    """
+    nearest = -max_pool2d(-depth[None], 3, stride=1, padding=1)[0]
+    return torch.where(depth.isinf(), nearest, depth)
 
 
 def _level(picture: Tensor) -> Tensor:
