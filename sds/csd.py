@@ -97,9 +97,6 @@ class Asking:
     """Lowest and highest timestep at the first step of a run; each row draws its own, evenly."""
     times_end: tuple[int, int] = (20, 980)
     """The same at the last step. In between, both bounds move linearly."""
-    guidance_end: float | None = None
-    """Guidance scale at the last step, to which it moves linearly; None keeps it. High guidance
-    finds the place and overshoots the colours, low guidance at the end brings them back."""
 
 
 @dataclass(frozen=True)
@@ -319,12 +316,10 @@ def _between(ends: tuple[float, float], step: int, steps: int) -> float:
 
 
 def _now(asking: Asking, step: int, steps: int) -> Asking:
-    """The same question with the guidance and the range of timesteps of this step."""
+    """The same question with the range of timesteps of this step."""
     bounds = zip(asking.times, asking.times_end, strict=True)
     low, high = (round(_between(ends, step, steps)) for ends in bounds)
-    end = asking.guidance if asking.guidance_end is None else asking.guidance_end
-    guidance = _between((asking.guidance, end), step, steps)
-    return replace(asking, guidance=guidance, times=(low, high))
+    return replace(asking, times=(low, high))
 
 
 def _levels(

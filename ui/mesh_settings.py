@@ -145,9 +145,6 @@ def _method() -> dict[str, Component]:
         "guidance_2": _slider(
             "guidance_2", 1, 100, "Guidance, second model", "The same for the finer model.", 0.5
         ),
-        "guidance_end": _slider(
-            "guidance_end", 1, 50, "Guidance at the end", "Lower settles truer colours.", 0.5
-        ),
         "high": _slider(
             "high", 1, 999, "Highest noise level, first step", "Higher finds larger shapes.", 1
         ),

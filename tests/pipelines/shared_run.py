@@ -98,7 +98,7 @@ class Mesh(Numbers):
 
     def optimise(self, since):
         what = task([[0.8, 0.2, 0.1], [0.3, 0.7, 0.2], [0.1, 0.4, 0.9]])
-        how = replace(FAST, views=3, guidance_end=1.0, detail_from=0.25)
+        how = replace(FAST, views=3, detail_from=0.25)
         yield from paint(what, how, self.painted, self.steps, 3, since)
 
     def numbers(self):

@@ -306,18 +306,6 @@ def test_what_is_missing_is_named():
         step(cascade(), PAPER, prompts, world(SMALL)[0])
 
 
-@pytest.mark.parametrize(("step", "scale"), [(0, 5.0), (1, 3.5), (2, 2.0)])
-def test_guidance_moves_to_its_end(step, scale):
-    found = []
-    for asking in (Asking(5.0, guidance_end=2.0), Asking(scale)):
-        x, prompts = world()
-        noise = torch.Generator().manual_seed(5)
-        method = Method(stage_1=asking, stage_2=asking)
-        distill_cascade(cascade(), method, prompts, x, step, 3, noise).loss.backward()
-        found.append(x.grad)
-    torch.testing.assert_close(*found)
-
-
 def test_the_papers_numbers():
     assert PAPER.stage_1 == PAPER.stage_2 == Asking(21.0, (20, 980), (20, 980))
     assert (PAPER.lambda_1, PAPER.lambda_2) == (1.0, (0.0, 0.8))
