@@ -1,6 +1,8 @@
 """The list of teachers, checkpoints that are not in it, prompts kept on disk."""
 
 import json
+import subprocess
+import sys
 from dataclasses import fields
 
 import pytest
@@ -226,3 +228,13 @@ def test_the_last_teacher_stays_and_another_takes_its_place():
     with pytest.raises(InputError):
         load_video_teacher("nobody")
     assert load_video_teacher(MINIATURE) is first
+
+
+def test_asking_which_teachers_there_are_imports_no_library_of_models():
+    """The page and the help of the commands must not wait for it."""
+    code = (
+        "import sys; from pipelines import mesh, video; video.usual('wan-1.3b'); "
+        "print({'diffusers', 'transformers'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
