@@ -17,7 +17,7 @@ from pipelines.media import contact_sheet, read_strokes
 from pipelines.mesh import PaintMesh
 from pipelines.uv_mask import read_masks
 from ui.folds import fold, said_on_the_page
-from ui.video_mask import BRUSH
+from ui.video_mask import brush
 
 Where = Literal["words", "within", "mask"]
 View = tuple[float, float]
@@ -63,7 +63,7 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
             sources=(),
             transforms=(),
             layers=False,
-            brush=gr.Brush(colors=[BRUSH], color_mode="fixed"),
+            brush=brush(brushing.SIDE),
             buttons=[],
             height=_HEIGHT,
             visible=False,

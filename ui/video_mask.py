@@ -20,7 +20,9 @@ from pipelines.video import EditVideo
 from ui.folds import fold, said_on_the_page
 
 Where = Literal["everywhere", "mask"]
-BRUSH = "rgba(255, 45, 120, 0.55)"
+BRUSH_SHARE = 24
+"""A picture's shorter side in radii of the brush that it begins with."""
+_COLOUR = "rgba(255, 45, 120, 0.55)"
 NO_CLIP = "There is no clip. Upload one or pick an example."
 _NO_MASK = "There is no mask. Paint one on a frame, upload one, or let the edit happen everywhere."
 _DEFAULT = {f.name: f.default for f in fields(EditVideo)}
@@ -52,7 +54,7 @@ def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]
             sources=(),
             transforms=(),
             layers=False,
-            brush=gr.Brush(colors=[BRUSH], color_mode="fixed"),
+            brush=brush(_HEIGHT),
             buttons=[],
             height=_HEIGHT,
             visible=False,
@@ -155,6 +157,12 @@ def _wire(
     )
 
 
+def brush(side: int) -> gr.Brush:
+    """A see-through brush for a picture whose shorter side is `side` pixels."""
+    size = max(round(side / BRUSH_SHARE), 2)
+    return gr.Brush(default_size=size, colors=[_COLOUR], color_mode="fixed")
+
+
 def no_mask() -> dict[str, Any]:
     """The fold's inputs where there is no mask."""
     return {
@@ -181,7 +189,8 @@ def begin_mask(
     picture = part.frames[frame].numpy()
     # Empty layers: what was painted before was on another frame.
     value = {"background": picture, "layers": [], "composite": None}
-    return "mask", gr.ImageEditor(value, visible=True), frame, None
+    editor = gr.ImageEditor(value, brush=brush(min(part.size)), visible=True)
+    return "mask", editor, frame, None
 
 
 def _paused(clip: SimpleNamespace) -> tuple[Path, float]:
