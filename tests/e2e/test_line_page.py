@@ -1,0 +1,41 @@
+"""Waiting for one's turn, as a visitor with a browser sees it."""
+
+import pytest
+from gradio_client import Client, handle_file
+from playwright.sync_api import expect
+
+from pipelines.catalog import ASSETS
+from tests.e2e.conftest import WAIT
+
+CLIP = ASSETS / "examples" / "ball.mp4"
+WORDS = dict(source="a red ball on the grass", target="a blue ball on the grass")
+
+
+@pytest.fixture
+def somebody_else(studio):
+    """A run that has its turn."""
+    job = Client(studio, verbose=False).submit(
+        clip=handle_file(CLIP), steps=5000, **WORDS, api_name="/edit_video"
+    )
+    for _, report in job:
+        if report["status"].startswith("Step"):
+            break
+    yield job
+    job.cancel()
+
+
+def test_place_in_line_is_shown_and_can_be_given_up(page, somebody_else, runs_folder):
+    before = set(runs_folder.iterdir())
+    page.locator("#clip input[type=file]").set_input_files(CLIP)
+    page.locator("#clip video").wait_for()
+    page.get_by_label("What it shows").fill(WORDS["source"])
+    page.get_by_label("What it should show").fill(WORDS["target"])
+    page.locator("#edit").click()
+    expect(page.locator("#status")).to_contain_text("In line, 1 ahead of you.", timeout=WAIT)
+    expect(page.locator("#edit")).to_be_disabled()
+
+    page.locator("#stop").click()
+    expect(page.locator("#status")).to_contain_text("Taken out of the line.", timeout=WAIT)
+    expect(page.locator("#edit")).to_be_enabled(timeout=WAIT)
+    expect(page.locator("#stop")).to_be_disabled()
+    assert set(runs_folder.iterdir()) == before
