@@ -21,7 +21,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["SCOREBRUSH_CACHE"] = tempfile.mkdtemp(prefix="scorebrush-tests-")
 
 ROOT = Path(__file__).resolve().parent.parent
-START_LIMIT = 120
+START_LIMIT = 300
 """Seconds the studio may take to answer; on a free machine it needs less than ten."""
 
 
