@@ -183,10 +183,10 @@ def test_resuming_goes_on_with_the_same_run_and_repeating_makes_another(base, ac
     assert statuses[1:] == ["running", "done"]
     list(made.repeat(ANNA, "one", None, None))
     (first, nobody, resumes), (second, owner, anew) = ran
-    assert first == job and resumes and nobody is None
+    assert first == video.settled(job) and resumes and nobody is None
     assert not anew and owner == owner_of(ANNA)
     assert second.out.parent == base and not second.out.exists()
-    assert history.again(second, job.out) == job
+    assert history.again(second, job.out) == video.settled(job)
 
 
 def test_a_dropped_result_gives_its_settings_back(base, actions, tmp_path, monkeypatch):
