@@ -86,7 +86,7 @@ def _form(
 def _forecast(line: gr.Markdown, inputs: dict[str, Component]) -> None:
     asked = [inputs[name] for name in signature(forecast_mesh).parameters]
     gr.on(
-        [component.change for component in asked],
+        [component.change for component in (inputs["mesh"], *asked)],
         forecast_mesh,
         asked,
         line,

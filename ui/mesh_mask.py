@@ -34,7 +34,7 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
 
     settings: `max_faces` and `resolution`, which decide how a mesh is unwrapped.
     """
-    with fold("Mask", "brush on views of the mesh where the edit may happen.", "mesh-masking"):
+    with fold("Mask", "brush where the edit may happen, on one view after another.", "mesh-masking"):
         where = gr.Radio(
             [
                 ("Where the words say", "words"),
@@ -57,7 +57,7 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
             label="Strokes",
         )
         brushed = gr.ImageEditor(
-            label="Brush on the view; the next view keeps what was brushed here",
+            label="Brush on the view",
             type="filepath",
             format="png",
             sources=(),
