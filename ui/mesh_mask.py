@@ -34,7 +34,7 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
 
     settings: `max_faces` and `resolution`, which decide how a mesh is unwrapped.
     """
-    with fold("Mask", "brush where the edit may happen, on one view after another.", "mesh-masking"):
+    with fold("Mask", "brush where the edit may happen, view after view.", "mesh-masking"):
         where = gr.Radio(
             [
                 ("Where the words say", "words"),
