@@ -60,15 +60,19 @@ def scenes() -> dict[str, tuple[Scene, Scene]]:
         _moving("left"), object="ball", colour="red", pattern="plain", background="grass"
     )
     fish = replace(
-        _moving("rising"), object="fish", colour="blue", pattern="plain", background="plain"
+        _moving("rising"), object="fish", colour="pink", pattern="striped", background="desert"
     )
     tree = replace(
-        _moving("circling"), object="tree", colour="white", pattern="checked", background="sea"
+        _moving("circling"),
+        object="tree",
+        colour="orange",
+        pattern="plain",
+        background="brick wall",
     )
     return {
         "ball": (ball, replace(ball, colour="blue")),
-        "fish": (fish, replace(fish, colour="yellow")),
-        "tree": (tree, replace(tree, colour="purple")),
+        "fish": (fish, replace(fish, pattern="checked")),
+        "tree": (tree, replace(tree, object="star")),
     }
 
 

@@ -34,6 +34,12 @@ def wait_for(condition):
         time.sleep(0.01)
 
 
+@pytest.fixture(autouse=True)
+def nobody_in_line():
+    """The job of the test before may still be on its way out, and this one's would wait for it."""
+    wait_for(lambda: not worker._line)
+
+
 def test_events_arrive_in_order_and_whole(tmp_path):
     log = []
     events = list(worker.stream(lambda: counting(log, tmp_path), tmp_path))
