@@ -14,9 +14,9 @@ WORDS = dict(source="a red ball on the grass", target="a blue ball on the grass"
 @pytest.fixture
 def somebody_else(studio):
     """A run that has its turn."""
-    job = Client(studio, verbose=False).submit(
-        clip=handle_file(CLIP), steps=5000, **WORDS, api_name="/edit_video"
-    )
+    client = Client(studio, verbose=False, httpx_kwargs={"timeout": WAIT / 1000})
+    asked = dict(clip=handle_file(CLIP), steps=5000, **WORDS)
+    job = client.submit(**asked, api_name="/edit_video")
     for _, report in job:
         if report["status"].startswith("Step"):
             break

@@ -10,6 +10,7 @@ from gradio_client.exceptions import AppError
 
 from pipelines.catalog import ASSETS
 from pipelines.media import read_clip
+from tests.ui.visitors import PATIENCE
 from ui.api import edit_video, paint_mesh
 
 CLIP = ASSETS / "examples" / "ball.mp4"
@@ -21,7 +22,12 @@ PAINT = dict(object="mushroom", style="red dotted", api_name="/paint_mesh")
 
 @pytest.fixture(scope="module")
 def client(studio, tmp_path_factory):
-    return Client(studio, download_files=tmp_path_factory.mktemp("downloads"), verbose=False)
+    return Client(
+        studio,
+        download_files=tmp_path_factory.mktemp("downloads"),
+        verbose=False,
+        httpx_kwargs={"timeout": PATIENCE},
+    )
 
 
 def test_edit_comes_back_as_a_file_with_its_settings_and_metrics(client):

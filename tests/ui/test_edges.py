@@ -1,6 +1,5 @@
 """Where the studio meets what it cannot trust: paths, sizes, and a machine that is in use."""
 
-import asyncio
 import socket
 
 import httpx
@@ -9,7 +8,7 @@ import pytest
 import app
 from app import Studio, launch
 from pipelines.catalog import ASSETS
-from tests.ui.visitors import last, upload, visitor
+from tests.ui.visitors import happens, last, upload, visitor
 
 META = {"_type": "gradio.FileData"}
 WORDS = dict(source="a red ball on the grass", target="a blue ball on the grass", steps=1)
@@ -26,7 +25,7 @@ def refused(studio, name, **asked):
             await last(http, name, **asked)
 
     with pytest.raises(RuntimeError) as error:
-        asyncio.run(ask())
+        happens(ask())
     return str(error.value)
 
 
@@ -73,7 +72,7 @@ def test_mask_is_held_to_the_same(running_studio, secret):
             await last(http, "edit_video", **given, **WORDS)
 
     with pytest.raises(RuntimeError) as error:
-        asyncio.run(ask())
+        happens(ask())
     assert str(error.value) == UNSEEN
     assert "secret.mp4 to the gradio cache dir because it was not uploaded" in (
         running_studio.log.read_text()

@@ -1,7 +1,6 @@
 """Both jobs as tools of the Model Context Protocol, asked for by its own client."""
 
 import ast
-import asyncio
 import base64
 
 import httpx
@@ -14,6 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from pipelines.catalog import ASSETS
 from tests.conftest import start_studio
+from tests.ui.visitors import happens
 
 CLIP = ASSETS / "examples" / "ball.mp4"
 
@@ -36,7 +36,7 @@ def asked(studio, question):
             await session.initialize()
             return await question(session)
 
-    return asyncio.run(ask())
+    return happens(ask())
 
 
 def test_there_are_two_tools_and_each_parameter_is_described(studio):

@@ -13,7 +13,7 @@ import torch
 
 from pipelines.catalog import ASSETS
 from pipelines.media import clip_from_frames, read_clip, read_settings, write_clip
-from tests.ui.visitors import answers, last, upload, visitor
+from tests.ui.visitors import answers, happens, last, upload, visitor
 
 MANY = 30
 PAINTER = 7
@@ -89,7 +89,7 @@ def memory_mb(process):
 def test_thirty_at_once_each_get_their_own_result(running_studio, clips, tmp_path):
     studio = running_studio.address
     before = set(running_studio.runs.iterdir())
-    runs = asyncio.run(all_runs(studio, clips, range(MANY)))
+    runs = happens(all_runs(studio, clips, range(MANY)))
 
     assert len(set(running_studio.runs.iterdir()) - before) == MANY
     places = []
@@ -114,9 +114,9 @@ def test_memory_returns_to_where_it_was(running_studio, clips):
     The first round loads all that is loaded once.
     """
     studio, process = running_studio.address, running_studio.process
-    asyncio.run(all_runs(studio, clips, range(MANY // 2)))
+    happens(all_runs(studio, clips, range(MANY // 2)))
     before = memory_mb(process)
-    asyncio.run(all_runs(studio, clips, range(MANY)))
+    happens(all_runs(studio, clips, range(MANY)))
     assert memory_mb(process) - before < 100
 
 
@@ -158,7 +158,7 @@ def test_who_leaves_makes_room_and_stops_the_work(running_studio, clips):
             return folder, moved_up
 
     before = set(running_studio.runs.iterdir())
-    folder, moved_up = asyncio.run(scene())
+    folder, moved_up = happens(scene())
     assert moved_up < 30
     assert json.loads((folder / "metrics.json").read_text())["steps"] < 200
     # The one who never had a turn left nothing behind.
@@ -178,7 +178,7 @@ def test_one_visitors_error_is_theirs_alone(running_studio, clips):
             wrong(), one_run(studio, clips, 1), wrong(), return_exceptions=True
         )
 
-    first, whole, second = asyncio.run(scene())
+    first, whole, second = happens(scene())
     assert isinstance(first, RuntimeError) and "zebra" in str(first)
     assert isinstance(second, RuntimeError)
     assert whole[1]["settings"]["seed"] == 1

@@ -1,6 +1,8 @@
 """Visitors of a studio, by plain HTTP: many at once in one process, and any of them may leave."""
 
+import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import httpx
@@ -8,6 +10,13 @@ import httpx
 API = "gradio_api"
 PATIENCE = httpx.Timeout(600)
 """Nobody's turn is far off, but the machine may be busy."""
+
+
+def happens(scene):
+    """What the coroutine `scene` returns. On a thread of its own: a browser's tests leave a loop
+    running on the main one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, scene).result()
 
 
 @asynccontextmanager
