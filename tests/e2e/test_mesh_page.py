@@ -186,26 +186,32 @@ def test_an_example_opens_with_what_was_painted(tab, tmp_path):
     expect(tab.locator("#turned").get_by_label("The region")).to_be_visible()
 
 
+def turn_to_view(tab):
+    """Press the button, and wait until the editor has the view's picture."""
+    with tab.expect_response(lambda answer: answer.url.endswith("image.png"), timeout=WAIT):
+        tab.locator("#brush-view").click()
+    tab.locator("#mesh-brush canvas").first.wait_for()
+    # A stroke on a picture that is still being laid out would be lost.
+    tab.wait_for_timeout(5000)
+
+
 def test_views_that_are_brushed_add_up_to_the_region(tab, runs_folder):
     before = set(runs_folder.iterdir())
     pick(tab, steps=1)
     fold = tab.locator("#mesh-tab")
     fold.get_by_role("button", name="Mask: ").click()
     tab.wait_for_timeout(1500)
-    tab.locator("#brush-view").click()
-    tab.locator("#mesh-brush canvas").first.wait_for()
-    tab.wait_for_timeout(3000)
+    turn_to_view(tab)
     expect(fold.get_by_label("There, but only inside the mask")).to_be_checked()
     fold.get_by_label("Exactly the mask").check()
     brush(tab, "#mesh-brush canvas", [(0.45, 0.35), (0.55, 0.35), (0.5, 0.3)])
     around = fold.get_by_label("number input for Around")
     around.fill("90")
     around.blur()
-    tab.locator("#brush-view").click()
+    turn_to_view(tab)
     # What was brushed so far is kept in the file of the mask.
     file = re.compile(r"mask\s*\.png")
     expect(tab.locator("#mesh-mask-file")).to_contain_text(file, timeout=WAIT)
-    tab.wait_for_timeout(3000)
     brush(tab, "#mesh-brush canvas", [(0.45, 0.35), (0.55, 0.35), (0.5, 0.3)])
     tab.locator("#show-mesh-mask").click()
     tab.locator("#mesh-mask-shown img").wait_for()

@@ -1,0 +1,66 @@
+"""Brushing on views of a mesh, as the tab's handlers do it: from view to view to the job's mask."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipelines import brushing
+from pipelines.errors import InputError
+from pipelines.painted import random_points
+from pipelines.painting import sample_atlases
+from pipelines.uv_mask import read_masks
+from ui.mesh_mask import begin_view, mask_of
+
+MESH = Path("assets/examples/mushroom.obj")
+SIDE = 128
+
+
+def strokes(folder, name):
+    """The editor's value after a stroke in the middle of the cap."""
+    pixels = np.zeros((brushing.SIDE, brushing.SIDE, 4), np.uint8)
+    pixels[140:190, 220:290] = (255, 45, 120, 140)
+    (folder / name).mkdir()
+    Image.fromarray(pixels).save(folder / name / "layer.png")
+    return {"background": None, "layers": [str(folder / name / "layer.png")], "composite": None}
+
+
+def inside(mask):
+    """Where on the surface the mask is."""
+    canvas = brushing.open_canvas(MESH, None, SIDE)
+    points = random_points(canvas.surface, 20_000, torch.Generator().manual_seed(0))
+    masks = read_masks(Path(mask), canvas.surface, None, canvas.sizes)
+    return points.position[sample_atlases(masks, points)[:, 0] > 0.5]
+
+
+def test_one_view_after_another(tmp_path):
+    mesh = (str(MESH), 0, SIDE)
+    first = begin_view(*mesh, None, False, 0, 0, None, None, False, "words")
+    where, mask, on_view, _, drawn, _ = first
+    assert (where, mask, on_view, drawn) == ("within", None, False, (0, 0))
+    one = strokes(tmp_path, "one")
+    _, mask, _, _, drawn, _ = begin_view(*mesh, mask, False, 90, 0, one, drawn, False, where)
+    assert drawn == (90, 0)
+    front = inside(mask)
+    assert (front[:, 2] > 0.5).all() and len(front) > 50
+    two = strokes(tmp_path, "two")
+    asked = (MESH, None, SIDE, "mask", mask, None)
+    both, view = mask_of(*asked, two, drawn, False)
+    found = inside(both)
+    assert view is None
+    assert (found[:, 2] > 0.5).any() and (found[:, 0] > 0.5).any()
+    assert ((found[:, 2] > 0.5) | (found[:, 0] > 0.5)).all()
+    # Strokes that take away leave the other view's.
+    left, _ = mask_of(MESH, None, SIDE, "mask", str(both), None, one, (0, 0), True)
+    assert (inside(left)[:, 0] > 0.5).all()
+
+
+def test_words_need_no_mask_and_a_mask_needs_one(tmp_path):
+    nothing = (MESH, None, SIDE)
+    assert mask_of(*nothing, "words", "m.png", None, None, None, False) == (None, None)
+    found = mask_of(*nothing, "within", "m.png", (0.0, 0.0), None, None, False)
+    assert found == (Path("m.png"), (0.0, 0.0))
+    with pytest.raises(InputError, match="There is no mask"):
+        mask_of(*nothing, "mask", None, None, None, None, False)
