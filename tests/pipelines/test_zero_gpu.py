@@ -21,18 +21,23 @@ def found(tmp_path_factory):
         pytest.skip("ZeroGPU forks, and this system cannot")
     places = [tmp_path_factory.mktemp("zero"), ASSETS / "examples" / "ball.mp4"]
     places.append(ASSETS / "examples" / "mushroom.obj")
+    return json.loads(run(STAND_IN / "jobs.py", *places).splitlines()[-1])
+
+
+def run(*arguments):
+    """What a Python process that believes itself on ZeroGPU prints."""
     # One thread: OpenMP's do not survive a fork. On ZeroGPU the parent computes nothing.
     said = {"SPACES_ZERO_GPU": "true", "OMP_NUM_THREADS": "1"}
     said["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, STAND_IN)))
     done = subprocess.run(
-        [sys.executable, STAND_IN / "jobs.py", *places],
+        [sys.executable, *arguments],
         env=os.environ | said,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout
 
 
 def test_jobs_run_in_a_process_of_their_own_and_their_pictures_arrive(found):
@@ -59,3 +64,8 @@ def test_an_edit_pickles_and_writes_its_files(found):
 
 def test_each_job_reserves_its_own_time(found):
     assert found["reserved"] == [8, 60, 60, 60, 60]
+
+
+def test_studio_brings_zero_gpu_in_before_torch():
+    """The stand-in refuses to be imported after it."""
+    assert run("-c", "import app, spaces; print(app.worker.ZERO_GPU)").split()[-1] == "True"
