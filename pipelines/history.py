@@ -14,6 +14,7 @@ from uuid import uuid4
 from pipelines import geometry, media, mesh, runs, settings, video
 from pipelines.checkpoint import NAME as CHECKPOINT
 from pipelines.errors import InputError
+from pipelines.events import Event
 from pipelines.hold import hold
 from pipelines.media.files import replacing
 from pipelines.mesh import PaintMesh
@@ -125,7 +126,7 @@ def command_line(job: Job) -> str:
     return settings.command_line(module.__name__, job, usual)
 
 
-def begin(job: Job, resumes: bool = False) -> Iterator[Any]:
+def begin(job: Job, resumes: bool = False) -> Iterator[Event]:
     """The events of a job, whichever it is."""
     match job:
         case EditVideo():

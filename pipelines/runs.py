@@ -98,14 +98,16 @@ def begin(folder: Path, settings: dict[str, Any], inputs: Mapping[str, Path]) ->
         )
     mine = not (folder / INPUTS).exists()
     try:
+        # First, so that what is cut short here is not lost from sight.
+        write_status(folder, Status("running", time.time()))
         for name, source in inputs.items():
             target = folder / INPUTS / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with replacing(target) as part:
                 shutil.copyfile(source, part)
-        write_status(folder, Status("running", time.time()))
         write_json(folder / SETTINGS, settings)
     except OSError:
+        (folder / STATUS).unlink(missing_ok=True)
         if mine:
             shutil.rmtree(folder / INPUTS, ignore_errors=True)
         raise
