@@ -58,7 +58,7 @@ def _list() -> tuple[gr.Gallery, gr.File]:
     dropped = gr.File(
         label="Drop a result.mp4 or painted.glb made here: its settings come back",
         file_types=RESULTS,
-        height=110,
+        height=140,
         elem_id="restore",
     )
     return gallery, dropped
@@ -80,11 +80,12 @@ def _detail() -> dict[str, Component]:
         ask = button("Delete", "delete")
         sure = button("Delete for good", "delete-sure", variant="stop")
         kept = button("Keep it", "delete-not")
-    command = gr.Code(
+    command = gr.Textbox(
         label="The same on the command line",
-        language="shell",
-        wrap_lines=True,
+        lines=3,
+        max_lines=12,
         interactive=False,
+        buttons=["copy"],
         visible=False,
         elem_id="run-command",
     )

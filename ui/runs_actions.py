@@ -109,61 +109,77 @@ class Actions:
         """What holds `folders`."""
         return [place.outputs["run"] for place in self.places]
 
-    def reopen(self, request: gr.Request, chosen: str | None, *folders: str | None) -> Changes:
+    def reopen(
+        self, request: gr.Request, chosen: str | None, *folders: str | None
+    ) -> Iterator[Changes]:
         """Show a run as it was: all that was asked, and what came of it."""
         with said_on_the_page():
             run = _own(chosen, request)
-            return self._opened(_job(run), run.folder, folders)
+            yield self._opened(_job(run), folders)
+            yield self._result(_job(run), run.folder)
+            yield self._nothing()
 
     def resume(
         self, request: gr.Request, chosen: str | None, *folders: str | None
     ) -> Iterator[Changes]:
         """Go on with a run."""
         with said_on_the_page():
-            run = _own(chosen, request)
-            opened = self._opened(_job(run), run.folder, folders)
-        yield opened
-        yield from self._run(_job(run), request, resumes=True)
+            job = _job(_own(chosen, request))
+            yield self._opened(job, folders)
+        yield from self._run(job, request, resumes=True)
 
     def repeat(
         self, request: gr.Request, chosen: str | None, *folders: str | None
     ) -> Iterator[Changes]:
         """Run the same again, as a run of its own."""
         with said_on_the_page():
-            run = _own(chosen, request)
-            opened = self._opened(_job(run), run.folder, folders)
-        yield opened
-        yield from self._run(history.again(_job(run), new_folder()), request, resumes=False)
+            job = _job(_own(chosen, request))
+            yield self._opened(job, folders)
+        yield from self._run(history.again(job, new_folder()), request, resumes=False)
 
-    def restore(self, request: gr.Request, path: str, *folders: str | None) -> Changes:
+    def restore(self, request: gr.Request, path: str, *folders: str | None) -> Iterator[Changes]:
         """Give a result its settings back; its run too, where it is one of the visitor's."""
         with said_on_the_page():
             job = history.embedded_job(Path(path))
             asked = settings.describe(job)
             same = (r for r in _visible(request) if r.job and settings.describe(r.job) == asked)
             run = next(same, None)
-            opened = self._opened(run.job if run else job, run and run.folder, folders)
-        files = "" if run else " The files it was made of are not in it: upload them again."
-        gr.Info(f"These are the settings of {Path(path).name}.{files}")
-        return opened
+            yield self._opened(run.job if run else job, folders)
+            files = "" if run else " The files it was made of are not in it: upload them again."
+            gr.Info(f"These are the settings of {Path(path).name}.{files}")
+            if run:
+                yield self._result(job, run.folder)
+                yield self._nothing()
 
-    def _opened(self, job: Job, folder: Path | None, folders: tuple[str | None, ...]) -> Changes:
-        """The changes that show a job, and what the run in `folder` made of it."""
-        index = next(k for k, place in enumerate(self.places) if isinstance(job, place.kind))
-        place, busy = self.places[index], folders[index]
+    def _place(self, job: Job) -> Place:
+        return next(place for place in self.places if isinstance(job, place.kind))
+
+    def _opened(self, job: Job, folders: tuple[str | None, ...]) -> Changes:
+        """The changes that turn to a job's tab and fill in all that it asks."""
+        place = self._place(job)
+        busy = folders[self.places.index(place)]
         if busy and is_held(Path(busy)):
             raise InputError("A run is under way in its tab. Stop it first, or wait for its end.")
         given = place.inputs_of(job) | dict.fromkeys(_gone(job))
         changes: Changes = {place.inputs[name]: value for name, value in given.items()}
-        if folder is not None:
-            shown = place.result_of(folder)
-            new = {f.name: getattr(shown, f.name) for f in fields(shown)}
-            new |= {"run": str(folder), "status": progress("Opened from Runs.", 0, changes=[])}
-            changes |= {place.outputs[k]: v for k, v in new.items() if v != gr.skip()}
         return changes | {self.tabs: gr.Tabs(selected=place.name)}
 
+    def _result(self, job: Job, folder: Path) -> Changes:
+        """The changes that show what a job's run made.
+
+        Only once its tab is seen: the viewer of a mesh that is given one before stays empty.
+        """
+        outputs, shown = self._place(job).outputs, self._place(job).result_of(folder)
+        new = {f.name: getattr(shown, f.name) for f in fields(shown)}
+        new |= {"run": str(folder), "status": progress("Opened from Runs.", 0, changes=[])}
+        return {outputs[name]: value for name, value in new.items() if value != gr.skip()}
+
+    def _nothing(self) -> Changes:
+        """No change. The page is told a handler's last one twice, which a viewer may not bear."""
+        return {self.tabs: gr.skip()}
+
     def _run(self, job: Job, request: gr.Request, resumes: bool) -> Iterator[Changes]:
-        place = next(place for place in self.places if isinstance(job, place.kind))
+        place = self._place(job)
         outputs = [place.outputs[f.name] for f in fields(place.change)]
         # One that resumes stays whose it is.
         owner = None if resumes else owner_of(request)

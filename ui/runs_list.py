@@ -42,15 +42,15 @@ def thumbnail(run: Past) -> tuple[Any, str]:
     """A run's picture and caption."""
     picture = _NO_PICTURE if run.preview is None else str(run.preview)
     state = "Broken" if run.broken else _STATES[run.status.state]
-    return picture, f"{run.words} · {state}, {_when(run)}"
+    return picture, f"{state}: {run.words}"
 
 
 def detail_of(run: Past | None, by_path: bool) -> tuple[Any, ...]:
     """A run in full, or that there is none. by_path: whether to say where its files are."""
     readable = run is not None and run.job is not None
-    command = gr.Code(visible=False)
+    command = gr.Textbox(visible=False)
     if readable:
-        command = gr.Code(history.command_line(_to_copy(run.job, by_path)), visible=True)
+        command = gr.Textbox(history.command_line(_to_copy(run.job, by_path)), visible=True)
     return (
         "Pick a run to see what can be done with it." if run is None else _about(run),
         gr.Button(visible=readable),

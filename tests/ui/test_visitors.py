@@ -109,14 +109,14 @@ def test_thirty_at_once_each_get_their_own_result(running_studio, clips, tmp_pat
 
 
 def test_memory_returns_to_where_it_was(running_studio, clips):
-    """By less than what a single run needs while it runs, after thirty of them.
+    """By less than what a single run needs while it runs, after half of the visitors again.
 
     The first round loads all that is loaded once.
     """
     studio, process = running_studio.address, running_studio.process
-    happens(all_runs(studio, clips, range(MANY // 2)))
+    happens(all_runs(studio, clips, range(PAINTER + 1)))
     before = memory_mb(process)
-    happens(all_runs(studio, clips, range(MANY)))
+    happens(all_runs(studio, clips, range(MANY // 2)))
     assert memory_mb(process) - before < 100
 
 
