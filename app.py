@@ -16,9 +16,9 @@ import tyro
 
 # The first of ours, since it is the one that brings ZeroGPU in before torch.
 from pipelines import worker
-from pipelines.catalog import mesh_teacher, video_teacher
-from pipelines.loading import is_here, load_mesh_teacher, load_video_teacher
 from pipelines.mesh import PaintMesh
+from pipelines.teachers.catalog import mesh_teacher, video_teacher
+from pipelines.teachers.loading import is_here, load_mesh_teacher, load_video_teacher
 from pipelines.video import EditVideo
 from ui.api import api
 from ui.folders import base_folder

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pipelines.flow import optical_flow
-from pipelines.loading import LoadedVideoTeacher
+from pipelines.clip.flow import optical_flow
+from pipelines.teachers.loading import LoadedVideoTeacher
 from sds import losses
 from sds import optical_flow as flows_of
 from sds.assd import DDS, Method, Prompts, assd_gradient

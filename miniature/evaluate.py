@@ -35,12 +35,12 @@ from miniature.metrics import (
     temporal_error_object,
 )
 from miniature.report import Result, Row, sheet, summary, table
-from pipelines import runs
-from pipelines.catalog import MINIATURE, video_teacher
 from pipelines.errors import InputError
-from pipelines.loading import LoadedVideoTeacher, load_video_teacher
 from pipelines.media import save_png, to_uint8
-from pipelines.prompts import video_prompts
+from pipelines.runs import run_folder
+from pipelines.teachers.catalog import MINIATURE, video_teacher
+from pipelines.teachers.loading import LoadedVideoTeacher, load_video_teacher
+from pipelines.teachers.prompts import video_prompts
 from pipelines.video import STEPS, Preset
 from sds.assd import Method
 
@@ -143,7 +143,7 @@ def settings(job: Video, method: Method) -> dict[str, Any]:
         "method": asdict(method),
         "commit": commit(),
         "machine": machine(),
-        "versions": runs.versions(),
+        "versions": run_folder.versions(),
     }
 
 
@@ -169,7 +169,7 @@ def measure(job: Video) -> list[Result]:
     for result in evaluate(loaded, wanted, functions, job.seed):
         results.append(result)
         row = result.row
-        runs.write_json(job.json, head | scores([r.row for r in results]))
+        run_folder.write_json(job.json, head | scores([r.row for r in results]))
         count = f"{len(results)}/{len(wanted) * len(functions)}"
         said = f"{count} {row.method}: {row.source} -> {row.target}: {row.gain:+.2f} dB"
         print(f"{said}, {row.seconds:.1f} s", file=sys.stderr, flush=True)

@@ -22,10 +22,11 @@ import tyro
 from miniature.draw import draw
 from miniature.meshes import sample_mesh, write_obj
 from miniature.scenes import Scene, caption, sample_scene
-from pipelines import comparison, runs
+from pipelines.clip import comparison
 from pipelines.events import Done, Event
 from pipelines.media import clip_from_frames, to_uint8, write_clip
 from pipelines.mesh import PaintMesh, paint_mesh
+from pipelines.runs import run_folder
 from pipelines.video import EditVideo, edit_video
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "examples"
@@ -34,14 +35,14 @@ RATE = 8
 RESOLUTION = 512
 """Texels along a side of an example's texture: what is shipped stays small."""
 KEPT = {
-    "video": ("result.mp4", comparison.NAME, runs.METRICS),
+    "video": ("result.mp4", comparison.NAME, run_folder.METRICS),
     "mesh": (
         "painted.glb",
         "texture.png",
         "localization.png",
         "turntable.mp4",
         comparison.NAME,
-        runs.METRICS,
+        run_folder.METRICS,
     ),
 }
 """What is kept of a run, by its kind."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from miniature.meshes import FAMILIES, PartMesh, sample_mesh
 from miniature.scenes import COLOURS, PATTERNS, Split
 from miniature.styles import Style, style_colours
-from pipelines.composites import GRAY, Words
+from pipelines.paint.composites import GRAY, Words
 
 PER_FAMILY = 2
 QUICK = (0, 5, 8, 13, 16, 21)

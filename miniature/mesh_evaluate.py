@@ -25,16 +25,16 @@ from miniature.mesh_metrics import changed_share, colour_error, iou, lightness_c
 from miniature.mesh_report import MeshResult, MeshRow, mesh_summary
 from miniature.meshes import surface
 from miniature.report import sheet
-from pipelines import runs
-from pipelines.catalog import MINIATURE
-from pipelines.composites import GRAY
 from pipelines.errors import InputError
-from pipelines.layers import Layers
-from pipelines.loading import load_mesh_teacher
 from pipelines.media import save_png, to_uint8
 from pipelines.mesh import STEPS
-from pipelines.painting import Fields, Painting, look
+from pipelines.paint.composites import GRAY
+from pipelines.paint.layers import Layers
+from pipelines.paint.painting import Fields, Painting, look
 from pipelines.render import Points, Surface, downsample, orbit, rasterise
+from pipelines.runs import run_folder
+from pipelines.teachers.catalog import MINIATURE
+from pipelines.teachers.loading import load_mesh_teacher
 
 QUICK_METHODS = ("stage-1", "csd")
 THRESHOLD = 0.5
@@ -143,7 +143,7 @@ def mesh_settings(job: Mesh) -> dict[str, Any]:
         "settings": chosen,
         "commit": commit(),
         "machine": machine(),
-        "versions": runs.versions(),
+        "versions": run_folder.versions(),
     }
 
 
@@ -168,7 +168,7 @@ def measure_mesh(job: Mesh) -> list[MeshResult]:
     for result in evaluate_meshes(wanted, functions, job.seed):
         results.append(result)
         row = result.row
-        runs.write_json(job.json, head | mesh_scores([r.row for r in results]))
+        run_folder.write_json(job.json, head | mesh_scores([r.row for r in results]))
         count = f"{len(results)}/{len(wanted) * len(functions)}"
         said = f"{count} {row.method}: {row.object}, {row.style} {row.part}: IoU {row.iou:.3f}"
         said += f", CIE76 {row.colour_error:.1f}, {row.seconds:.1f} s"

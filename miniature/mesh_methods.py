@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pipelines.catalog import MINIATURE, mesh_teacher
-from pipelines.composites import Words, prompts
-from pipelines.loading import LoadedMeshTeacher
-from pipelines.painting import Fields, Painting, Task, look, method_at, paint
-from pipelines.prompts import mesh_prompts
+from pipelines.paint.composites import Words, prompts
+from pipelines.paint.painting import Fields, Painting, Task, look, method_at, paint
 from pipelines.render import Surface, sphere_views
+from pipelines.teachers.catalog import MINIATURE, mesh_teacher
+from pipelines.teachers.loading import LoadedMeshTeacher
+from pipelines.teachers.prompts import mesh_prompts
 from sds import csd
 from sds.optimize import optimize, step_generator
 

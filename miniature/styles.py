@@ -19,13 +19,13 @@ from torch import Tensor
 from miniature import draw
 from miniature.meshes import FAMILIES
 from miniature.scenes import COLOURS, PATTERNS
-from pipelines.composites import GRAY, YELLOW
+from pipelines.paint.composites import GRAY, YELLOW
 
 COLOUR = {**draw.COLOUR, "yellow": YELLOW, "gray": (GRAY, GRAY, GRAY)}
 """As in the clips, with the method's own yellow and gray: a word has one meaning."""
 
 TEMPLATE = ("a", "an", "3d", "render", "of", "gray", "with")
-"""The words of the job's prompts (see `pipelines.composites.prompts`)."""
+"""The words of the job's prompts (see `pipelines.paint.composites.prompts`)."""
 
 STRIPE = 0.4
 """Period of the stripes; half of it is the second colour."""

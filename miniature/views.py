@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from miniature.meshes import PartMesh, sample_mesh, surface
 from miniature.styles import Style, sample_style, style_colours
-from pipelines.composites import Words, prompts
+from pipelines.paint.composites import Words, prompts
 from pipelines.render import Cameras, compose, downsample, rasterise, shade, visible
 from pipelines.render.cameras import DISTANCE
 from pipelines.render.shade import LAMP

@@ -19,8 +19,8 @@ import tyro
 
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Step
-from pipelines.hold import is_held
-from pipelines.runs import ask_to_stop
+from pipelines.runs.hold import is_held
+from pipelines.runs.run_folder import ask_to_stop
 from sds import parallel
 
 T = TypeVar("T")

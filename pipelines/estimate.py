@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines.runs import METRICS, SETTINGS
+from pipelines.runs.run_folder import METRICS, SETTINGS
 
 LATEST = 40
 """Runs that are asked, the latest first."""

@@ -16,22 +16,28 @@ import torch
 import tyro
 from torch import Tensor
 
-from pipelines import command, geometry, record, runs, settings
-from pipelines.catalog import MINIATURE, mesh_teacher
-from pipelines.composites import GRAY, Words, prompts
+from pipelines import command, geometry
 from pipelines.errors import InputError
 from pipelines.events import Event, Note, Preview
-from pipelines.layers import check_threshold
-from pipelines.loading import LoadedMeshTeacher, announcements, load_mesh_teacher, step_down
 from pipelines.media import to_uint8
-from pipelines.painted import bake_layers, write_painted
-from pipelines.painting import PAPER, Fields, Look, Mask, Painting, Task, look, paint
-from pipelines.prompts import mesh_prompts
-from pipelines.record import Order
+from pipelines.paint.composites import GRAY, Words, prompts
+from pipelines.paint.layers import check_threshold
+from pipelines.paint.painted import bake_layers, write_painted
+from pipelines.paint.painting import PAPER, Fields, Look, Mask, Painting, Task, look, paint
+from pipelines.paint.uv_mask import read_uv_mask
 from pipelines.render import Surface, orbit
-from pipelines.teacher import MeshTeacher, check_prompt
-from pipelines.thrift import said
-from pipelines.uv_mask import read_uv_mask
+from pipelines.runs import record, run_folder, settings
+from pipelines.runs.record import Order
+from pipelines.teachers.catalog import MINIATURE, mesh_teacher
+from pipelines.teachers.loading import (
+    LoadedMeshTeacher,
+    announcements,
+    load_mesh_teacher,
+    step_down,
+)
+from pipelines.teachers.prompts import mesh_prompts
+from pipelines.teachers.teacher import MeshTeacher, check_prompt
+from pipelines.teachers.thrift import said
 from sds.optimize import State, Step
 
 Preset = Literal["quick", "standard", "fine", "paper"]
@@ -196,7 +202,7 @@ def settled(job: PaintMesh) -> PaintMesh:
 def describe(job: PaintMesh) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON."""
     said = settings.describe(replace(settled(job), steps=job.total_steps))
-    return {"job": "mesh", **said, "versions": runs.versions()}
+    return {"job": "mesh", **said, "versions": run_folder.versions()}
 
 
 def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> PaintMesh:

@@ -17,14 +17,15 @@ from typing import Any
 import torch
 import tyro
 
-from pipelines import geometry, runs
+from pipelines import geometry
 from pipelines.errors import InputError, RunFailed
 from pipelines.geometry.base import with_alpha
 from pipelines.geometry.pictures import encode_png
-from pipelines.hold import hold
-from pipelines.layers import Layers, check_threshold, load_layers
 from pipelines.media.files import replacing
-from pipelines.painted import shares, touched_textures, write_textures, write_turntable
+from pipelines.paint.layers import Layers, check_threshold, load_layers
+from pipelines.paint.painted import shares, touched_textures, write_textures, write_turntable
+from pipelines.runs import run_folder
+from pipelines.runs.hold import hold
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def move_region(job: MoveRegion) -> dict[str, Any]:
     """
     check_threshold(job.threshold)
     layers = load_layers(job.run)
-    settings = {**_read(job.run / runs.SETTINGS), "threshold": job.threshold}
-    metrics = _read(job.run / runs.METRICS)
+    settings = {**_read(job.run / run_folder.SETTINGS), "threshold": job.threshold}
+    metrics = _read(job.run / run_folder.METRICS)
     model = geometry.unwrap(geometry.read_mesh(job.run / "painted.glb"))
     if len(model.parts) != len(layers):
         raise InputError(
@@ -57,10 +58,10 @@ def move_region(job: MoveRegion) -> dict[str, Any]:
             "Give the folder of a finished run, as the run left it."
         )
     metrics |= shares(geometry.surface(model), layers, job.threshold)
-    with hold(job.run), runs.full_disk_is_said("move the region again"):
+    with hold(job.run), run_folder.full_disk_is_said("move the region again"):
         _write(job, model, layers, settings)
-        runs.write_json(job.run / runs.SETTINGS, settings)
-        runs.write_json(job.run / runs.METRICS, metrics)
+        run_folder.write_json(job.run / run_folder.SETTINGS, settings)
+        run_folder.write_json(job.run / run_folder.METRICS, metrics)
     return metrics
 
 

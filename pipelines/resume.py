@@ -13,8 +13,9 @@ from pathlib import Path
 
 import tyro
 
-from pipelines import command, history
+from pipelines import command
 from pipelines.events import Event
+from pipelines.runs import history
 
 
 @dataclass(frozen=True)

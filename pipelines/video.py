@@ -19,20 +19,27 @@ import torch
 import tyro
 from torch import Tensor
 
-from pipelines import command, quick_look, record, runs, settings
-from pipelines.catalog import default_video_teacher, video_teacher
-from pipelines.change import apply_change, psnr_outside, working_size
-from pipelines.comparison import Panel, grey, panel_size, write_comparison
+from pipelines import command
+from pipelines.clip import quick_look
+from pipelines.clip.change import apply_change, psnr_outside, working_size
+from pipelines.clip.comparison import Panel, grey, panel_size, write_comparison
+from pipelines.clip.flow import optical_flow
+from pipelines.clip.gate import Gate, read_gate
 from pipelines.errors import InputError
 from pipelines.events import Event, Note, Preview
-from pipelines.flow import optical_flow
-from pipelines.gate import Gate, read_gate
-from pipelines.loading import LoadedVideoTeacher, announcements, load_video_teacher, step_down
 from pipelines.media import Clip, Cut, floats_at, read_clip, to_uint8, write_clip
-from pipelines.prompts import video_prompts
-from pipelines.record import Order
-from pipelines.teacher import Recipe, VideoTeacher, check_prompt
-from pipelines.thrift import said
+from pipelines.runs import record, run_folder, settings
+from pipelines.runs.record import Order
+from pipelines.teachers.catalog import default_video_teacher, video_teacher
+from pipelines.teachers.loading import (
+    LoadedVideoTeacher,
+    announcements,
+    load_video_teacher,
+    step_down,
+)
+from pipelines.teachers.prompts import video_prompts
+from pipelines.teachers.teacher import Recipe, VideoTeacher, check_prompt
+from pipelines.teachers.thrift import said
 from sds import optical_flow as flows_of
 from sds.assd import Method, Prompts, assd_gradient
 from sds.descent import descend
@@ -283,7 +290,7 @@ def settled(job: EditVideo) -> EditVideo:
 def describe(job: EditVideo) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON."""
     said = settings.describe(replace(settled(job), steps=job.total_steps))
-    return {"job": "video", **said, "versions": runs.versions()}
+    return {"job": "video", **said, "versions": run_folder.versions()}
 
 
 def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> EditVideo:
@@ -337,7 +344,7 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
     if job.method.smooth_along_flow and len(small) > 1:
         flows = flows_of.resize(optical_flow(small[held]), grid).to(loaded.device)
     # The file that was given may be gone by the time its sound is needed.
-    (kept,) = runs.input_files(job.out, {"clip": job.clip.name}).values()
+    (kept,) = run_folder.input_files(job.out, {"clip": job.clip.name}).values()
     return Edit(
         job=job,
         loaded=loaded,

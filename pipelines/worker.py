@@ -28,7 +28,7 @@ from queue import Empty, SimpleQueue
 from pipelines import allocator
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Event, Left, Waiting
-from pipelines.runs import ask_to_stop
+from pipelines.runs.run_folder import ask_to_stop
 
 LONGEST_LINE = 40
 """Jobs that may wait at once."""

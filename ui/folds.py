@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import gradio as gr
 
-from pipelines.catalog import MeshTeacher, VideoTeacher
 from pipelines.errors import InputError
+from pipelines.teachers.catalog import MeshTeacher, VideoTeacher
 
 
 def fold(name: str, says: str, elem_id: str | None = None) -> gr.Accordion:

@@ -5,13 +5,13 @@ Knows nothing about how runs work.
 
 import gradio as gr
 
-from pipelines.catalog import video_teacher
-from pipelines.change import working_size
+from pipelines.clip.change import working_size
 from pipelines.errors import InputError
 from pipelines.estimate import Estimate, estimate
 from pipelines.media import facts
 from pipelines.media.read import MAX_FRAMES
 from pipelines.mesh import STEPS as MESH_STEPS
+from pipelines.teachers.catalog import video_teacher
 from pipelines.video import STEPS
 from ui.folders import base_folder
 from ui.progress import duration

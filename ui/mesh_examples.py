@@ -10,9 +10,9 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.catalog import ASSETS
 from pipelines.mesh import RESULT
-from pipelines.runs import METRICS
+from pipelines.runs.run_folder import METRICS
+from pipelines.teachers.catalog import ASSETS
 from ui.mesh_mask import no_mask
 from ui.progress import duration, progress
 from ui.viewer import compared

@@ -11,11 +11,11 @@ from typing import Any, Literal
 import gradio as gr
 from gradio.components import Component
 
-from pipelines import brushing
 from pipelines.errors import InputError
 from pipelines.media import contact_sheet, read_strokes
 from pipelines.mesh import PaintMesh
-from pipelines.uv_mask import read_masks
+from pipelines.paint import brushing
+from pipelines.paint.uv_mask import read_masks
 from ui.folds import fold, said_on_the_page
 from ui.video_mask import brush
 

@@ -13,14 +13,15 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from pipelines import runs, worker
+from pipelines import worker
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
-from pipelines.fields import Kind
-from pipelines.history import archive
 from pipelines.mesh import RESULT, PaintMesh, Preset, paint_mesh, usual
-from pipelines.painting import Painting
+from pipelines.paint.fields import Kind
+from pipelines.paint.painting import Painting
 from pipelines.region import MoveRegion, move_region
+from pipelines.runs import run_folder
+from pipelines.runs.history import archive
 from ui.folders import new_folder
 from ui.gpu_time import gpu_seconds
 from ui.mesh_mask import NO_MESH, Where, mask_of
@@ -304,7 +305,7 @@ def result_of(
         for name in ("localization", "texture")
         for path in sorted(folder.glob(f"{name}*.png"))
     ]
-    measured = json.loads((folder / runs.METRICS).read_text())
+    measured = json.loads((folder / run_folder.METRICS).read_text())
     return Shown(
         status=gr.skip() if status is None else status,
         preview=gr.HTML(visible=False),

@@ -8,9 +8,9 @@ from dataclasses import fields
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.catalog import mesh_teacher, mesh_teachers
 from pipelines.mesh import STEPS, PaintMesh
-from pipelines.painting import Painting
+from pipelines.paint.painting import Painting
+from pipelines.teachers.catalog import mesh_teacher, mesh_teachers
 from ui.folds import fold, known_words
 
 _DEFAULT = {f.name: f.default for f in (*fields(PaintMesh), *fields(Painting))}

@@ -6,7 +6,7 @@ file is written for what is gone a second later. Knows nothing about jobs.
 
 import gradio as gr
 
-from pipelines.comparison import grey
+from pipelines.clip.comparison import grey
 from pipelines.events import Preview
 from pipelines.media import contact_sheet, data_uri, floats_at, to_uint8
 from ui.theme import PAGE

@@ -16,7 +16,7 @@ import gradio as gr
 from pipelines import worker
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Left, Waiting
-from pipelines.runs import is_run
+from pipelines.runs.run_folder import is_run
 from ui.progress import progress
 from ui.visitors import claim
 

@@ -11,10 +11,10 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from pipelines import history, settings
 from pipelines.errors import InputError
-from pipelines.history import Job, Past
-from pipelines.hold import is_held
+from pipelines.runs import history, settings
+from pipelines.runs.history import Job, Past
+from pipelines.runs.hold import is_held
 from ui.folders import base_folder, new_folder
 from ui.folds import said_on_the_page
 from ui.progress import progress

@@ -12,9 +12,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from pipelines import history
-from pipelines.history import Job, Past
-from pipelines.runs import State
+from pipelines.runs import history
+from pipelines.runs.history import Job, Past
+from pipelines.runs.run_folder import State
 
 DETAIL = (
     "about",

@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.catalog import ASSETS
-from pipelines.runs import METRICS
+from pipelines.runs.run_folder import METRICS
+from pipelines.teachers.catalog import ASSETS
 from ui.progress import duration, progress
 from ui.video_mask import no_mask
 from ui.viewer import compared

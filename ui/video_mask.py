@@ -13,8 +13,8 @@ from typing import Any, Literal
 import gradio as gr
 from gradio.components import Component
 
+from pipelines.clip.gate import read_gate, write_gate
 from pipelines.errors import InputError
-from pipelines.gate import read_gate, write_gate
 from pipelines.media import Cut, read_clip, read_strokes, save_png
 from pipelines.video import EditVideo
 from ui.folds import fold, said_on_the_page

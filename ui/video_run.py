@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from pipelines import runs, worker
+from pipelines import worker
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
+from pipelines.runs import run_folder
 from pipelines.video import EditVideo, Method, Preset, edit_video, settled
 from ui.folders import new_folder
 from ui.gpu_time import gpu_seconds
@@ -230,10 +231,10 @@ def _outside(psnr: float | None) -> str:
 
 def result_of(folder: Path, status: Any = None, metrics: str = "") -> Shown:
     """The files a run wrote, on the page."""
-    result, settings = folder / "result.mp4", folder / runs.SETTINGS
+    result, settings = folder / "result.mp4", folder / run_folder.SETTINGS
     if not result.is_file():
         return _nothing(**ready())
-    measured = json.loads((folder / runs.METRICS).read_text())
+    measured = json.loads((folder / run_folder.METRICS).read_text())
     return Shown(
         status=gr.skip() if status is None else status,
         preview=gr.HTML(visible=False),

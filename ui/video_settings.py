@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.catalog import video_teacher, video_teachers
 from pipelines.media import Cut
+from pipelines.teachers.catalog import video_teacher, video_teachers
 from pipelines.video import STEPS, EditVideo, usual
 from ui.folds import fold, known_words
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import gradio as gr
 
 from pipelines.media.files import replacing
-from pipelines.runs import OWNER
+from pipelines.runs.run_folder import OWNER
 
 _TOKENS = 24
 """Bytes of a token."""

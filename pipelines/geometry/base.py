@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipelines.bake import sample, texels, texture_image
 from pipelines.geometry import pictures
 from pipelines.geometry.model import Floats, Part, linear, srgb
+from pipelines.paint.bake import sample, texels, texture_image
 from pipelines.render.surface import Surface
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 import tyro
 
-from pipelines.loading import load_video_teacher
 from pipelines.media import floats_at, read_clip
+from pipelines.teachers.loading import load_video_teacher
 
 SIDE = 128
 

@@ -25,11 +25,11 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from miniature.meshes import sample_mesh, surface
-from pipelines.catalog import video_teacher
-from pipelines.loading import LoadedMeshTeacher, LoadedVideoTeacher, step_down
-from pipelines.machine import compute_dtype, let_go
-from pipelines.painting import PAPER, Painting, Task
-from pipelines.thrift import Thrift
+from pipelines.paint.painting import PAPER, Painting, Task
+from pipelines.teachers.catalog import video_teacher
+from pipelines.teachers.loading import LoadedMeshTeacher, LoadedVideoTeacher, step_down
+from pipelines.teachers.machine import compute_dtype, let_go
+from pipelines.teachers.thrift import Thrift
 from sds import csd
 from sds.assd import DDS, Method, Prompts, Teachers
 from sds.priors import deepfloyd, wan

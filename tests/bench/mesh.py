@@ -24,13 +24,13 @@ from torch.utils.checkpoint import checkpoint
 
 from miniature.meshes import sample_mesh, surface
 from pipelines import allocator
-from pipelines.bake import texels
-from pipelines.catalog import mesh_teacher
-from pipelines.composites import Query, Words, colours, prompts
-from pipelines.machine import compute_dtype
-from pipelines.painted import CHUNK, few
-from pipelines.painting import PAPER, Fields, Painting, Task, look, paint, sample_atlases
+from pipelines.paint.bake import texels
+from pipelines.paint.composites import Query, Words, colours, prompts
+from pipelines.paint.painted import CHUNK, few
+from pipelines.paint.painting import PAPER, Fields, Painting, Task, look, paint, sample_atlases
 from pipelines.render import sphere_views
+from pipelines.teachers.catalog import mesh_teacher
+from pipelines.teachers.machine import compute_dtype
 from sds import csd
 from sds.optimize import step_generator
 from sds.priors import deepfloyd

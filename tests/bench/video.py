@@ -24,8 +24,8 @@ import tyro
 from torch import Tensor
 
 from pipelines import allocator
-from pipelines.catalog import video_teacher
-from pipelines.machine import compute_dtype
+from pipelines.teachers.catalog import video_teacher
+from pipelines.teachers.machine import compute_dtype
 from sds.assd import DDS, Method, Prompts, Teachers, assd_gradient
 from sds.descent import RATE
 from sds.optimize import optimize, step_generator

@@ -4,7 +4,7 @@ import pytest
 from gradio_client import Client, handle_file
 from playwright.sync_api import expect
 
-from pipelines.catalog import ASSETS
+from pipelines.teachers.catalog import ASSETS
 from tests.e2e.conftest import WAIT
 
 CLIP = ASSETS / "examples" / "ball.mp4"

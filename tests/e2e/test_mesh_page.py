@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from playwright.sync_api import expect
 
-from pipelines import brushing
 from pipelines.geometry import read_mesh
-from pipelines.painted import random_points
-from pipelines.painting import sample_atlases
-from pipelines.uv_mask import read_masks
+from pipelines.paint import brushing
+from pipelines.paint.painted import random_points
+from pipelines.paint.painting import sample_atlases
+from pipelines.paint.uv_mask import read_masks
 from tests.e2e.conftest import WAIT
 from tests.e2e.test_video_page import brush
 

@@ -12,9 +12,10 @@ import torch
 import trimesh
 from playwright.sync_api import expect
 
-from pipelines import geometry, mesh, runs, video
+from pipelines import geometry, mesh, video
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.mesh import PaintMesh
+from pipelines.runs import run_folder
 from pipelines.video import EditVideo
 from sds.assd import Method
 from tests.e2e.conftest import WAIT
@@ -61,8 +62,8 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     page.reload(wait_until="commit")
     page.get_by_label("What it shows").wait_for()
     expect(page.get_by_label("What it shows")).to_have_value("")
-    wait_until(lambda: runs.read_status(folder).state == "stopped")
-    taken = runs.read_status(folder).step
+    wait_until(lambda: run_folder.read_status(folder).state == "stopped")
+    taken = run_folder.read_status(folder).step
     assert 0 < taken < STEPS
 
     # Reopened, with its settings and what came of it so far.
@@ -84,7 +85,7 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     page.locator("#run-resume").click()
     expect(page.locator("#status")).to_contain_text("Done in", timeout=WAIT)
     expect(page.locator("#metrics")).to_contain_text(f"{STEPS} steps")
-    assert runs.read_status(folder).state == "done"
+    assert run_folder.read_status(folder).state == "done"
     assert json.loads((folder / "metrics.json").read_text())["steps"] == STEPS
     assert set(runs_folder.iterdir()) - before == {folder}
 

@@ -31,11 +31,11 @@ from miniature.cascade_training import Pictures, Plan
 from miniature.shipping import ship
 from miniature.styles import words
 from miniature.training import Recipe
-from pipelines import catalog
 from pipelines.errors import InputError
-from pipelines.loading import load_mesh_teacher
-from pipelines.prompts import mesh_prompts
-from pipelines.teacher import MeshTeacher, check_prompt
+from pipelines.teachers import catalog
+from pipelines.teachers.loading import load_mesh_teacher
+from pipelines.teachers.prompts import mesh_prompts
+from pipelines.teachers.teacher import MeshTeacher, check_prompt
 from sds.csd import Method, distill_cascade
 from sds.schedules import ddpm, target
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from miniature.examples import FOLDER, KEPT
-from pipelines.comparison import NAME, panel_size
+from pipelines.clip.comparison import NAME, panel_size
 from pipelines.geometry import read_mesh
 from pipelines.media import facts, read_clip
-from pipelines.runs import METRICS
+from pipelines.runs.run_folder import METRICS
 
 CLIPS = json.loads((FOLDER / "examples.json").read_text())
 MESHES = json.loads((FOLDER / "meshes.json").read_text())

@@ -15,8 +15,8 @@ from miniature.mesh_metrics import seen
 from miniature.mesh_report import MeshRow, mesh_summary, mesh_table
 from miniature.meshes import FAMILIES, surface
 from miniature.styles import style_colours
-from pipelines.composites import Query
 from pipelines.errors import InputError
+from pipelines.paint.composites import Query
 
 PATTERNED = mesh_edits("test")[1]
 """A mushroom with a pattern."""

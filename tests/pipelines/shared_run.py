@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pipelines import command, record, runs
+from pipelines import command
 from pipelines.events import Note, Preview
-from pipelines.painting import paint
-from pipelines.record import Order
+from pipelines.paint.painting import paint
+from pipelines.runs import record, run_folder
+from pipelines.runs.record import Order
 from sds import parallel
 from sds.assd import Method, Prompts, Teachers, assd_gradient
 from sds.descent import descend
@@ -53,7 +54,7 @@ class Numbers:
 
     def preview(self, index):
         if self.stops_itself:
-            runs.ask_to_stop(self.folder)
+            run_folder.ask_to_stop(self.folder)
         return Preview(index, torch.zeros(1, 8, 8, 3, dtype=torch.uint8))
 
     def write(self, settings):
@@ -107,7 +108,7 @@ class Mesh(Numbers):
 
 def run(kind, folder, steps=STEPS, **how):
     """The events of a run."""
-    settings = {"job": "numbers", "steps": steps, "versions": runs.versions()}
+    settings = {"job": "numbers", "steps": steps, "versions": run_folder.versions()}
 
     def prepare():
         yield Note("ready")

@@ -5,8 +5,8 @@ import pytest
 import torch
 from render_surfaces import cube, flat
 
-from pipelines import bake
-from pipelines.bake import sample, texels, texture_image
+from pipelines.paint import bake
+from pipelines.paint.bake import sample, texels, texture_image
 from pipelines.render import Surface, at
 
 SQUARE = [(-0.5, -0.5, 0.0), (0.5, -0.5, 0.0), (0.5, 0.5, 0.0), (-0.5, 0.5, 0.0)]

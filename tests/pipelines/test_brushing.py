@@ -4,11 +4,11 @@ import pytest
 import torch
 import trimesh
 
-from pipelines import brushing
 from pipelines.errors import InputError
-from pipelines.painted import random_points
-from pipelines.painting import sample_atlases
-from pipelines.uv_mask import read_masks, read_uv_mask
+from pipelines.paint import brushing
+from pipelines.paint.painted import random_points
+from pipelines.paint.painting import sample_atlases
+from pipelines.paint.uv_mask import read_masks, read_uv_mask
 
 FRONT, RIGHT = (0.0, 0.0), (90.0, 0.0)
 # A box of 2 x 3 x 1: its front is 6 of the 22 units of its area, its right side 3.

@@ -8,8 +8,9 @@ from dataclasses import fields
 import pytest
 import torch
 
-from pipelines import embeddings, hub, prompts
-from pipelines.catalog import (
+from pipelines.errors import InputError
+from pipelines.teachers import embeddings, hub, prompts
+from pipelines.teachers.catalog import (
     MINIATURE,
     default_video_teacher,
     mesh_teacher,
@@ -17,9 +18,8 @@ from pipelines.catalog import (
     video_teacher,
     video_teachers,
 )
-from pipelines.errors import InputError
-from pipelines.loading import load_video_teacher
-from pipelines.teacher import Recipe
+from pipelines.teachers.loading import load_video_teacher
+from pipelines.teachers.teacher import Recipe
 from pipelines.video import EditVideo
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipelines.comparison import NAME, grey, panel_size, write_comparison
+from pipelines.clip.comparison import NAME, grey, panel_size, write_comparison
 from pipelines.media import clip_from_frames, read_clip
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import grid_sample, mse_loss, normalize
 
-from pipelines.fields import (
+from pipelines.paint.fields import (
     PRIMES,
     FourierField,
     HashField,

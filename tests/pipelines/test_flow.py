@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipelines.flow import optical_flow
+from pipelines.clip.flow import optical_flow
 from sds.optical_flow import reliable
 
 

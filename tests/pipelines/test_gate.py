@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from pipelines.clip.gate import read_gate
 from pipelines.errors import InputError
-from pipelines.gate import read_gate
 from pipelines.media import clip_from_frames, read_strokes, save_png, write_clip
 
 HEIGHT, WIDTH, FRAMES, STEP = 96, 128, 5, 6

@@ -9,12 +9,13 @@ import pytest
 import torch
 import trimesh
 
-from pipelines import geometry, history, mesh, runs, video
+from pipelines import geometry, mesh, video
 from pipelines.errors import InputError
-from pipelines.hold import hold
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.mesh import PaintMesh
-from pipelines.runs import Status
+from pipelines.runs import history, run_folder
+from pipelines.runs.hold import hold
+from pipelines.runs.run_folder import Status
 from pipelines.video import EditVideo
 
 
@@ -31,10 +32,10 @@ def base(tmp_path):
 
 def make(job, said, began, state, step):
     job.out.mkdir(parents=True)
-    runs.write_json(job.out / runs.SETTINGS, said)
-    runs.write_status(job.out, Status(state, began, step))
+    run_folder.write_json(job.out / run_folder.SETTINGS, said)
+    run_folder.write_status(job.out, Status(state, began, step))
     name, path = ("clip", job.clip) if isinstance(job, EditVideo) else ("mesh", job.mesh)
-    kept = job.out / runs.INPUTS / name / path.name
+    kept = job.out / run_folder.INPUTS / name / path.name
     kept.parent.mkdir(parents=True)
     kept.write_text("content")
 
@@ -65,8 +66,8 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_run_is_shown_as_broken(base, name):
-    (base / "first" / runs.SETTINGS).write_text(BROKEN[name])
-    (base / "first" / runs.STATUS).write_text(BROKEN[name])
+    (base / "first" / run_folder.SETTINGS).write_text(BROKEN[name])
+    (base / "first" / run_folder.STATUS).write_text(BROKEN[name])
     first = next(run for run in history.past(base) if run.folder.name == "first")
     assert first.job is None and first.broken and not first.resumable
     assert first.status.state == "interrupted"
@@ -83,13 +84,13 @@ def test_what_is_no_run_is_left_out(base):
 
 def test_a_run_that_was_killed_before_its_settings_is_shown_as_broken(base):
     (base / "third").mkdir()
-    runs.write_status(base / "third", Status("running", 300.0))
+    run_folder.write_status(base / "third", Status("running", 300.0))
     assert history.past(base)[0].broken
 
 
 def test_a_run_under_way_is_running_and_one_without_a_process_is_interrupted(base):
     first = base / "first"
-    runs.write_status(first, Status("running", 100.0, 3))
+    run_folder.write_status(first, Status("running", 100.0, 3))
     assert history.one(first).status.state == "interrupted"
     with hold(first):
         assert history.one(first).status.state == "running"
@@ -106,7 +107,7 @@ def test_deleting_removes_one_run_and_only_a_run(base, tmp_path):
     assert [path.name for path in base.iterdir()] == ["second"]
     outside = tmp_path / "outside"
     outside.mkdir()
-    runs.write_json(outside / runs.SETTINGS, {})
+    run_folder.write_json(outside / run_folder.SETTINGS, {})
     (base / "link").symlink_to(outside)
     (base / "pictures").mkdir()
     for folder in (
@@ -125,7 +126,13 @@ def test_deleting_removes_one_run_and_only_a_run(base, tmp_path):
 
 def test_the_zip_holds_what_was_given_and_made_and_nothing_private(base):
     folder = base / "first"
-    for name in ("result.mp4", "checkpoint.pt", runs.OWNER, runs.STOP, ".result.0123abcd.mp4"):
+    for name in (
+        "result.mp4",
+        "checkpoint.pt",
+        run_folder.OWNER,
+        run_folder.STOP,
+        ".result.0123abcd.mp4",
+    ):
         (folder / name).write_text(name)
     with hold(folder):
         pass
@@ -140,7 +147,8 @@ def test_the_zip_holds_what_was_given_and_made_and_nothing_private(base):
 def results(base, tmp_path):
     """The first run's result.mp4 and the second one's painted.glb."""
     said = {
-        name: json.loads((base / name / runs.SETTINGS).read_text()) for name in os.listdir(base)
+        name: json.loads((base / name / run_folder.SETTINGS).read_text())
+        for name in os.listdir(base)
     }
     frames = torch.zeros(2, 16, 16, 3, dtype=torch.uint8)
     clip, painted = tmp_path / "result.mp4", tmp_path / "painted.glb"

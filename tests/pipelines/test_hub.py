@@ -11,9 +11,9 @@ from fake_hub import SHA, FakeHub
 from huggingface_hub import constants, errors
 from huggingface_hub.utils._http import default_client_factory
 
-from pipelines import catalog, hub, loading
 from pipelines.errors import InputError
-from pipelines.hub.parts import is_whole
+from pipelines.teachers import catalog, hub, loading
+from pipelines.teachers.hub.parts import is_whole
 from tests import tiny_teachers as tiny
 
 REPO = "owner/tiny"

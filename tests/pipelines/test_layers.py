@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipelines.errors import InputError
-from pipelines.layers import Layers, check_threshold, load_layers, save_layers
+from pipelines.paint.layers import Layers, check_threshold, load_layers, save_layers
 
 
 def layers(size=(5, 4)):

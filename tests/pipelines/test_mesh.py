@@ -10,10 +10,10 @@ import trimesh
 from pipelines import geometry, mesh
 from pipelines.errors import InputError
 from pipelines.events import Done, Note, Preview, Step
-from pipelines.layers import load_layers
 from pipelines.media import read_clip, save_png
 from pipelines.mesh import PaintMesh, paint_mesh
-from pipelines.painting import Painting
+from pipelines.paint.layers import load_layers
+from pipelines.paint.painting import Painting
 
 FILES = (
     "painted.glb",

@@ -8,9 +8,9 @@ import pytest
 import torch
 import trimesh
 
-from pipelines.composites import GRAY, YELLOW, Query, Words, colours, prompts
-from pipelines.painted import bake_layers, random_points
-from pipelines.painting import PAPER, Fields, Mask, Painting, Task, method_at, paint
+from pipelines.paint.composites import GRAY, YELLOW, Query, Words, colours, prompts
+from pipelines.paint.painted import bake_layers, random_points
+from pipelines.paint.painting import PAPER, Fields, Mask, Painting, Task, method_at, paint
 from pipelines.render import Surface
 from sds import csd
 from sds.schedules import at, ddpm

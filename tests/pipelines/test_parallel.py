@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from pipelines import runs
+from pipelines.runs import run_folder
 from tests.conftest import ROOT, free_port
 from tests.pipelines import shared_run
 from tests.pipelines.shared_run import RESULT
@@ -63,5 +63,5 @@ def test_only_the_main_process_prints(together):
 
 
 def test_a_stop_file_stops_both(together):
-    status = runs.read_status(together[0] / "stopped")
+    status = run_folder.read_status(together[0] / "stopped")
     assert status.state == "stopped" and status.step < 100

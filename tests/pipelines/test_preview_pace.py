@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines import record
 from pipelines.events import Preview
+from pipelines.runs import record
 from tests.pipelines import tiny_run
 
 STEPS, STEP = 100, 0.5

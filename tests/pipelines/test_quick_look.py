@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from pipelines import quick_look
+from pipelines.clip import quick_look
 
 
 def clip(seed=0):

@@ -8,13 +8,14 @@ import pytest
 import torch
 import trimesh
 
-from pipelines import geometry, runs
+from pipelines import geometry
 from pipelines.errors import InputError, RunFailed
-from pipelines.hold import hold
-from pipelines.layers import Layers
 from pipelines.media import read_clip, read_image
-from pipelines.painted import write_painted
+from pipelines.paint.layers import Layers
+from pipelines.paint.painted import write_painted
 from pipelines.region import MoveRegion, move_region
+from pipelines.runs import run_folder
+from pipelines.runs.hold import hold
 
 SIZE = 32
 
@@ -36,8 +37,8 @@ def run(tmp_path):
     settings = {"threshold": 0.5, "seed": 4}
     layers = (Layers(base, style, localization),)
     shares = write_painted(folder, model, geometry.surface(model), layers, 0.5, settings)
-    runs.write_json(folder / "settings.json", settings)
-    runs.write_json(folder / "metrics.json", {"steps": 7, **shares})
+    run_folder.write_json(folder / "settings.json", settings)
+    run_folder.write_json(folder / "metrics.json", {"steps": 7, **shares})
     return folder
 
 

@@ -15,14 +15,16 @@ import torch
 import trimesh
 from PIL import Image
 
-from pipelines import checkpoint, command, geometry, history, painted, runs
+from pipelines import command, geometry
 from pipelines.errors import InputError
 from pipelines.events import Step
-from pipelines.layers import load_layers
 from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
 from pipelines.mesh import PaintMesh
-from pipelines.painting import Painting
+from pipelines.paint import painted
+from pipelines.paint.layers import load_layers
+from pipelines.paint.painting import Painting
 from pipelines.resume import Resume, resume
+from pipelines.runs import checkpoint, history, run_folder
 from pipelines.video import EditVideo
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -85,7 +87,7 @@ def whole(request, tmp_path_factory):
 def stop_after(job, index):
     for event in history.begin(job):
         if isinstance(event, Step) and event.index == index:
-            runs.ask_to_stop(job.out)
+            run_folder.ask_to_stop(job.out)
 
 
 def expect_same_end(whole, folder):
@@ -148,14 +150,15 @@ def test_a_run_that_failed_in_the_middle_goes_on_to_the_same_end(whole, tmp_path
         patch.setattr(target, failing)
         with pytest.raises(MemoryError):
             list(history.begin(job))
-    status = runs.read_status(job.out)
+    status = run_folder.read_status(job.out)
     assert (status.state, status.step) == ("failed", 3)
     list(resume(Resume(job.out)))
     expect_same_end(whole, job.out)
 
 
 CHEAP = """
-from pipelines import checkpoint, painted
+from pipelines.runs import checkpoint
+from pipelines.paint import painted
 checkpoint.EVERY, checkpoint.SHARE, painted.TURNTABLE_FRAMES = 0.0, 1e9, 2
 """
 
@@ -212,10 +215,10 @@ def test_more_steps_go_on_from_the_end(tmp_path):
 def test_bad_folders_are_one_sentence_and_exit_2(tmp_path, capsys):
     assert command.run(resume(Resume(tmp_path)), tmp_path) == 2
     assert "holds no run" in capsys.readouterr().err
-    (tmp_path / runs.SETTINGS).write_text("{}")
+    (tmp_path / run_folder.SETTINGS).write_text("{}")
     assert command.run(resume(Resume(tmp_path)), tmp_path) == 2
     assert "no job" in capsys.readouterr().err
-    assert os.listdir(tmp_path) == [runs.SETTINGS]
+    assert os.listdir(tmp_path) == [run_folder.SETTINGS]
 
 
 def test_ctrl_c_keeps_what_there_is(tmp_path):
@@ -223,7 +226,7 @@ def test_ctrl_c_keeps_what_there_is(tmp_path):
     line = [sys.executable, *shlex.split(history.command_line(job))[1:]]
     process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 300
-    while not (job.out / runs.PREVIEW).exists():
+    while not (job.out / run_folder.PREVIEW).exists():
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines import checkpoint, runs
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Note, Preview, Step
-from pipelines.hold import hold
+from pipelines.runs import checkpoint, run_folder
+from pipelines.runs.hold import hold
 from tests.pipelines.tiny_run import RESULT, STEPS, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -51,7 +51,7 @@ def expect_same_end(folder, whole):
 def stop_after(folder, index, **how):
     for event in run(folder, **how):
         if isinstance(event, Step) and event.index == index:
-            runs.ask_to_stop(folder)
+            run_folder.ask_to_stop(folder)
     return event
 
 
@@ -61,15 +61,15 @@ def test_a_folder_is_a_run_from_the_first_step(tmp_path):
     folder = tmp_path / "run"
     events = run(folder, inputs={"clip/given.txt": given})
     assert next(events) == Note("tiny")
-    assert runs.read_settings(folder)["steps"] == STEPS
+    assert run_folder.read_settings(folder)["steps"] == STEPS
     assert (folder / "inputs" / "clip" / "given.txt").read_text() == "input"
-    assert runs.read_status(folder).state == "running"
+    assert run_folder.read_status(folder).state == "running"
     seen = list(events)
     assert [e.index for e in seen if isinstance(e, Step)] == list(range(STEPS))
     previews = [e.index for e in seen if isinstance(e, Preview)]
     assert (previews[0], previews[-1]) == (0, STEPS - 1)
-    assert Image.open(folder / runs.PREVIEW).size == (34, 16)
-    status = runs.read_status(folder)
+    assert Image.open(folder / run_folder.PREVIEW).size == (34, 16)
+    status = run_folder.read_status(folder)
     assert (status.state, status.step, status.said) == ("done", STEPS, None)
     assert json.loads((folder / "metrics.json").read_text()) == seen[-1].metrics
     assert seen[-1].metrics["steps"] == STEPS
@@ -79,7 +79,7 @@ def test_a_folder_is_a_run_from_the_first_step(tmp_path):
 def test_a_stopped_run_has_a_full_result_and_goes_on_to_the_same_end(tmp_path, whole, index):
     done = stop_after(tmp_path, index)
     assert isinstance(done, Done) and done.metrics["steps"] == index + 1
-    assert runs.read_status(tmp_path).state == "stopped"
+    assert run_folder.read_status(tmp_path).state == "stopped"
     assert not torch.load(tmp_path / RESULT, weights_only=True).equal(whole[0])
     spent = checkpoint.load(tmp_path).seconds
     events = list(run(tmp_path, resumes=True))
@@ -93,7 +93,7 @@ def test_a_stopped_run_has_a_full_result_and_goes_on_to_the_same_end(tmp_path, w
 def test_a_run_that_fails_goes_on_from_its_checkpoint(tmp_path, whole, always, index):
     with pytest.raises(ZeroDivisionError):
         list(run(tmp_path, fails_at=index))
-    status = runs.read_status(tmp_path)
+    status = run_folder.read_status(tmp_path)
     assert (status.state, status.step) == ("failed", index)
     assert "ZeroDivisionError" in status.said
     events = list(run(tmp_path, resumes=True))
@@ -107,7 +107,7 @@ def test_numbers_that_stop_being_finite_leave_the_last_good_ones_and_the_remedy(
     kept = torch.load(tmp_path / RESULT, weights_only=True)
     assert kept.isfinite().all()
     assert checkpoint.load(tmp_path).state["parameters"][0].equal(kept)
-    status = runs.read_status(tmp_path)
+    status = run_folder.read_status(tmp_path)
     assert status.state == "failed" and "lower the guidance" in status.said
 
 
@@ -136,7 +136,7 @@ def test_a_reader_that_leaves_makes_the_run_interrupted(tmp_path, whole, always)
     while not (isinstance(event := next(events), Step) and event.index == 3):
         pass
     events.close()
-    status = runs.read_status(tmp_path)
+    status = run_folder.read_status(tmp_path)
     assert (status.state, status.step) == ("interrupted", 3)
     list(run(tmp_path, resumes=True))
     expect_same_end(tmp_path, whole)
@@ -150,11 +150,11 @@ def test_more_steps_than_it_was_begun_with(tmp_path):
         list(run(tmp_path, steps=3, resumes=True))
     events = list(run(tmp_path, steps=6, resumes=True))
     assert [e.index for e in events if isinstance(e, Step)] == [4, 5]
-    assert runs.read_settings(tmp_path)["steps"] == 6
-    assert runs.read_settings(tmp_path)["lengthened_at"] == [4]
+    assert run_folder.read_settings(tmp_path)["steps"] == 6
+    assert run_folder.read_settings(tmp_path)["lengthened_at"] == [4]
     stop_after(tmp_path, 7, steps=9, resumes=True)
     list(run(tmp_path, steps=9, resumes=True))
-    assert runs.read_settings(tmp_path)["lengthened_at"] == [4, 6]
+    assert run_folder.read_settings(tmp_path)["lengthened_at"] == [4, 6]
 
 
 def test_a_run_is_never_lost_to_another(tmp_path):
@@ -168,12 +168,12 @@ def test_a_run_is_never_lost_to_another(tmp_path):
 def test_one_job_works_in_a_folder_at_a_time(tmp_path):
     events = run(tmp_path)
     next(events)
-    runs.ask_to_stop(tmp_path)
+    run_folder.ask_to_stop(tmp_path)
     with pytest.raises(InputError, match="being worked on"):
         list(run(tmp_path, resumes=True))
     # The wish to stop was not for the second, and is not forgotten.
     assert list(events)[-1].metrics["steps"] == 1
-    assert runs.read_status(tmp_path).state == "stopped"
+    assert run_folder.read_status(tmp_path).state == "stopped"
     assert list(run(tmp_path, resumes=True))[-1].metrics["steps"] == STEPS
 
 
@@ -193,9 +193,9 @@ def test_a_damaged_checkpoint_is_said(tmp_path):
 
 def test_another_version_is_said(tmp_path):
     stop_after(tmp_path, 3)
-    settings = runs.read_settings(tmp_path)
+    settings = run_folder.read_settings(tmp_path)
     settings["versions"]["torch"] = "1.0"
-    runs.write_json(tmp_path / runs.SETTINGS, settings)
+    run_folder.write_json(tmp_path / run_folder.SETTINGS, settings)
     notes = [e.text for e in run(tmp_path, resumes=True) if isinstance(e, Note)]
     assert any("Begun with torch 1.0" in note for note in notes)
 
@@ -227,7 +227,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path, whole, always, monkeypa
     after = contents(tmp_path)
     for name in (RESULT, checkpoint.NAME, "metrics.json"):
         assert after[Path(name)] == before[Path(name)], name
-    assert "disk is full" in runs.read_status(tmp_path).said
+    assert "disk is full" in run_folder.read_status(tmp_path).said
     list(run(tmp_path, resumes=True))
     expect_same_end(tmp_path, whole)
 
@@ -298,7 +298,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_end(tmp_path, whole):
     """Again and again, each time a little further, until it is done."""
     folder, moments = tmp_path / "run", random.Random(0)
     for attempt in range(5):
-        how = "resume" if runs.is_run(folder) else "begin"
+        how = "resume" if run_folder.is_run(folder) else "begin"
         process = start(folder, how, 0.02)
         if attempt < 4:
             process.stdout.readline()
@@ -310,7 +310,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_end(tmp_path, whole):
         reached = checkpoint.load(folder)
         if attempt < 4:
             assert process.returncode == -signal.SIGKILL
-            status = runs.read_status(folder)
+            status = run_folder.read_status(folder)
             assert status.state == "interrupted"
             # The checkpoint is written first, then how far it is.
             assert reached is None or reached.state["step"] in (status.step, status.step + 1)

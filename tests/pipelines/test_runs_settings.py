@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import command, history, mesh, video
-from pipelines.catalog import video_teachers
+from pipelines import command, mesh, video
 from pipelines.errors import InputError
 from pipelines.media import Cut
 from pipelines.mesh import PaintMesh
-from pipelines.painting import Painting
+from pipelines.paint.painting import Painting
+from pipelines.runs import history
+from pipelines.teachers.catalog import video_teachers
 from pipelines.video import EditVideo
 from sds.assd import Method
 

@@ -7,13 +7,13 @@ import torch
 import trimesh
 
 from pipelines import geometry
-from pipelines.catalog import mesh_teachers, video_teacher, video_teachers
 from pipelines.errors import InputError
 from pipelines.events import Done, Note, Step
-from pipelines.loading import load_mesh_teacher, load_video_teacher
 from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
 from pipelines.mesh import PaintMesh, paint_mesh
-from pipelines.prompts import video_prompts
+from pipelines.teachers.catalog import mesh_teachers, video_teacher, video_teachers
+from pipelines.teachers.loading import load_mesh_teacher, load_video_teacher
+from pipelines.teachers.prompts import video_prompts
 from pipelines.video import EditVideo, edit_video
 from sds.assd import Method
 from sds.priors.single_frames import SingleFrames

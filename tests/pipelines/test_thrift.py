@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipelines import loading, record, runs
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Note, Step
-from pipelines.loading import LoadedMeshTeacher, LoadedVideoTeacher
-from pipelines.record import Order
-from pipelines.thrift import LADDER, Thrift, following, plan, said
+from pipelines.runs import record, run_folder
+from pipelines.runs.record import Order
+from pipelines.teachers import loading
+from pipelines.teachers.loading import LoadedMeshTeacher, LoadedVideoTeacher
+from pipelines.teachers.thrift import LADDER, Thrift, following, plan, said
 from sds.assd import Method, Prompts, Teachers, assd_gradient
 from sds.csd import Cascade
 from sds.priors import wan
@@ -141,7 +142,7 @@ class Short(shared_run.Video):
 
 
 def short_run(folder, **how):
-    settings = {"job": "numbers", "steps": shared_run.STEPS, "versions": runs.versions()}
+    settings = {"job": "numbers", "steps": shared_run.STEPS, "versions": run_folder.versions()}
 
     def prepare():
         yield Note("ready")
@@ -171,5 +172,5 @@ def test_a_run_goes_on_from_the_step_where_memory_ran_out(tmp_path):
 def test_a_run_that_never_fits_says_what_to_lower(tmp_path, how):
     with pytest.raises(RunFailed, match=r"lower --side\. It said: CUDA out of memory: 2 GiB"):
         list(short_run(tmp_path / "run", forever=True, **how))
-    status = runs.read_status(tmp_path / "run")
+    status = run_folder.read_status(tmp_path / "run")
     assert status.state == "failed" and "lower --side" in status.said

@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipelines import command, runs
-from pipelines.catalog import video_teacher
-from pipelines.change import working_size
+from pipelines import command
+from pipelines.clip.change import working_size
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Preview, Step
-from pipelines.loading import load_video_teacher
 from pipelines.media import clip_from_frames, read_clip, read_settings, save_png, write_clip
-from pipelines.prompts import video_prompts
+from pipelines.runs import run_folder
+from pipelines.teachers.catalog import video_teacher
+from pipelines.teachers.loading import load_video_teacher
+from pipelines.teachers.prompts import video_prompts
 from pipelines.video import EditVideo, edit_video
 from sds.assd import Method, assd_gradient
 from sds.optical_flow import Flows
@@ -119,7 +120,7 @@ def test_stop_keeps_what_there_is(job):
     for event in events:
         seen.append(event)
         if isinstance(event, Step) and event.index == 1:
-            runs.ask_to_stop(job.out)
+            run_folder.ask_to_stop(job.out)
     assert isinstance(seen[-1], Done) and seen[-1].metrics["steps"] < 5
     assert len(read_clip(seen[-1].result)) == 6
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines import allocator, runs, worker
+from pipelines import allocator, worker
 from pipelines.errors import LineFull
 from pipelines.events import Left, Note, Step, Waiting
+from pipelines.runs import run_folder
 
 LIMIT = 10
 """Seconds after which a job that should have ended has not."""
@@ -18,11 +19,11 @@ LIMIT = 10
 
 def counting(log, folder, count=3):
     """A job that logs each step and heeds its stop file, as every job does."""
-    runs.open_folder(folder)
+    run_folder.open_folder(folder)
     for index in range(count):
         log.append(index)
         yield Step(index, count, float(index), 0.0)
-        if runs.stop_asked(folder):
+        if run_folder.stop_asked(folder):
             break
     log.append("written")
 
@@ -45,7 +46,7 @@ def test_events_arrive_in_order_and_whole(tmp_path):
     events = list(worker.stream(lambda: counting(log, tmp_path), tmp_path))
     assert [event.index for event in events] == [0, 1, 2]
     assert log == [0, 1, 2, "written"]
-    assert not runs.stop_asked(tmp_path)
+    assert not run_folder.stop_asked(tmp_path)
 
 
 def test_job_stays_on_one_thread_that_is_not_the_readers(tmp_path):
@@ -107,7 +108,7 @@ def test_closing_stops_the_job_after_its_step_and_lets_it_write(tmp_path):
     wait_for(lambda: "written" in log)
     # One step at most was under way when the reader left.
     assert log in ([0, "written"], [0, 1, "written"])
-    assert runs.stop_asked(tmp_path)
+    assert run_folder.stop_asked(tmp_path)
 
 
 def test_closing_does_not_wait_for_the_step_under_way(tmp_path):
@@ -304,7 +305,7 @@ def test_stop_before_the_job_opens_its_folder_is_not_forgotten(tmp_path):
 def test_stop_of_a_run_that_is_over_leaves_nothing_behind(tmp_path):
     list(worker.stream(lambda: counting([], tmp_path), tmp_path))
     worker.stop(tmp_path)
-    assert not runs.stop_asked(tmp_path)
+    assert not run_folder.stop_asked(tmp_path)
 
 
 def test_line_has_an_end_and_says_so(running, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.catalog import ASSETS
+from pipelines.teachers.catalog import ASSETS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STAND_IN = Path(__file__).resolve().parent / "zero_gpu"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from pipelines import checkpoint, record, runs
 from pipelines.events import Note, Preview
 from pipelines.media.files import replacing
-from pipelines.record import Order
+from pipelines.runs import checkpoint, record, run_folder
+from pipelines.runs.record import Order
 from sds.optimize import optimize, step_generator
 
 STEPS = 12
@@ -61,7 +61,7 @@ class Tiny:
 
 def run(folder, resumes=False, steps=STEPS, inputs=None, **how):
     """The events of a tiny run."""
-    settings = {"job": "tiny", "steps": steps, "versions": runs.versions()}
+    settings = {"job": "tiny", "steps": steps, "versions": run_folder.versions()}
 
     def prepare():
         yield Note("tiny")

@@ -8,8 +8,8 @@ import trimesh
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from pipelines.catalog import ASSETS
 from pipelines.media import read_clip
+from pipelines.teachers.catalog import ASSETS
 from tests.ui.visitors import PATIENCE
 from ui.api import edit_video, paint_mesh
 

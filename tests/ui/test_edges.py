@@ -7,7 +7,7 @@ import pytest
 
 import app
 from app import Studio, launch
-from pipelines.catalog import ASSETS
+from pipelines.teachers.catalog import ASSETS
 from tests.ui.visitors import happens, last, upload, visitor
 
 META = {"_type": "gradio.FileData"}

@@ -11,7 +11,7 @@ pytest.importorskip("mcp", reason="needs the package mcp, of requirements-dev.tx
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
-from pipelines.catalog import ASSETS
+from pipelines.teachers.catalog import ASSETS
 from tests.conftest import start_studio
 from tests.ui.visitors import happens
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines import brushing
 from pipelines.errors import InputError
-from pipelines.painted import random_points
-from pipelines.painting import sample_atlases
-from pipelines.uv_mask import read_masks
+from pipelines.paint import brushing
+from pipelines.paint.painted import random_points
+from pipelines.paint.painting import sample_atlases
+from pipelines.paint.uv_mask import read_masks
 from ui.mesh_mask import begin_view, mask_of
 
 MESH = Path("assets/examples/mushroom.obj")

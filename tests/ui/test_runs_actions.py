@@ -10,11 +10,12 @@ import gradio as gr
 import pytest
 import torch
 
-from pipelines import history, mesh, runs, video
-from pipelines.hold import hold
+from pipelines import mesh, video
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.mesh import PaintMesh
-from pipelines.runs import Status
+from pipelines.runs import history, run_folder
+from pipelines.runs.hold import hold
+from pipelines.runs.run_folder import Status
 from pipelines.video import EditVideo
 from ui import mesh_run, runs_actions, runs_list, video_run
 from ui.running import Change
@@ -50,8 +51,8 @@ def make(base, name, owner=None, state="stopped", kind="video"):
         job, module = PaintMesh(clip, "cow", "gold", folder, edit="horns"), mesh
     clip.parent.mkdir(parents=True)
     clip.write_text("content")
-    runs.write_json(folder / runs.SETTINGS, module.describe(job))
-    runs.write_status(folder, Status(state, 1e9 + len(list(base.iterdir())), 4))
+    run_folder.write_json(folder / run_folder.SETTINGS, module.describe(job))
+    run_folder.write_status(folder, Status(state, 1e9 + len(list(base.iterdir())), 4))
     if owner is not None:
         claim(folder, owner_of(owner))
     return job
@@ -128,13 +129,13 @@ def test_runs_without_an_owner_are_shown_on_this_machine_only(base):
     assert [names_of(request) for request in near] == [["one"]] * 3
     assert all(is_local(request) for request in near)
     # A run whose owner cannot be read is nobody's.
-    (base / "one" / runs.OWNER).mkdir()
+    (base / "one" / run_folder.OWNER).mkdir()
     assert names_of(near[0]) == []
 
 
 def test_the_folder_does_not_give_the_owner_away(base):
     make(base, "one", ANNA)
-    assert "anna" not in (base / "one" / runs.OWNER).read_text()
+    assert "anna" not in (base / "one" / run_folder.OWNER).read_text()
     assert may_see(base / "one", ANNA) and not may_see(base / "one", BERT)
 
 
@@ -153,7 +154,7 @@ def test_nobody_touches_what_is_not_theirs(base, actions, name):
     for attempt in tries:
         with pytest.raises(gr.Error, match="not there any more"):
             attempt()
-    assert (base / "two" / runs.SETTINGS).exists()
+    assert (base / "two" / run_folder.SETTINGS).exists()
 
 
 def test_a_run_is_reopened_in_its_tab_with_all_its_settings(base, actions):
@@ -217,8 +218,8 @@ def test_what_is_listed_says_what_it_is(base):
     picture, caption = runs_list.thumbnail(run)
     assert picture is runs_list._NO_PICTURE
     assert caption == "Failed: a red ball → a *blue* ball"
-    (job.out / runs.PREVIEW).write_bytes(b"picture")
-    assert runs_list.thumbnail(history.one(job.out))[0] == str(job.out / runs.PREVIEW)
+    (job.out / run_folder.PREVIEW).write_bytes(b"picture")
+    assert runs_list.thumbnail(history.one(job.out))[0] == str(job.out / run_folder.PREVIEW)
     about, *buttons, command = runs_list.detail_of(run, by_path=False)
     assert r"\*blue\*" in about and "Failed, 4 of 9 steps kept" in about
     assert [button.visible for button in buttons] == [True] * 5 + [False] * 2
@@ -231,7 +232,7 @@ def test_what_is_listed_says_what_it_is(base):
 
 def test_a_broken_run_can_only_be_packed_and_deleted(base):
     make(base, "one", ANNA)
-    (base / "one" / runs.SETTINGS).write_text("{")
+    (base / "one" / run_folder.SETTINGS).write_text("{")
     about, *buttons, command = runs_actions.listed("one", ANNA)[3:]
     assert about.startswith("**one**  \nBroken, begun")
     assert [button.visible for button in buttons] == [False] * 3 + [True] * 2 + [False] * 2

@@ -11,8 +11,8 @@ import httpx
 import pytest
 import torch
 
-from pipelines.catalog import ASSETS
 from pipelines.media import clip_from_frames, read_clip, read_settings, write_clip
+from pipelines.teachers.catalog import ASSETS
 from tests.ui.visitors import answers, happens, last, upload, visitor
 
 MANY = 30

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines.comparison import NAME
+from pipelines.clip.comparison import NAME
 from pipelines.errors import InputError
 from pipelines.events import Preview
 from pipelines.media import Clip, Cut, clip_from_frames, write_clip

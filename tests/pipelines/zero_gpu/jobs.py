@@ -13,22 +13,22 @@ from pipelines.events import Done, Note, Preview, Step
 import spaces  # isort: skip
 import torch
 
-from pipelines import runs
 from pipelines.mesh import PaintMesh, paint_mesh
+from pipelines.runs import run_folder
 from pipelines.video import EditVideo, edit_video
 
 
 def showing(folder):
-    runs.open_folder(folder)
+    run_folder.open_folder(folder)
     yield Note(str(os.getpid()))
     with torch.no_grad():
         yield Preview(0, torch.arange(24, dtype=torch.uint8).reshape(1, 2, 4, 3))
 
 
 def endless(folder):
-    runs.open_folder(folder)
+    run_folder.open_folder(folder)
     index = 0
-    while not runs.stop_asked(folder):
+    while not run_folder.stop_asked(folder):
         yield Step(index, 10**6, float(index), 0.0)
         index += 1
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines import hub
 from pipelines.errors import InputError
-from pipelines.teacher import MeshShape, MeshTeacher, VideoShape, VideoTeacher, listed
+from pipelines.teachers import hub
+from pipelines.teachers.teacher import MeshShape, MeshTeacher, VideoShape, VideoTeacher, listed
 
 IMAGE, ADAPTER = "StableDiffusionPipeline", "MotionAdapter"
 VIDEO: dict[str, VideoShape] = {

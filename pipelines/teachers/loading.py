@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pipelines import hub, thrift
-from pipelines.catalog import mesh_teacher, video_teacher
 from pipelines.errors import InputError
-from pipelines.machine import let_go, machine, takes_half
-from pipelines.teacher import MeshTeacher, Teacher, VideoTeacher
-from pipelines.thrift import Thrift
+from pipelines.teachers import hub, thrift
+from pipelines.teachers.catalog import mesh_teacher, video_teacher
+from pipelines.teachers.machine import let_go, machine, takes_half
+from pipelines.teachers.teacher import MeshTeacher, Teacher, VideoTeacher
+from pipelines.teachers.thrift import Thrift
 from sds import assd, csd
 from sds.priors import Codec, VideoPrior
 from sds.priors.single_frames import SingleFrames

@@ -15,12 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipelines import checkpoint, fitting, runs
-from pipelines.checkpoint import Checkpoint
+from pipelines.runs import checkpoint, run_folder
+from pipelines.teachers import fitting
+from pipelines.runs.checkpoint import Checkpoint
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Preview, Step
-from pipelines.fitting import Frugal
-from pipelines.hold import hold
+from pipelines.teachers.fitting import Frugal
+from pipelines.runs.hold import hold
 from pipelines.media.stills import write_thumbnail
 from sds import parallel
 from sds.optimize import NonFinite
@@ -77,18 +78,18 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
     began = time.monotonic()
     if order.resumes:
         # Before anything is touched: this may be no run at all.
-        runs.read_settings(order.folder)
-    runs.open_folder(order.folder)
+        run_folder.read_settings(order.folder)
+    run_folder.open_folder(order.folder)
     with hold(order.folder):
-        runs.sweep(order.folder)
+        run_folder.sweep(order.folder)
         since = Checkpoint({"step": 0}, 0.0)
         notes = []
         if order.resumes:
             since = checkpoint.load(order.folder) or since
             order, notes = _resumed(order, since)
         else:
-            with runs.full_disk_is_said("start the run again"):
-                runs.begin(order.folder, order.settings, order.inputs)
+            with run_folder.full_disk_is_said("start the run again"):
+                run_folder.begin(order.folder, order.settings, order.inputs)
         with _recorded(order.folder):
             yield from map(Note, notes)
             if parallel.count() > 1:
@@ -115,8 +116,8 @@ def _follow(order: Order, prepare: Prepare) -> Iterator[Event]:
 
 def _resumed(order: Order, since: Checkpoint) -> tuple[Order, list[str]]:
     """The order as it goes on, and what the user should know about that."""
-    folder, old, taken = order.folder, runs.read_settings(order.folder), since.state["step"]
-    if order.steps < taken or (order.steps == taken and runs.read_status(folder).state == "done"):
+    folder, old, taken = order.folder, run_folder.read_settings(order.folder), since.state["step"]
+    if order.steps < taken or (order.steps == taken and run_folder.read_status(folder).state == "done"):
         raise InputError(f"{folder.name} has taken all of its {taken} steps. Give more: --steps.")
     settings, notes = order.settings, []
     if order.steps != old.get("steps"):
@@ -124,12 +125,12 @@ def _resumed(order: Order, since: Checkpoint) -> tuple[Order, list[str]]:
         settings = settings | {"lengthened_at": [*old.get("lengthened_at", []), taken]}
     elif "lengthened_at" in old:
         settings = settings | {"lengthened_at": old["lengthened_at"]}
-    for package in runs.PACKAGES:
+    for package in run_folder.PACKAGES:
         then, now = (given.get("versions", {}).get(package) for given in (old, settings))
         if then != now:
             notes.append(f"Begun with {package} {then}, resumed with {now}: its end may differ.")
-    with runs.full_disk_is_said("resume the run"):
-        runs.write_json(folder / runs.SETTINGS, settings)
+    with run_folder.full_disk_is_said("resume the run"):
+        run_folder.write_json(folder / run_folder.SETTINGS, settings)
         _note(folder, "running", taken)
     return replace(order, settings=settings), notes
 
@@ -153,10 +154,10 @@ def _work(order: Order, work: Work, since: Checkpoint, began: float) -> Iterator
         "seconds_per_step": round(seconds / max(taken, 1), 4),
         "seconds_in_all": round(time.monotonic() - began + since.seconds, 3),
         "steps": taken,
-        "peak_memory_mb": round(runs.peak_memory_mb(), 1),
+        "peak_memory_mb": round(run_folder.peak_memory_mb(), 1),
         **facts,
     }
-    runs.write_json(order.folder / runs.METRICS, metrics)
+    run_folder.write_json(order.folder / run_folder.METRICS, metrics)
     if failure is not None:
         raise RunFailed(failure)
     _note(order.folder, "done" if taken == order.steps else "stopped", taken)
@@ -182,12 +183,12 @@ def _optimise(
             if step.index == 0 or last or now - shown > pause:
                 look = partial(work.preview, step.index)
                 preview = yield from fitting.fitting(work, look)
-                write_thumbnail(order.folder / runs.PREVIEW, preview.frames)
+                write_thumbnail(order.folder / run_folder.PREVIEW, preview.frames)
                 # The first one also warms up, which says nothing about the others.
                 look_cost = time.monotonic() - now if step.index else 0.0
                 yield preview
                 shown = time.monotonic()
-            ends = parallel.agree(last or runs.stop_asked(order.folder))
+            ends = parallel.agree(last or run_folder.stop_asked(order.folder))
             if (ends or checkpoint.is_due(time.monotonic() - saved, cost)) and step.finite():
                 reached = Checkpoint(step.state(), time.monotonic() - started)
                 cost = checkpoint.save(order.folder, reached)
@@ -201,17 +202,17 @@ def _optimise(
 def _recorded(folder: Path) -> Iterator[None]:
     """Keep in the folder what went wrong, as a sentence."""
     try:
-        with runs.full_disk_is_said("resume the run"):
+        with run_folder.full_disk_is_said("resume the run"):
             yield
     except Exception as error:
         known = isinstance(error, InputError | RunFailed)
         said = str(error) if known else f"A defect of the program: {type(error).__name__}."
         with suppress(OSError):
-            status = runs.read_status(folder)
-            runs.write_status(folder, replace(status, state="failed", said=said))
+            status = run_folder.read_status(folder)
+            run_folder.write_status(folder, replace(status, state="failed", said=said))
         raise
 
 
-def _note(folder: Path, state: runs.State, step: int) -> None:
-    status = runs.read_status(folder)
-    runs.write_status(folder, replace(status, state=state, step=step, said=None))
+def _note(folder: Path, state: run_folder.State, step: int) -> None:
+    status = run_folder.read_status(folder)
+    run_folder.write_status(folder, replace(status, state=state, step=step, said=None))

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from pipelines.bake import sample, texels, texture_image
 from pipelines.errors import InputError
 from pipelines.media import read_image
-from pipelines.painting import Mask
+from pipelines.paint.bake import sample, texels, texture_image
+from pipelines.paint.painting import Mask
 from pipelines.render import Cameras, Surface, rasterise
 from pipelines.render.cameras import DISTANCE
 from pipelines.render.rasterise import project

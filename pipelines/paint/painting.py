@@ -13,9 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pipelines import fields
-from pipelines.bake import sample
-from pipelines.composites import Query, colours
+from pipelines.paint import fields
+from pipelines.paint.bake import sample
+from pipelines.paint.composites import Query, colours
 from pipelines.render import (
     Cameras,
     Points,

@@ -26,8 +26,8 @@ from huggingface_hub.utils import (
 )
 
 from pipelines.errors import InputError
-from pipelines.hub.parts import INDEX, SINGLE, NoWeights, is_whole, needed, parts_of, read
-from pipelines.hub.said import explained, name_of
+from pipelines.teachers.hub.parts import INDEX, SINGLE, NoWeights, is_whole, needed, parts_of, read
+from pipelines.teachers.hub.said import explained, name_of
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from typing import Any, Literal
 import torch
 
 from pipelines.errors import InputError, RunFailed
-from pipelines.hold import is_held
+from pipelines.runs.hold import is_held
 from pipelines.media import files
 from pipelines.media.files import replacing
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipelines.gate import Gate
+from pipelines.clip.gate import Gate
 from pipelines.media import Clip, to_float, to_uint8
 from sds.masks import composite
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipelines import hub
-from pipelines.embeddings import embedded
 from pipelines.errors import InputError
-from pipelines.machine import let_go, machine, takes_half
-from pipelines.teacher import MeshTeacher, Teacher, VideoTeacher, plain
+from pipelines.teachers import hub
+from pipelines.teachers.embeddings import embedded
+from pipelines.teachers.machine import let_go, machine, takes_half
+from pipelines.teachers.teacher import MeshTeacher, Teacher, VideoTeacher, plain
 from sds import assd, csd
 
 PARTS = ("text_encoder", "tokenizer")

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from pipelines import geometry, media, mesh, runs, settings, video
-from pipelines.checkpoint import NAME as CHECKPOINT
+from pipelines import geometry, media, mesh, video
+from pipelines.runs import run_folder, settings
+from pipelines.runs.checkpoint import NAME as CHECKPOINT
 from pipelines.errors import InputError
 from pipelines.events import Event
-from pipelines.hold import hold
+from pipelines.runs.hold import hold
 from pipelines.media.files import replacing
 from pipelines.mesh import PaintMesh
-from pipelines.runs import Status
+from pipelines.runs.run_folder import Status
 from pipelines.video import EditVideo
 
 Job = EditVideo | PaintMesh
@@ -27,7 +28,7 @@ _KINDS = {"video": EditVideo, "mesh": PaintMesh}
 # What `describe` and a resumed run add to the settings of a job.
 _ABOUT = ("job", "versions", "lengthened_at")
 _DELETED = ".deleted-"
-_PRIVATE = (CHECKPOINT, runs.STOP, runs.STATUS, runs.OWNER)
+_PRIVATE = (CHECKPOINT, run_folder.STOP, run_folder.STATUS, run_folder.OWNER)
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Past:
     @property
     def preview(self) -> Path | None:
         """A small picture of the result, where there is one."""
-        path = self.folder / runs.PREVIEW
+        path = self.folder / run_folder.PREVIEW
         return path if path.is_file() else None
 
     @property
@@ -79,7 +80,7 @@ def one(folder: Path) -> Past:
         job = job_of(folder)
     except InputError as error:
         broken = str(error)
-    return Past(folder, runs.read_status(folder), job, broken)
+    return Past(folder, run_folder.read_status(folder), job, broken)
 
 
 def job_of(folder: Path) -> Job:
@@ -87,9 +88,9 @@ def job_of(folder: Path) -> Job:
 
     Raises InputError where there is no run or its settings cannot be read.
     """
-    said = runs.read_settings(folder)
+    said = run_folder.read_settings(folder)
     kind = _kind(said, folder.name)
-    files = runs.input_files(folder, settings.file_names(kind, said))
+    files = run_folder.input_files(folder, settings.file_names(kind, said))
     return _recall(said, files | {"out": folder})
 
 
@@ -159,7 +160,7 @@ def archive(folder: Path) -> Path:
     """A zip, in the run's folder, of what it was given and what it made."""
     path = folder / f"{folder.name}.zip"
     with (
-        runs.full_disk_is_said("download again"),
+        run_folder.full_disk_is_said("download again"),
         replacing(path) as unfinished,
         zipfile.ZipFile(unfinished, "w") as packed,
     ):
@@ -190,4 +191,4 @@ def _name(job: Job) -> str:
 
 def _was_begun(folder: Path) -> bool:
     """Whether a run was begun here, however far it came."""
-    return runs.is_run(folder) or (folder / runs.STATUS).is_file()
+    return run_folder.is_run(folder) or (folder / run_folder.STATUS).is_file()

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from pipelines import geometry
-from pipelines.gate import OPACITY, TINT
+from pipelines.clip.gate import OPACITY, TINT
 from pipelines.media import save_png
 from pipelines.media.files import replacing
-from pipelines.painted import render_textured
+from pipelines.paint.painted import render_textured
+from pipelines.paint.uv_mask import mask_name, project_mask, view_camera
 from pipelines.render import Surface, orbit
-from pipelines.uv_mask import mask_name, project_mask, view_camera
 
 SIDE = 512
 """Pixels along a side of the picture that is brushed on."""

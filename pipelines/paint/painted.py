@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines import geometry
-from pipelines.bake import texels, texture_image
-from pipelines.comparison import write_comparison
-from pipelines.layers import Layers, file_name, save_layers
+from pipelines.clip.comparison import write_comparison
 from pipelines.media import clip_from_frames, save_png, to_uint8, write_clip
-from pipelines.painting import Fields, Look, Task, look, sample_atlases
+from pipelines.paint.bake import texels, texture_image
+from pipelines.paint.layers import Layers, file_name, save_layers
+from pipelines.paint.painting import Fields, Look, Task, look, sample_atlases
 from pipelines.render import Cameras, Points, Surface, at, downsample, orbit
 
 CHUNK = 1 << 17

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipelines.comparison import panel_size
+from pipelines.clip.comparison import panel_size
+from pipelines.clip.flow import optical_flow
 from pipelines.errors import InputError
-from pipelines.flow import optical_flow
 from pipelines.media import (
     Clip,
     floats_at,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from pipelines import hub, unlisted
-from pipelines.painting import PAPER, Painting
-from pipelines.teacher import MeshTeacher, Recipe, VideoTeacher
+from pipelines.paint.painting import PAPER, Painting
+from pipelines.teachers import hub, unlisted
+from pipelines.teachers.teacher import MeshTeacher, Recipe, VideoTeacher
 from sds.assd import FLOW_EDIT, Method
 
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
 MINIATURE = "miniature"
 BUILT_IN = "Built in, runs on any machine. Knows only its own small world of"
 

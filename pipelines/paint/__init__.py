@@ -1,0 +1,1 @@
+"""What painting needs beside its teacher: fields, composites, the run, texels, masks, layers."""
