@@ -77,7 +77,7 @@ def _baked(part: Part, values: Floats, size: tuple[int, int]) -> Tensor:
     carrier = Surface(
         vertices=torch.tensor(values.reshape(-1, 3), dtype=torch.float32),
         faces=torch.arange(3 * count).view(-1, 3),
-        normals=torch.zeros(count, 3, 3),
+        normals=torch.zeros(count, 3, 3, dtype=torch.float32),
         uv=torch.from_numpy(np.clip(part.uv, 0, 1)).float(),
         atlas=torch.zeros(count, dtype=torch.long),
     )

@@ -49,7 +49,7 @@ class Canvas:
 
     def blank(self) -> Masks:
         """The mask that allows nothing."""
-        return tuple(torch.zeros(1, *size) for size in self.sizes)
+        return tuple(torch.zeros(1, *size, dtype=torch.float32) for size in self.sizes)
 
 
 def open_canvas(mesh: Path, max_faces: int | None, resolution: int) -> Canvas:
@@ -109,7 +109,7 @@ def write_masks(folder: Path, masks: Sequence[Tensor]) -> Path:
 
 
 def _tinted(canvas: Canvas, masks: Masks) -> list[Tensor]:
-    tint = 255 * torch.tensor(TINT)
+    tint = 255 * torch.tensor(TINT, dtype=torch.float32)
     return [
         torch.lerp(base.float(), tint.expand_as(base), OPACITY * mask[0, ..., None])
         .round()

@@ -134,7 +134,7 @@ def render_textured(
 
 
 def _view(surface: Surface, cameras: Cameras, size: int) -> Look:
-    white = torch.ones(len(cameras), 3, device=surface.vertices.device)
+    white = torch.ones(len(cameras), 3).to(surface.vertices)
     return look(surface, cameras, SUPERSAMPLING * size, white)
 
 

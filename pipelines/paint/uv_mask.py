@@ -76,7 +76,7 @@ def view_camera(azimuth: float, elevation: float) -> Cameras:
     """One camera, in degrees around the y axis from +z, and above the horizon."""
     turn, up = math.radians(azimuth), math.radians(elevation)
     position = [math.cos(up) * math.sin(turn), math.sin(up), math.cos(up) * math.cos(turn)]
-    return Cameras(DISTANCE * torch.tensor([position]))
+    return Cameras(DISTANCE * torch.tensor([position], dtype=torch.float32))
 
 
 def project_mask(
@@ -89,7 +89,7 @@ def project_mask(
     for atlas, size in enumerate(sizes):
         points, index = texels(surface, atlas, size)
         if not len(index):
-            found.append(torch.zeros(1, *size))
+            found.append(torch.zeros(1, *size, dtype=torch.float32))
             continue
         xz, yz, z = project(points.position, camera, side)[:, 0]
         x, y = xz / z, yz / z

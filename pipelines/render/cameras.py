@@ -59,7 +59,7 @@ def sphere_views(
     generator's device.
     """
     device = generator.device
-    k = torch.arange(count, device=device) + 0.5
+    k = torch.arange(count, dtype=torch.float32, device=device) + 0.5
     height = 1 - 2 * k / count
     radius = (1 - height.square()).sqrt()
     turn = GOLDEN_ANGLE * k
@@ -73,7 +73,7 @@ def orbit(count: int, elevation: float, distance: float = DISTANCE, fov: float =
 
     elevation: degrees above the horizon, in [-90, 90].
     """
-    turn = 2 * math.pi * torch.arange(count) / count
+    turn = 2 * math.pi * torch.arange(count, dtype=torch.float32) / count
     up = math.radians(elevation)
     flat = math.cos(up)
     position = torch.stack(

@@ -146,8 +146,9 @@ def _resolve(
     e = torch.stack([scanline.linear(edge, owner, x, y) for edge in edges], dim=1).clamp(min=0)
     face = faces.new_full((len(nearest),), -1)
     face[pixel] = faces.index_select(0, owner)
-    bary = torch.zeros(len(nearest), 3, device=nearest.device)
+    like = {"dtype": torch.float32, "device": nearest.device}
+    bary = torch.zeros(len(nearest), 3, **like)
     bary[pixel] = (e / e.sum(1, keepdim=True)).float()
-    depth = torch.full((len(nearest),), torch.inf, device=nearest.device)
+    depth = torch.full((len(nearest),), torch.inf, **like)
     depth[pixel] = (1 / scanline.linear(inverse_depth, owner, x, y)).float()
     return face, bary, depth
