@@ -16,15 +16,14 @@ from pipelines.media import contact_sheet, read_strokes
 from pipelines.mesh import PaintMesh
 from pipelines.paint import brushing
 from pipelines.paint.uv_mask import read_masks
+from ui.brush import brush_box, no_brush, strokes_of, to_brush
 from ui.folds import fold, said_on_the_page
-from ui.video_mask import brush
 
 Where = Literal["words", "within", "mask"]
 View = tuple[float, float]
 NO_MESH = "There is no mesh. Upload one or pick an example."
 _NO_MASK = "There is no mask. Brush one on a view, upload one, or leave the place to the words."
 _DEFAULT = {f.name: f.default for f in fields(PaintMesh)}
-_HEIGHT = 380
 ASKED = ("mask", "mask_on_view", "mask_around", "mask_above", "brushed", "drawn", "takes")
 """The inputs that together say what the mask is."""
 
@@ -56,19 +55,7 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
             value=False,
             label="Strokes",
         )
-        brushed = gr.ImageEditor(
-            label="Brush on the view",
-            type="filepath",
-            format="png",
-            sources=(),
-            transforms=(),
-            layers=False,
-            brush=brush(brushing.SIDE),
-            buttons=[],
-            height=_HEIGHT,
-            visible=False,
-            elem_id="mesh-brush",
-        )
+        brushed = brush_box("mesh-brush", "Brush on the view")
         shown = gr.Image(
             label="The mask from four sides",
             format="jpeg",
@@ -137,7 +124,7 @@ def _wire(
     inputs["mask"].upload(
         lambda where: (
             "within" if where == "words" else where,
-            gr.ImageEditor(None, visible=False),
+            no_brush(),
             None,
             gone,
         ),
@@ -156,7 +143,7 @@ def no_mask() -> dict[str, Any]:
         "where": "words",
         "mask": None,
         "mask_on_view": False,
-        "brushed": gr.ImageEditor(None, visible=False),
+        "brushed": no_brush(),
         "drawn": None,
     }
 
@@ -169,7 +156,7 @@ def begin_view(
     mask_on_view: bool,
     mask_around: float | None,
     mask_above: float | None,
-    brushed: dict[str, Any] | None,
+    brushed: str | None,
     drawn: View | None,
     takes: bool,
     where: Where,
@@ -178,14 +165,15 @@ def begin_view(
     with said_on_the_page():
         canvas = _canvas(mesh, max_faces, resolution)
         view = (mask_around or 0.0, mask_above or 0.0)
-        masks = _masks(canvas, mask, view if mask_on_view else None, brushed, drawn, takes)
-        picture = brushing.view_picture(canvas, masks or canvas.blank(), view).numpy()
-        if masks is not None and (painted := _strokes(brushed)) is not None:
+        painted = strokes_of(brushed)
+        masks = _masks(canvas, mask, view if mask_on_view else None, painted, drawn, takes)
+        picture = brushing.view_picture(canvas, masks or canvas.blank(), view)
+        if painted is not None:
             mask, mask_on_view = str(brushing.write_masks(painted.parent, masks)), False
-    value = {"background": picture, "layers": [], "composite": None}
-    editor = gr.ImageEditor(value, visible=True)
+    where = "within" if where == "words" else where
     shown = gr.Image(None, visible=False)
-    return "within" if where == "words" else where, mask, mask_on_view, editor, view, shown
+    box = to_brush(picture, f"{view[0]:g}° around, {view[1]:g}° above")
+    return where, mask, mask_on_view, box, view, shown
 
 
 def show_mask(
@@ -196,7 +184,7 @@ def show_mask(
     mask_on_view: bool,
     mask_around: float | None,
     mask_above: float | None,
-    brushed: dict[str, Any] | None,
+    brushed: str | None,
     drawn: View | None,
     takes: bool,
 ) -> Iterator[gr.Image]:
@@ -204,7 +192,7 @@ def show_mask(
     with said_on_the_page():
         canvas = _canvas(mesh, max_faces, resolution)
         view = (mask_around or 0.0, mask_above or 0.0) if mask_on_view else None
-        masks = _masks(canvas, mask, view, brushed, drawn, takes)
+        masks = _masks(canvas, mask, view, strokes_of(brushed), drawn, takes)
         if masks is None:
             raise InputError(_NO_MASK)
         sheet = contact_sheet(brushing.sides_picture(canvas, masks), columns=2, gap=2)
@@ -218,7 +206,7 @@ def mask_of(
     where: Where,
     mask: str | None,
     view: View | None,
-    brushed: dict[str, Any] | None,
+    brushed: str | None,
     drawn: View | None,
     takes: bool,
 ) -> tuple[Path | None, View | None]:
@@ -229,13 +217,13 @@ def mask_of(
     """
     if where == "words":
         return None, None
-    painted = _strokes(brushed)
+    painted = strokes_of(brushed)
     if painted is None and mask is None:
         raise InputError(_NO_MASK)
     if painted is None:
         return Path(mask), view
     canvas = brushing.open_canvas(mesh, max_faces, resolution)
-    masks = _masks(canvas, mask, view, brushed, drawn, takes)
+    masks = _masks(canvas, mask, view, painted, drawn, takes)
     return brushing.write_masks(painted.parent, masks), None
 
 
@@ -249,12 +237,11 @@ def _masks(
     canvas: brushing.Canvas,
     mask: str | None,
     view: View | None,
-    brushed: dict[str, Any] | None,
+    painted: Path | None,
     drawn: View | None,
     takes: bool,
 ) -> brushing.Masks | None:
     """The file's masks and, over them, what was brushed; None where there is neither."""
-    painted = _strokes(brushed)
     if mask is None and painted is None:
         return None
     masks = canvas.blank()
@@ -263,11 +250,3 @@ def _masks(
     if painted is None:
         return masks
     return brushing.brushed(canvas, masks, read_strokes(painted), drawn or (0.0, 0.0), takes)
-
-
-def _strokes(brushed: dict[str, Any] | None) -> Path | None:
-    """The editor's own file of what was brushed; None where nothing was."""
-    layers = (brushed or {}).get("layers") or []
-    if not layers or not read_strokes(layers[0]).any():
-        return None
-    return Path(layers[0])

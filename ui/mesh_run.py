@@ -22,6 +22,7 @@ from pipelines.paint.painting import Painting
 from pipelines.region import MoveRegion, move_region
 from pipelines.runs import run_folder
 from pipelines.runs.history import archive
+from ui.brush import no_brush
 from ui.folders import new_folder
 from ui.gpu_time import gpu_seconds
 from ui.mesh_mask import NO_MESH, Where, mask_of
@@ -77,7 +78,7 @@ def paint(
     mask_on_view: bool,
     mask_around: float | None,
     mask_above: float | None,
-    brushed: dict[str, Any] | None,
+    brushed: str | None,
     drawn: tuple[float, float] | None,
     takes: bool,
     field: Kind,
@@ -173,7 +174,7 @@ def inputs_of(job: PaintMesh) -> dict[str, Any]:
         "mask_around": around,
         "mask_above": above,
         "where": where,
-        "brushed": gr.ImageEditor(None, visible=False),
+        "brushed": no_brush(),
         "drawn": None,
         "takes": False,
         "teacher": job.teacher,

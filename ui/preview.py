@@ -47,5 +47,5 @@ def previewed(preview: Preview, columns: int) -> gr.HTML:
         shown = grey(mask[:, None].float(), frames.shape[1:3])
         alpha = contact_sheet(shown[..., None].expand(-1, -1, -1, 3), columns, GAP, fill=0)[..., :1]
         colour = alpha.new_tensor(_TINTS[name]).expand(*alpha.shape[:2], 3)
-        laid[name] = data_uri(colour, (alpha * _OPACITY).to(alpha.dtype))
+        laid[name] = data_uri(colour, (alpha.float() * _OPACITY).to(alpha.dtype))
     return gr.HTML(data_uri(contact_sheet(frames, columns, GAP)), visible=True, **laid)

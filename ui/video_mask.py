@@ -17,12 +17,10 @@ from pipelines.clip.gate import read_gate, write_gate
 from pipelines.errors import InputError
 from pipelines.media import Cut, read_clip, read_strokes, save_png
 from pipelines.video import EditVideo
+from ui.brush import brush_box, no_brush, strokes_of, to_brush
 from ui.folds import fold, said_on_the_page
 
 Where = Literal["everywhere", "mask"]
-BRUSH_SHARE = 24
-"""A picture's shorter side in radii of the brush that it begins with."""
-_COLOUR = "rgba(255, 45, 120, 0.55)"
 NO_CLIP = "There is no clip. Upload one or pick an example."
 _NO_MASK = "There is no mask. Paint one on a frame, upload one, or let the edit happen everywhere."
 _DEFAULT = {f.name: f.default for f in fields(EditVideo)}
@@ -47,19 +45,7 @@ def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]
                 minimum=0,
                 min_width=160,
             )
-        brushed = gr.ImageEditor(
-            label="Paint what may change",
-            type="filepath",
-            format="png",
-            sources=(),
-            transforms=(),
-            layers=False,
-            brush=brush(_HEIGHT),
-            buttons=[],
-            height=_HEIGHT,
-            visible=False,
-            elem_id="brush",
-        )
+        brushed = brush_box("brush", "Paint what may change")
         mask = gr.File(
             label="Or a file: a picture of that frame, or a clip; white may change",
             file_types=["image", "video"],
@@ -134,7 +120,7 @@ def _wire(
         api_visibility="private",
     )
     inputs["mask"].upload(
-        lambda: ("mask", gr.ImageEditor(None, visible=False)),
+        lambda: ("mask", no_brush()),
         None,
         [inputs["where"], inputs["brushed"]],
         **quiet,
@@ -150,24 +136,18 @@ def _wire(
     )
     gr.on(
         [number.input for number in cut.values()],
-        lambda: (gr.ImageEditor(None, visible=False), gr.Video(None, visible=False)),
+        lambda: (no_brush(), gr.Video(None, visible=False)),
         None,
         [inputs["brushed"], shown],
         **quiet,
     )
 
 
-def brush(side: int) -> gr.Brush:
-    """A see-through brush for a picture whose shorter side is `side` pixels."""
-    size = max(round(side / BRUSH_SHARE), 2)
-    return gr.Brush(default_size=size, colors=[_COLOUR], color_mode="fixed")
-
-
 def no_mask() -> dict[str, Any]:
     """The fold's inputs where there is no mask."""
     return {
         "where": "everywhere",
-        "brushed": gr.ImageEditor(None, visible=False),
+        "brushed": no_brush(),
         "mask_frame": _DEFAULT["mask_frame"],
         "mask": None,
     }
@@ -180,17 +160,13 @@ def cut_of(start: float | None, end: float | None, every: int | None) -> Cut:
 
 def begin_mask(
     clip: gr.Video, start: float | None, end: float | None, every: int | None
-) -> tuple[str, gr.ImageEditor, int, None]:
+) -> tuple[str, gr.HTML, int, None]:
     """The frame that the clip is paused on, ready to be painted on."""
     with said_on_the_page():
         path, second = _paused(clip)
         part = read_clip(path, cut=cut_of(start, end, every))
         frame = _frame_at(part, second - part.cut.start)
-    picture = part.frames[frame].numpy()
-    # Empty layers: what was painted before was on another frame.
-    value = {"background": picture, "layers": [], "composite": None}
-    editor = gr.ImageEditor(value, brush=brush(min(part.size)), visible=True)
-    return "mask", editor, frame, None
+    return "mask", to_brush(part.frames[frame], f"Frame {frame}"), frame, None
 
 
 def _paused(clip: SimpleNamespace) -> tuple[Path, float]:
@@ -218,7 +194,7 @@ def show_mask(
     start: float | None,
     end: float | None,
     every: int | None,
-    brushed: dict[str, Any] | None,
+    brushed: str | None,
     mask: str | None,
     mask_frame: int | None,
     mask_grow: float | None,
@@ -238,7 +214,7 @@ def show_mask(
         yield gr.Video(str(Path(folder) / "mask.mp4"), visible=True)
 
 
-def mask_of(where: Where, brushed: dict[str, Any] | None, mask: str | None) -> Path | None:
+def mask_of(where: Where, brushed: str | None, mask: str | None) -> Path | None:
     """The file of the mask that the page shows, None for none; what is painted comes first.
 
     Raises InputError where there should be one and is not.
@@ -251,14 +227,11 @@ def mask_of(where: Where, brushed: dict[str, Any] | None, mask: str | None) -> P
     return painted or Path(mask)
 
 
-def _painted(brushed: dict[str, Any] | None) -> Path | None:
-    """What was painted, as a mask beside the editor's own file; None where nothing was."""
-    layers = (brushed or {}).get("layers") or []
-    if not layers:
+def _painted(brushed: str | None) -> Path | None:
+    """What was painted, as the file of a mask; None where nothing was."""
+    strokes = strokes_of(brushed)
+    if strokes is None:
         return None
-    mask = read_strokes(layers[0])
-    if not mask.any():
-        return None
-    path = Path(layers[0]).with_name("mask.png")
-    save_png(path, mask)
+    path = strokes.with_name("mask.png")
+    save_png(path, read_strokes(strokes))
     return path

@@ -18,6 +18,7 @@ from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
 from pipelines.runs import run_folder
 from pipelines.video import EditVideo, Method, Preset, edit_video, settled
+from ui.brush import no_brush
 from ui.folders import new_folder
 from ui.gpu_time import gpu_seconds
 from ui.preview import previewed
@@ -58,7 +59,7 @@ def edit(
     end: float | None,
     every: int | None,
     where: Where,
-    brushed: dict[str, Any] | None,
+    brushed: str | None,
     mask: str | None,
     mask_frame: int | None,
     mask_grow: float | None,
@@ -147,7 +148,7 @@ def inputs_of(job: EditVideo) -> dict[str, Any]:
         "end": job.cut.end or 0,
         "every": job.cut.every,
         "where": "everywhere" if mask is None else "mask",
-        "brushed": gr.ImageEditor(None, visible=False),
+        "brushed": no_brush(),
         "mask": mask,
         "mask_frame": job.mask_frame,
         "mask_grow": job.mask_grow,

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
@@ -19,6 +19,7 @@ QUIET = [
 ]
 WAIT = 120_000
 """Milliseconds a page may take to show something. Generous: the machine may be busy."""
+expect.set_options(timeout=WAIT)
 
 
 @pytest.fixture(scope="session")

@@ -31,11 +31,11 @@ def test_place_in_line_is_shown_and_can_be_given_up(page, somebody_else, runs_fo
     page.get_by_label("What it shows").fill(WORDS["source"])
     page.get_by_label("What it should show").fill(WORDS["target"])
     page.locator("#edit").click()
-    expect(page.locator("#status")).to_contain_text("In line, 1 ahead of you.", timeout=WAIT)
+    expect(page.locator("#status")).to_contain_text("In line, 1 ahead of you.")
     expect(page.locator("#edit")).to_be_disabled()
 
     page.locator("#stop").click()
-    expect(page.locator("#status")).to_contain_text("Taken out of the line.", timeout=WAIT)
-    expect(page.locator("#edit")).to_be_enabled(timeout=WAIT)
+    expect(page.locator("#status")).to_contain_text("Taken out of the line.")
+    expect(page.locator("#edit")).to_be_enabled()
     expect(page.locator("#stop")).to_be_disabled()
     assert set(runs_folder.iterdir()) == before

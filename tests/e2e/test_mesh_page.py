@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import zipfile
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
 from pipelines.paint.painting import sample_atlases
 from pipelines.paint.uv_mask import read_masks
+from tests.e2e.acts import brush, open_fold, put, shown_to_brush
 from tests.e2e.conftest import WAIT
-from tests.e2e.test_video_page import brush
 
 
 @pytest.fixture
@@ -30,20 +31,16 @@ def tab(page):
 
 def pick(tab, steps):
     tab.locator("#mesh-examples button").first.click()
-    expect(tab.get_by_label("Object")).to_have_value("mushroom", timeout=WAIT)
+    expect(tab.get_by_label("Object")).to_have_value("mushroom")
     settings = tab.locator("#mesh-tab")
-    settings.get_by_role("button", name="More settings").click()
-    settings.get_by_role("button", name="Texture and faces").click()
-    # The fields of a section that has just been opened take a moment to have their own values.
-    tab.wait_for_timeout(1500)
-    settings.get_by_label("Steps", exact=True).fill(str(steps))
-    settings.get_by_label("Texture side").fill("128")
-    tab.wait_for_timeout(500)
-    expect(settings.get_by_label("Steps", exact=True)).to_have_value(str(steps))
+    open_fold(settings, "More settings")
+    put(settings.get_by_label("Steps", exact=True), steps)
+    open_fold(settings, "Texture and faces")
+    put(settings.get_by_label("Texture side"), 128)
 
 
 def expect_ready(tab):
-    expect(tab.locator("#paint")).to_be_enabled(timeout=WAIT)
+    expect(tab.locator("#paint")).to_be_enabled()
     expect(tab.locator("#stop-painting")).to_be_disabled()
 
 
@@ -62,20 +59,21 @@ def download(tab, button, folder):
 
 
 def set_region(tab, value):
-    number = tab.locator("#region input[type=number]")
-    number.fill(str(value))
-    number.blur()
+    put(tab.locator("#region input[type=number]"), value)
 
 
-def wait_for_mesh(tab, path):
-    """Until the viewer shows something in the middle of its canvas."""
+def wait_for_mesh(tab, path, until=lambda picture: True):
+    """The viewer's picture, once it shows something, holds still and is as it should be."""
     tab.locator("#painted canvas").wait_for()
-    for _ in range(60):
-        tab.wait_for_timeout(500)
+    before, late = None, time.monotonic() + WAIT / 1000
+    while time.monotonic() < late:
         picture = seen(tab, path)
-        if picture.reshape(-1, 3).std(axis=0).max() > 5:
+        blank = picture.reshape(-1, 3).std(axis=0).max() <= 5
+        if not blank and np.array_equal(picture, before) and until(picture):
             return picture
-    raise AssertionError("the canvas stays blank")
+        before = picture
+        tab.wait_for_timeout(200)
+    raise AssertionError("the canvas stays blank, or never comes to rest")
 
 
 def test_painting_is_shown_as_it_grows_and_its_region_moves(tab, runs_folder, tmp_path):
@@ -84,7 +82,7 @@ def test_painting_is_shown_as_it_grows_and_its_region_moves(tab, runs_folder, tm
     tab.locator("#paint").click()
     tab.locator("#painting img").wait_for()
     assert re.search(r"Step [12] of 2", tab.locator("#painting-status").inner_text())
-    expect(tab.locator("#painting-status")).to_contain_text("Done in", timeout=WAIT)
+    expect(tab.locator("#painting-status")).to_contain_text("Done in")
     expect_ready(tab)
     expect(tab.locator("#painting")).to_be_hidden()
     (folder,) = set(runs_folder.iterdir()) - before
@@ -101,7 +99,7 @@ def test_painting_is_shown_as_it_grows_and_its_region_moves(tab, runs_folder, tm
     texture = (folder / "texture.png").read_bytes()
     # Two steps leave the localization close to a half: a threshold below it shows the new colours.
     set_region(tab, 0.1)
-    expect(tab.locator("#painting-status")).to_contain_text("Done: 100 %", timeout=WAIT)
+    expect(tab.locator("#painting-status")).to_contain_text("Done: 100 %")
     expect_ready(tab)
     assert (folder / "texture.png").read_bytes() != texture
     assert json.loads((folder / "settings.json").read_text())["threshold"] == 0.1
@@ -112,24 +110,19 @@ def test_painting_is_shown_as_it_grows_and_its_region_moves(tab, runs_folder, tm
 def test_the_view_stays_when_the_region_moves(tab, tmp_path):
     pick(tab, steps=1)
     tab.locator("#paint").click()
-    expect(tab.locator("#painting-status")).to_contain_text("Done in", timeout=WAIT)
+    expect(tab.locator("#painting-status")).to_contain_text("Done in")
     expect_ready(tab)
-    wait_for_mesh(tab, tmp_path / "front.png")
+    near = _covered(wait_for_mesh(tab, tmp_path / "near.png"))
     # Far away, so that the mesh covers much less of the canvas.
     tab.locator("#painted canvas").hover()
-    covered = []
-    for name, act in (("near", None), ("far", lambda: tab.mouse.wheel(0, 3000))):
-        if act is not None:
-            act()
-            tab.wait_for_timeout(3000)
-        covered.append(_covered(seen(tab, tmp_path / f"{name}.png")))
-    assert covered[1] < 0.7 * covered[0]
-    set_region(tab, 0.9)
-    expect(tab.locator("#painting-status")).to_contain_text("Done:", timeout=WAIT)
+    tab.mouse.wheel(0, 3000)
+    far = wait_for_mesh(tab, tmp_path / "far.png", lambda seen: _covered(seen) < 0.7 * near)
+    with tab.expect_response(re.compile(r"painted\.glb"), timeout=WAIT):
+        set_region(tab, 0.9)
+    expect(tab.locator("#painting-status")).to_contain_text("Done:")
     expect_ready(tab)
-    tab.wait_for_timeout(3000)
-    after = _covered(seen(tab, tmp_path / "after.png"))
-    assert after == pytest.approx(covered[1], rel=0.15)
+    after = _covered(wait_for_mesh(tab, tmp_path / "after.png"))
+    assert after == pytest.approx(_covered(far), rel=0.15)
 
 
 def _covered(picture):
@@ -142,7 +135,7 @@ def test_stopped_painting_still_gives_a_result(tab, tmp_path):
     tab.locator("#paint").click()
     tab.locator("#painting img").wait_for()
     tab.locator("#stop-painting").click()
-    expect(tab.locator("#painting-status")).to_contain_text("Stopped after", timeout=WAIT)
+    expect(tab.locator("#painting-status")).to_contain_text("Stopped after")
     expect_ready(tab)
     assert read_mesh(download(tab, "#download-glb", tmp_path)).faces > 0
 
@@ -152,32 +145,32 @@ def test_a_file_that_is_no_mesh_is_refused_in_a_sentence(tab, tmp_path, runs_fol
     bad = tmp_path / "empty.obj"
     bad.write_text("not a mesh\n")
     tab.locator("#mesh input[type=file]").set_input_files(bad)
-    expect(tab.locator("#mesh")).to_contain_text("empty", timeout=WAIT)
+    expect(tab.locator("#mesh")).to_contain_text("empty")
     tab.get_by_label("Object").fill("mushroom")
     tab.get_by_label("Part to paint").fill("cap")
     tab.get_by_label("Style").fill("red dotted")
     tab.locator("#paint").click()
     status = tab.locator("#painting-status .failed")
-    expect(status).to_contain_text("empty.obj", timeout=WAIT)
+    expect(status).to_contain_text("empty.obj")
     expect_ready(tab)
     assert set(runs_folder.iterdir()) == before
 
 
 def test_painting_without_a_mesh_asks_for_one(tab):
     tab.locator("#paint").click()
-    expect(tab.locator("#painting-status")).to_contain_text("There is no mesh.", timeout=WAIT)
+    expect(tab.locator("#painting-status")).to_contain_text("There is no mesh.")
     expect_ready(tab)
 
 
 def test_painting_everything_needs_no_part(tab):
-    tab.locator("#mesh-tab").get_by_role("button", name="More settings").click()
+    open_fold(tab.locator("#mesh-tab"), "More settings")
     tab.get_by_label("Paint everything").check()
-    expect(tab.get_by_label("Part to paint")).to_be_disabled(timeout=WAIT)
+    expect(tab.get_by_label("Part to paint")).to_be_disabled()
 
 
 def test_an_example_opens_with_what_was_painted(tab, tmp_path):
     tab.locator("#mesh-examples button").first.click()
-    expect(tab.locator("#painting-status")).to_contain_text("Made earlier", timeout=WAIT)
+    expect(tab.locator("#painting-status")).to_contain_text("Made earlier")
     wait_for_mesh(tab, tmp_path / "example.png")
     tab.wait_for_function(
         "() => document.querySelector('#turned video').readyState > 1 "
@@ -186,37 +179,25 @@ def test_an_example_opens_with_what_was_painted(tab, tmp_path):
     expect(tab.locator("#turned").get_by_label("The region")).to_be_visible()
 
 
-def turn_to_view(tab):
-    """Press the button, and wait until the editor has the view's picture."""
-    with tab.expect_response(lambda answer: answer.url.endswith("image.png"), timeout=WAIT):
-        tab.locator("#brush-view").click()
-    tab.locator("#mesh-brush canvas").first.wait_for()
-    # A stroke on a picture that is still being laid out would be lost.
-    tab.wait_for_timeout(5000)
-
-
 def test_views_that_are_brushed_add_up_to_the_region(tab, runs_folder):
     before = set(runs_folder.iterdir())
     pick(tab, steps=1)
     fold = tab.locator("#mesh-tab")
-    fold.get_by_role("button", name="Mask: ").click()
-    tab.wait_for_timeout(1500)
-    turn_to_view(tab)
+    open_fold(fold, "Mask: ")
+    shown_to_brush(tab, "#mesh-brush", "#brush-view", "0° around, 0° above")
     expect(fold.get_by_label("There, but only inside the mask")).to_be_checked()
     fold.get_by_label("Exactly the mask").check()
-    brush(tab, "#mesh-brush canvas", [(0.45, 0.35), (0.55, 0.35), (0.5, 0.3)])
-    around = fold.get_by_label("number input for Around")
-    around.fill("90")
-    around.blur()
-    turn_to_view(tab)
+    brush(tab, "#mesh-brush", [(0.45, 0.35), (0.55, 0.35), (0.5, 0.3)])
+    put(fold.get_by_label("number input for Around"), 90)
+    shown_to_brush(tab, "#mesh-brush", "#brush-view", "90° around, 0° above")
     # What was brushed so far is kept in the file of the mask.
     file = re.compile(r"mask\s*\.png")
-    expect(tab.locator("#mesh-mask-file")).to_contain_text(file, timeout=WAIT)
-    brush(tab, "#mesh-brush canvas", [(0.45, 0.35), (0.55, 0.35), (0.5, 0.3)])
+    expect(tab.locator("#mesh-mask-file")).to_contain_text(file)
+    brush(tab, "#mesh-brush", [(0.45, 0.35), (0.55, 0.35), (0.5, 0.3)])
     tab.locator("#show-mesh-mask").click()
     tab.locator("#mesh-mask-shown img").wait_for()
     tab.locator("#paint").click()
-    expect(tab.locator("#painting-status")).to_contain_text("Done in", timeout=WAIT)
+    expect(tab.locator("#painting-status")).to_contain_text("Done in")
     expect_ready(tab)
 
     (folder,) = set(runs_folder.iterdir()) - before

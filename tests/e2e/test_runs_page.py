@@ -18,10 +18,9 @@ from pipelines.mesh import PaintMesh
 from pipelines.runs import run_folder
 from pipelines.video import EditVideo
 from sds.assd import Method
+from tests.e2e.acts import open_fold, put
 from tests.e2e.conftest import WAIT
 
-# Generous: the machine may be busy.
-expect.set_options(timeout=WAIT)
 SOURCE, TARGET = "a red ball on the grass", "a blue ball on the grass"
 STEPS = 30
 
@@ -52,9 +51,8 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     page.locator("#clip video").wait_for()
     page.get_by_label("What it shows").fill(SOURCE)
     page.get_by_label("What it should show").fill(TARGET)
-    page.get_by_role("button", name="More settings").click()
-    page.get_by_label("Steps", exact=True).fill(str(STEPS))
-    page.get_by_label("Steps", exact=True).blur()
+    open_fold(page, "More settings")
+    put(page.get_by_label("Steps", exact=True), STEPS)
     page.locator("#edit").click()
     page.locator("#preview img").wait_for()
     (folder,) = set(runs_folder.iterdir()) - before
@@ -83,7 +81,7 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     # Resumed, to its end.
     open_tab(page, "Runs")
     page.locator("#run-resume").click()
-    expect(page.locator("#status")).to_contain_text("Done in", timeout=WAIT)
+    expect(page.locator("#status")).to_contain_text("Done in")
     expect(page.locator("#metrics")).to_contain_text(f"{STEPS} steps")
     assert run_folder.read_status(folder).state == "done"
     assert json.loads((folder / "metrics.json").read_text())["steps"] == STEPS
@@ -128,10 +126,10 @@ def test_a_dropped_result_gives_its_settings_back(page, tmp_path):
     said = video.describe(EditVideo(**{**vars(job), "method": Method(joint=0.25)}))
     write_clip(tmp_path / "result.mp4", frames, clip_from_frames(frames, 5), said)
     drop(page, tmp_path / "result.mp4", "#introduction")
-    expect(page.get_by_label("What it shows")).to_have_value(SOURCE, timeout=WAIT)
+    expect(page.get_by_label("What it shows")).to_have_value(SOURCE)
     expect(page.get_by_label("What it should show")).to_have_value(TARGET)
     expect(page.get_by_text("upload them again")).to_be_visible()
-    page.get_by_role("button", name="More settings").click()
+    open_fold(page, "More settings")
     expect(page.get_by_label("Steps", exact=True)).to_have_value("7")
     expect(page.get_by_label("Seed", exact=True)).to_have_value("11")
 
@@ -140,13 +138,13 @@ def test_a_dropped_result_gives_its_settings_back(page, tmp_path):
     asked = PaintMesh(Path("box.obj"), "house", "red dotted", Path("run"), edit="roof")
     geometry.write_glb(tmp_path / "painted.glb", model, [None], mesh.describe(asked))
     drop(page, tmp_path / "painted.glb", "#introduction")
-    expect(page.get_by_label("Object")).to_have_value("house", timeout=WAIT)
+    expect(page.get_by_label("Object")).to_have_value("house")
     expect(page.get_by_label("Part to paint")).to_have_value("roof")
     expect(page.get_by_label("Style")).to_have_value("red dotted")
 
     write_clip(tmp_path / "other.mp4", frames, clip_from_frames(frames, 5))
     drop(page, tmp_path / "other.mp4", "#introduction")
-    expect(page.get_by_text("it was not made here")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("it was not made here")).to_be_visible()
 
 
 def test_a_visitor_sees_no_one_elses_runs(page, browser, studio, tiny_clip, runs_folder):
@@ -155,17 +153,16 @@ def test_a_visitor_sees_no_one_elses_runs(page, browser, studio, tiny_clip, runs
     page.locator("#clip video").wait_for()
     page.get_by_label("What it shows").fill(SOURCE)
     page.get_by_label("What it should show").fill(TARGET)
-    page.get_by_role("button", name="More settings").click()
-    page.get_by_label("Steps", exact=True).fill("1")
-    page.get_by_label("Steps", exact=True).blur()
+    open_fold(page, "More settings")
+    put(page.get_by_label("Steps", exact=True), 1)
     page.locator("#edit").click()
-    expect(page.locator("#status")).to_contain_text("Done in", timeout=WAIT)
+    expect(page.locator("#status")).to_contain_text("Done in")
     open_tab(page, "Runs")
-    expect(page.locator("#past-runs img").first).to_be_visible(timeout=WAIT)
+    expect(page.locator("#past-runs img").first).to_be_visible()
     other = browser.new_page()
     other.goto(studio, wait_until="commit", timeout=WAIT)
-    other.get_by_label("What it shows").wait_for(timeout=WAIT)
+    other.get_by_label("What it shows").wait_for()
     open_tab(other, "Runs")
-    expect(other.locator("#about-run")).to_contain_text("Pick a run", timeout=WAIT)
+    expect(other.locator("#about-run")).to_contain_text("Pick a run")
     expect(other.locator("#past-runs img")).to_have_count(0)
     other.close()

@@ -5,26 +5,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from pipelines.errors import InputError
 from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
 from pipelines.paint.painting import sample_atlases
 from pipelines.paint.uv_mask import read_masks
+from tests.ui.pictures import address
 from ui.mesh_mask import begin_view, mask_of
 
 MESH = Path("assets/examples/mushroom.obj")
 SIDE = 128
 
 
-def strokes(folder, name):
-    """The editor's value after a stroke in the middle of the cap."""
+def stroke():
+    """The brush's value after a stroke in the middle of the cap."""
     pixels = np.zeros((brushing.SIDE, brushing.SIDE, 4), np.uint8)
-    pixels[140:190, 220:290] = (255, 45, 120, 140)
-    (folder / name).mkdir()
-    Image.fromarray(pixels).save(folder / name / "layer.png")
-    return {"background": None, "layers": [str(folder / name / "layer.png")], "composite": None}
+    pixels[140:190, 220:290] = (255, 45, 120, 255)
+    return address(pixels)
 
 
 def inside(mask):
@@ -35,17 +33,17 @@ def inside(mask):
     return points.position[sample_atlases(masks, points)[:, 0] > 0.5]
 
 
-def test_one_view_after_another(tmp_path):
+def test_one_view_after_another(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     mesh = (str(MESH), 0, SIDE)
-    first = begin_view(*mesh, None, False, 0, 0, None, None, False, "words")
+    first = begin_view(*mesh, None, False, 0, 0, "", None, False, "words")
     where, mask, on_view, _, drawn, _ = first
     assert (where, mask, on_view, drawn) == ("within", None, False, (0, 0))
-    one = strokes(tmp_path, "one")
+    one = two = stroke()
     _, mask, _, _, drawn, _ = begin_view(*mesh, mask, False, 90, 0, one, drawn, False, where)
     assert drawn == (90, 0)
     front = inside(mask)
     assert (front[:, 2] > 0.5).all() and len(front) > 50
-    two = strokes(tmp_path, "two")
     asked = (MESH, None, SIDE, "mask", mask, None)
     both, view = mask_of(*asked, two, drawn, False)
     found = inside(both)
@@ -57,10 +55,10 @@ def test_one_view_after_another(tmp_path):
     assert (inside(left)[:, 0] > 0.5).all()
 
 
-def test_words_need_no_mask_and_a_mask_needs_one(tmp_path):
+def test_words_need_no_mask_and_a_mask_needs_one():
     nothing = (MESH, None, SIDE)
-    assert mask_of(*nothing, "words", "m.png", None, None, None, False) == (None, None)
-    found = mask_of(*nothing, "within", "m.png", (0.0, 0.0), None, None, False)
+    assert mask_of(*nothing, "words", "m.png", None, "", None, False) == (None, None)
+    found = mask_of(*nothing, "within", "m.png", (0.0, 0.0), "", None, False)
     assert found == (Path("m.png"), (0.0, 0.0))
     with pytest.raises(InputError, match="There is no mask"):
-        mask_of(*nothing, "mask", None, None, None, None, False)
+        mask_of(*nothing, "mask", None, None, "", None, False)

@@ -17,7 +17,9 @@ from pipelines.events import Preview
 from pipelines.media import Clip, Cut, clip_from_frames, write_clip
 from pipelines.mesh import PaintMesh
 from pipelines.video import EditVideo
+from tests.ui.pictures import address
 from ui import mesh_run, video_run
+from ui.brush import strokes_of
 from ui.forecast import forecast_video
 from ui.preview import previewed
 from ui.progress import MOST_POINTS, polyline, progress
@@ -100,25 +102,34 @@ def test_the_paused_moment_names_its_frame():
         _frame_at(part, -2.0)
 
 
-def layer(folder, painted):
+def strokes(painted):
+    """The brush's value, with or without a stroke."""
     pixels = np.zeros((16, 24, 4), np.uint8)
     if painted:
-        pixels[4:8, 6:12] = (255, 45, 120, 140)
-    Image.fromarray(pixels).save(folder / "layer.png")
-    return {"background": None, "layers": [str(folder / "layer.png")], "composite": None}
+        pixels[4:8, 6:12] = (255, 45, 120, 255)
+    return address(pixels)
 
 
-def test_what_is_painted_comes_before_a_file(tmp_path):
-    painted, blank = layer(tmp_path, True), None
+def test_what_is_painted_comes_before_a_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
+    painted, blank = strokes(True), strokes(False)
     found = mask_of("mask", painted, "other.png")
     mask = np.asarray(Image.open(found))
     assert mask.shape == (16, 24) and mask[5, 8] == 255 and mask[0, 0] == 0
     assert mask_of("everywhere", painted, "other.png") is None
-    blank = layer(tmp_path, False)
     assert mask_of("mask", blank, "other.png") == Path("other.png")
-    assert mask_of("mask", None, "other.png") == Path("other.png")
+    assert mask_of("mask", "", "other.png") == Path("other.png")
     with pytest.raises(InputError, match="There is no mask"):
         mask_of("mask", blank, None)
+    for broken in ("data:image/png;base64,?", "data:image/png;base64,AAAA", "/etc/passwd"):
+        with pytest.raises(InputError, match="read"):
+            mask_of("mask", broken, None)
+
+
+def test_equal_strokes_of_two_views_have_files_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    one, other = strokes_of(strokes(True)), strokes_of(strokes(True))
+    assert one.parent != other.parent and one.read_bytes() == other.read_bytes()
 
 
 def test_before_and_after_come_from_the_run_s_folder(tmp_path):
