@@ -9,6 +9,7 @@ import huggingface_hub
 import pytest
 from fake_hub import SHA, FakeHub
 from huggingface_hub import constants, errors
+from huggingface_hub.utils import _http
 from huggingface_hub.utils._http import default_client_factory
 
 from pipelines.errors import InputError
@@ -39,6 +40,8 @@ def fake(checkpoint, tmp_path, monkeypatch):
     made = FakeHub({REPO: checkpoint})
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    # The library asks again five times before it gives up, and would wait 23 s between them.
+    monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
     huggingface_hub.set_client_factory(made.client)
     yield made
     huggingface_hub.close_session()
