@@ -35,13 +35,13 @@ from miniature.metrics import (
     temporal_error_object,
 )
 from miniature.report import Result, Row, sheet, summary, table
+from pipelines.clip.job import STEPS, Preset
 from pipelines.errors import InputError
 from pipelines.media import save_png, to_uint8
 from pipelines.runs import run_folder
 from pipelines.teachers.catalog import MINIATURE, video_teacher
 from pipelines.teachers.loading import LoadedVideoTeacher, load_video_teacher
 from pipelines.teachers.prompts import video_prompts
-from pipelines.video import STEPS, Preset
 from sds.assd import Method
 
 FRAMES, SIZE = 16, 128

@@ -22,9 +22,8 @@ import tyro
 from miniature.draw import draw
 from miniature.meshes import sample_mesh, write_obj
 from miniature.scenes import Scene, caption, sample_scene
-from pipelines.clip import comparison
 from pipelines.events import Done, Event
-from pipelines.media import clip_from_frames, to_uint8, write_clip
+from pipelines.media import clip_from_frames, comparison, to_uint8, write_clip
 from pipelines.mesh import PaintMesh, paint_mesh
 from pipelines.runs import run_folder
 from pipelines.video import EditVideo, edit_video

@@ -16,15 +16,15 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines import worker
+from pipelines.clip.job import Preset as VideoPreset
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Done, Event, Left, Note, Step, Waiting
 from pipelines.mesh import PaintMesh
-from pipelines.mesh import Preset as MeshPreset
 from pipelines.mesh import paint_mesh as painting
+from pipelines.paint.job import Preset as MeshPreset
 from pipelines.runs.history import archive
 from pipelines.teachers.catalog import mesh_teachers, video_teachers
 from pipelines.video import EditVideo
-from pipelines.video import Preset as VideoPreset
 from pipelines.video import edit_video as editing
 from ui.folders import new_folder
 from ui.gpu_time import gpu_seconds

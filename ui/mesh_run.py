@@ -16,8 +16,9 @@ import gradio as gr
 from pipelines import worker
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
-from pipelines.mesh import RESULT, PaintMesh, Preset, paint_mesh, usual
+from pipelines.mesh import RESULT, PaintMesh, paint_mesh, usual
 from pipelines.paint.fields import Kind
+from pipelines.paint.job import Preset
 from pipelines.paint.painting import Painting
 from pipelines.region import MoveRegion, move_region
 from pipelines.runs import run_folder

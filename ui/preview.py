@@ -6,9 +6,9 @@ file is written for what is gone a second later. Knows nothing about jobs.
 
 import gradio as gr
 
-from pipelines.clip.comparison import grey
 from pipelines.events import Preview
 from pipelines.media import contact_sheet, data_uri, floats_at, to_uint8
+from pipelines.media.comparison import grey
 from ui.theme import PAGE
 
 WIDTH = 960

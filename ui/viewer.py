@@ -1,6 +1,6 @@
 """Before and after as a slider over moving pictures, with masks to lay over them.
 
-Shows what `pipelines.clip.comparison` writes. Knows nothing about jobs.
+Shows what `pipelines.media.comparison` writes. Knows nothing about jobs.
 """
 
 from pathlib import Path
@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.clip.comparison import NAME
 from pipelines.media import facts
+from pipelines.media.comparison import NAME
 from ui.theme import PAGE
 
 

@@ -1,4 +1,4 @@
-// One clip holds its panels side by side (pipelines/clip/comparison.py), so one video's frame is every
+// One clip holds its panels side by side (pipelines/media/comparison.py), so one video's frame is every
 // panel's frame: nothing can get out of step. The frame is taken once, for a video may go on to its
 // next between two lines of a script, and then cut apart and laid over.
 const find = (name) => element.querySelector(name);

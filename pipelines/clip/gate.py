@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipelines.clip.comparison import panel_size
 from pipelines.clip.flow import optical_flow
 from pipelines.errors import InputError
 from pipelines.media import (
@@ -25,6 +24,7 @@ from pipelines.media import (
     to_uint8,
     write_clip,
 )
+from pipelines.media.comparison import panel_size
 from sds import masks
 
 FLOW_SIDE = 256

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines import geometry
-from pipelines.clip.comparison import write_comparison
 from pipelines.media import clip_from_frames, save_png, to_uint8, write_clip
+from pipelines.media.comparison import write_comparison
 from pipelines.paint.bake import texels, texture_image
 from pipelines.paint.layers import Layers, file_name, save_layers
 from pipelines.paint.painting import Fields, Look, Task, look, sample_atlases

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from miniature.examples import FOLDER, KEPT
-from pipelines.clip.comparison import NAME, panel_size
 from pipelines.geometry import read_mesh
 from pipelines.media import facts, read_clip
+from pipelines.media.comparison import NAME, panel_size
 from pipelines.runs.run_folder import METRICS
 
 CLIPS = json.loads((FOLDER / "examples.json").read_text())

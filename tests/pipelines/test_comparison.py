@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pipelines.clip.comparison import NAME, grey, panel_size, write_comparison
 from pipelines.media import clip_from_frames, read_clip
+from pipelines.media.comparison import NAME, grey, panel_size, write_comparison
 
 
 @pytest.mark.parametrize(

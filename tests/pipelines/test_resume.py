@@ -134,7 +134,7 @@ def test_a_stopped_run_goes_on_to_the_same_end_without_what_it_was_given(whole, 
 
 def test_a_run_that_failed_in_the_middle_goes_on_to_the_same_end(whole, tmp_path, monkeypatch):
     job = replace(whole, out=tmp_path / "run")
-    target = "pipelines.video.assd_gradient"
+    target = "pipelines.clip.edit.assd_gradient"
     if isinstance(whole, PaintMesh):
         target = "sds.csd.distill_cascade"
     module, name = target.rsplit(".", 1)
@@ -165,8 +165,7 @@ checkpoint.EVERY, checkpoint.SHARE, painted.TURNTABLE_FRAMES = 0.0, 1e9, 2
 
 def test_a_killed_command_goes_on_to_the_same_end(whole, tmp_path, capsys):
     job = replace(whole, out=tmp_path / "run")
-    module = type(job).__module__
-    line = shlex.split(history.command_line(job))[3:]
+    _, _, module, *line = shlex.split(history.command_line(job))
     code = f"{CHEAP}import sys; from {module} import main; sys.argv[1:] = {line!r}; main()"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 300

@@ -6,7 +6,8 @@ import torch
 
 from pipelines.events import Preview
 from pipelines.media import Cut, read_clip, save_png, write_clip
-from pipelines.video import EditVideo, Method, edit_video
+from pipelines.video import EditVideo, edit_video
+from sds.assd import Method
 from tests.pipelines.test_media import clip_of
 from tests.pipelines.test_video import SOURCE, TARGET, moving_square
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines.clip.comparison import NAME
 from pipelines.errors import InputError
 from pipelines.events import Preview
 from pipelines.media import Clip, Cut, clip_from_frames, write_clip
+from pipelines.media.comparison import NAME
 from pipelines.mesh import PaintMesh
 from pipelines.video import EditVideo
 from tests.ui.pictures import address
