@@ -120,7 +120,6 @@ def _outcome() -> dict[str, Component]:
     layers = gr.Gallery(
         label="Localization and texture",
         columns=2,
-        height=260,
         object_fit="contain",
         visible=False,
         interactive=False,

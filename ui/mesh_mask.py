@@ -47,9 +47,9 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
             around = _angle("Around", "Degrees from its front.", 0, 355)
             above = _angle("Above", "Degrees; below 0 is from below.", -90, 90)
         with gr.Row():
-            begin = gr.Button("Brush on this view", elem_id="brush-view", min_width=140)
-            show = gr.Button("Show the mask", elem_id="show-mesh-mask", min_width=120)
-            clear = gr.Button("Clear", elem_id="clear-mesh-mask", min_width=80)
+            begin = gr.Button("Brush on this view", elem_id="brush-view", size="md", scale=3)
+            show = gr.Button("Show the mask", elem_id="show-mesh-mask", size="md", scale=2)
+            clear = gr.Button("Clear", elem_id="clear-mesh-mask", size="md", min_width=60)
         takes = gr.Radio(
             [("add to the mask", False), ("take away from it", True)],
             value=False,
@@ -67,7 +67,7 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
         mask = gr.File(
             label="Or a file: a picture in the UVs, or a zip of several",
             file_types=["image", ".zip"],
-            height=130,
+            height=160,
             elem_id="mesh-mask-file",
         )
         on_view = gr.Checkbox(

@@ -18,7 +18,7 @@ _DEFAULT = {f.name: f.default for f in (*fields(PaintMesh), *fields(Painting))}
 
 def run_fold() -> dict[str, Component]:
     """How long the painting works, how much of the mesh it is for, and its seed."""
-    with fold("More settings", "how long it works, on how much of the mesh, and its seed."):
+    with fold("More settings", "how long it works, on how much, and its seed."):
         preset = gr.Radio(
             [(name.capitalize(), name) for name in STEPS],
             value=PaintMesh.preset,
@@ -83,7 +83,7 @@ def texture_fold() -> dict[str, Component]:
 
 def teacher_fold() -> dict[str, Component]:
     """Which teacher judges, and what it knows."""
-    with fold("Teacher", "which diffusion models judge the painting, and the words they know."):
+    with fold("Teacher", "which models judge the painting, and the words they know."):
         chosen = gr.Dropdown(
             list(mesh_teachers()), value=PaintMesh.teacher, label="Teacher", filterable=False
         )

@@ -66,5 +66,7 @@ def polyline(values: Sequence[float]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: "4 s", "3 min"."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    """Seconds as people say them: "4 s", "3 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

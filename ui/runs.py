@@ -13,8 +13,12 @@ from ui.runs_list import DETAIL
 from ui.theme import PAGE
 
 RESULTS = [".mp4", ".glb"]
-_HEIGHT = 420
 _FETCH = "() => document.getElementById('run-zip').click()"
+_COPY = """() => {
+    document.querySelector('#run-command textarea').select();
+    document.execCommand('copy');
+}"""
+"""The clipboard's newer interface is not there on a page that came by plain http."""
 _QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -48,7 +52,6 @@ def _list() -> tuple[gr.Gallery, gr.File]:
     gallery = gr.Gallery(
         label="Past runs, the newest first",
         columns=3,
-        height=_HEIGHT,
         object_fit="contain",
         allow_preview=False,
         interactive=False,
@@ -56,9 +59,9 @@ def _list() -> tuple[gr.Gallery, gr.File]:
         elem_id="past-runs",
     )
     dropped = gr.File(
-        label="Drop a result.mp4 or painted.glb made here: its settings come back",
+        label="Drop a result made here: its settings come back",
         file_types=RESULTS,
-        height=140,
+        height=160,
         elem_id="restore",
     )
     return gallery, dropped
@@ -68,7 +71,8 @@ def _detail() -> dict[str, Component]:
     """What is known about the chosen run, and its buttons, by their names in DETAIL."""
 
     def button(text: str, name: str, **how: str) -> gr.Button:
-        return gr.Button(text, visible=False, elem_id=f"run-{name}", min_width=100, **how)
+        look = {"visible": False, "size": "md", "min_width": 100} | how
+        return gr.Button(text, elem_id=f"run-{name}", **look)
 
     about = gr.Markdown("", elem_id="about-run")
     with gr.Row():
@@ -84,12 +88,14 @@ def _detail() -> dict[str, Component]:
         label="The same on the command line",
         lines=3,
         max_lines=12,
-        interactive=False,
-        buttons=["copy"],
+        # So that it can be reached and selected; gradio's own copy button would take its label.
+        interactive=True,
         visible=False,
         elem_id="run-command",
     )
-    made = (about, reopen, resume, repeat, zipped, ask, sure, kept, command)
+    copy = button("Copy", "copy")
+    copy.click(None, js=_COPY, api_visibility="private")
+    made = (about, reopen, resume, repeat, zipped, ask, sure, kept, command, copy)
     return dict(zip(DETAIL, made, strict=True))
 
 

@@ -26,6 +26,7 @@ DETAIL = (
     "sure",
     "keep",
     "command",
+    "copy",
 )
 """What is known about a run and the buttons that go with it, in the order of `detail_of`."""
 _STATES: dict[State, str] = {
@@ -61,6 +62,7 @@ def detail_of(run: Past | None, by_path: bool) -> tuple[Any, ...]:
         gr.Button(visible=False),
         gr.Button(visible=False),
         command,
+        gr.Button(visible=readable),
     )
 
 

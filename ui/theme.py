@@ -23,11 +23,15 @@ def theme() -> gr.themes.Base:
     ).set(
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",
+        # Gradio's own is too pale to be read easily.
+        body_text_color_subdued="*neutral_500",
+        input_placeholder_color="*neutral_500",
+        button_secondary_text_color="*neutral_800",
         block_border_width="1px",
         block_shadow="none",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         button_primary_text_color="white",
-        button_primary_background_fill_dark="*primary_500",
-        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_500",
     )

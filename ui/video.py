@@ -94,10 +94,10 @@ def _outcome() -> dict[str, Component]:
     status = progress_line("status")
     with gr.Row():
         result_file = gr.DownloadButton(
-            "Download clip", visible=False, elem_id="download", min_width=140
+            "Download clip", visible=False, size="md", elem_id="download", min_width=140
         )
         settings_file = gr.DownloadButton(
-            "Download settings", visible=False, elem_id="settings", min_width=140
+            "Download settings", visible=False, size="md", elem_id="settings", min_width=140
         )
     return {
         "preview": preview,

@@ -36,7 +36,7 @@ def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]
             label="Where the edit may happen",
         )
         with gr.Row():
-            begin = gr.Button("Mask this frame", elem_id="mask-frame", min_width=140)
+            begin = gr.Button("Mask this frame", elem_id="mask-frame", size="md", min_width=140)
             frame = gr.Number(
                 _DEFAULT["mask_frame"],
                 label="Frame",
@@ -49,12 +49,12 @@ def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]
         mask = gr.File(
             label="Or a file: a picture of that frame, or a clip; white may change",
             file_types=["image", "video"],
-            height=130,
+            height=160,
             elem_id="mask-file",
         )
         inputs = {"where": where, "brushed": brushed, "mask": mask, "mask_frame": frame}
         inputs |= _edges()
-        show = gr.Button("Show the mask on the clip", elem_id="show-mask")
+        show = gr.Button("Show the mask on the clip", elem_id="show-mask", size="md")
         shown = gr.Video(
             label="The mask on every frame",
             height=_HEIGHT,

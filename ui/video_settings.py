@@ -27,16 +27,22 @@ _DEFAULT = {f.name: f.default for f in (*fields(EditVideo), *fields(Cut))} | _of
 def run_fold() -> dict[str, Component]:
     """How long the edit works, how far it goes, and its seed."""
     with fold("More settings", "how long it works, how far it goes, and its seed."):
+        preset = gr.Radio(
+            [(name.capitalize(), name) for name in STEPS],
+            value=EditVideo.preset,
+            label="Preset",
+            info=f"{', '.join(str(steps) for steps in STEPS.values())} steps.",
+        )
         with gr.Row():
-            preset = gr.Radio(
-                [(name.capitalize(), name) for name in STEPS],
-                value=EditVideo.preset,
-                label="Preset",
-                info=f"{', '.join(str(steps) for steps in STEPS.values())} steps.",
-                scale=3,
-                min_width=300,
-            )
             strength = _slider("strength", 0.1, 3, "Strength", "How far each step goes.", 0.1)
+            side = gr.Number(
+                _DEFAULT["side"],
+                label="Working size",
+                info="Pixels a side, about; fewer take less memory.",
+                precision=0,
+                minimum=32,
+                min_width=140,
+            )
         with gr.Row():
             steps = gr.Number(
                 0,
@@ -69,14 +75,6 @@ def run_fold() -> dict[str, Component]:
                 1,
             )
             low = _slider("low", 1, 999, "Last noise level", "Lower settles finer detail.", 1)
-            side = gr.Number(
-                _DEFAULT["side"],
-                label="Working size",
-                info="Pixels a side, about; fewer take less memory.",
-                precision=0,
-                minimum=32,
-                min_width=140,
-            )
     return {
         "preset": preset,
         "strength": strength,
@@ -125,7 +123,7 @@ def cut_fold() -> dict[str, Component]:
 
 def teacher_fold() -> dict[str, Component]:
     """Which teacher judges, and what it knows."""
-    with fold("Teacher", "which diffusion models judge the edit, and the words they know."):
+    with fold("Teacher", "which models judge the edit, and the words they know."):
         chosen = gr.Dropdown(
             list(video_teachers()), value=EditVideo.teacher, label="Teacher", filterable=False
         )

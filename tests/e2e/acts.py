@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+TRIES = 10
+
 
 def open_fold(room, name):
     """Open a folded part of a form; its fields are there when this returns."""
@@ -12,12 +14,38 @@ def open_fold(room, name):
     expect(fold).to_have_class(re.compile("open"))
 
 
+def open_folds(room):
+    """Open all five of a tab."""
+    folds = room.locator(".fold > button.label-wrap:visible")
+    expect(folds).to_have_count(5)
+    for fold in folds.all():
+        fold.click()
+        expect(fold).to_have_class(re.compile("open"))
+
+
 def put(field, value):
-    """Write into a field, once it has the value that it begins with: before, that would win."""
-    expect(field).not_to_have_value("")
-    field.fill(str(value))
-    field.blur()
-    expect(field).to_have_value(str(value))
+    """Write into a field, and see that it stays.
+
+    Gradio gives the fields of a fold that opens their values once more, some frames after they are
+    there; a hand is slower than that, a test is not.
+    """
+    for _ in range(TRIES):
+        _frames(field.page)
+        field.fill(str(value))
+        field.blur()
+        _frames(field.page)
+        if field.input_value() == str(value):
+            return
+    raise AssertionError(f"the field does not keep {value}")
+
+
+def _frames(page):
+    """Let the page draw a few frames."""
+    page.evaluate(
+        """async () => {
+            for (let k = 0; k < 5; k++) await new Promise(requestAnimationFrame);
+        }"""
+    )
 
 
 def shown_to_brush(page, box, button, says):
