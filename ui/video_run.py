@@ -14,12 +14,11 @@ from typing import Any, Literal
 import gradio as gr
 
 from pipelines import worker
-from pipelines.clip.job import Preset
+from pipelines.clip.job import Method, Preset
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
 from pipelines.runs import run_folder
 from pipelines.video import EditVideo, edit_video, settled
-from sds.assd import Method
 from ui.brush import no_brush
 from ui.folders import new_folder
 from ui.gpu_time import gpu_seconds

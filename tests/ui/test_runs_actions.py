@@ -220,23 +220,23 @@ def test_what_is_listed_says_what_it_is(base):
     assert caption == "Failed: a red ball → a *blue* ball"
     (job.out / run_folder.PREVIEW).write_bytes(b"picture")
     assert runs_list.thumbnail(history.one(job.out))[0] == str(job.out / run_folder.PREVIEW)
-    about, *buttons, command = runs_list.detail_of(run, by_path=False)
+    about, *buttons, command, copy = runs_list.detail_of(run, by_path=False)
     assert r"\*blue\*" in about and "Failed, 4 of 9 steps kept" in about
     assert [button.visible for button in buttons] == [True] * 5 + [False] * 2
-    assert command.value == (
+    assert copy.visible and command.value == (
         "python -m pipelines.video ball.mp4 --source 'a red ball' --target 'a *blue* ball' "
         "--out one-again --steps 9"
     )
-    assert str(job.clip) in runs_list.detail_of(run, by_path=True)[-1].value
+    assert str(job.clip) in runs_list.detail_of(run, by_path=True)[-2].value
 
 
 def test_a_broken_run_can_only_be_packed_and_deleted(base):
     make(base, "one", ANNA)
     (base / "one" / run_folder.SETTINGS).write_text("{")
-    about, *buttons, command = runs_actions.listed("one", ANNA)[3:]
+    about, *buttons, command, copy = runs_actions.listed("one", ANNA)[3:]
     assert about.startswith("**one**  \nBroken, begun")
     assert [button.visible for button in buttons] == [False] * 3 + [True] * 2 + [False] * 2
-    assert not command.visible
+    assert not command.visible and not copy.visible
 
 
 def test_packing_and_deleting(base):
