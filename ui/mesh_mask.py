@@ -12,18 +12,20 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.errors import InputError
-from pipelines.media import contact_sheet, read_strokes
+from pipelines.media import contact_sheet, data_uri, read_strokes
 from pipelines.mesh import PaintMesh
 from pipelines.paint import brushing
 from pipelines.paint.uv_mask import read_masks
 from ui.brush import brush_box, no_brush, strokes_of, to_brush
 from ui.folds import fold, said_on_the_page
+from ui.theme import PAGE
 
 Where = Literal["words", "within", "mask"]
 View = tuple[float, float]
 NO_MESH = "There is no mesh. Upload one or pick an example."
 _NO_MASK = "There is no mask. Brush one on a view, upload one, or leave the place to the words."
 _DEFAULT = {f.name: f.default for f in fields(PaintMesh)}
+_NOTHING = "data:,"
 ASKED = ("mask", "mask_on_view", "mask_around", "mask_above", "brushed", "drawn", "takes")
 """The inputs that together say what the mask is."""
 
@@ -56,12 +58,14 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
             label="Strokes",
         )
         brushed = brush_box("mesh-brush", "Brush on the view")
-        shown = gr.Image(
+        # Gradio's own picture is a button without a name.
+        shown = gr.HTML(
+            _NOTHING,
             label="The mask from four sides",
-            format="jpeg",
+            html_template=(PAGE / "sides.html").read_text(),
+            js_on_load=None,
+            apply_default_css=False,
             visible=False,
-            interactive=False,
-            buttons=[],
             elem_id="mesh-mask-shown",
         )
         mask = gr.File(
@@ -99,7 +103,7 @@ def _wire(
     begin: gr.Button,
     show: gr.Button,
     clear: gr.Button,
-    shown: gr.Image,
+    shown: gr.HTML,
 ) -> None:
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     asked = [*mesh, *(inputs[name] for name in ASKED)]
@@ -112,7 +116,7 @@ def _wire(
         api_visibility="private",
     )
     show.click(show_mask, asked, shown, concurrency_limit=2, api_visibility="private")
-    gone = gr.Image(None, visible=False)
+    gone = gr.HTML(_NOTHING, visible=False)
     nothing = [*found, shown]
     gr.on(
         [clear.click, mesh[0].upload, mesh[0].clear],
@@ -171,7 +175,7 @@ def begin_view(
         if painted is not None:
             mask, mask_on_view = str(brushing.write_masks(painted.parent, masks)), False
     where = "within" if where == "words" else where
-    shown = gr.Image(None, visible=False)
+    shown = gr.HTML(_NOTHING, visible=False)
     box = to_brush(picture, f"{view[0]:g}° around, {view[1]:g}° above")
     return where, mask, mask_on_view, box, view, shown
 
@@ -187,7 +191,7 @@ def show_mask(
     brushed: str | None,
     drawn: View | None,
     takes: bool,
-) -> Iterator[gr.Image]:
+) -> Iterator[gr.HTML]:
     """The mesh from four sides, with the mask on its surface."""
     with said_on_the_page():
         canvas = _canvas(mesh, max_faces, resolution)
@@ -196,7 +200,7 @@ def show_mask(
         if masks is None:
             raise InputError(_NO_MASK)
         sheet = contact_sheet(brushing.sides_picture(canvas, masks), columns=2, gap=2)
-    yield gr.Image(sheet.numpy(), visible=True)
+    yield gr.HTML(data_uri(sheet), visible=True)
 
 
 def mask_of(
