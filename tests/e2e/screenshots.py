@@ -25,7 +25,7 @@ from pipelines import geometry, media
 from pipelines.media.stills import write_thumbnail
 from pipelines.runs import run_folder
 from pipelines.teachers.catalog import ASSETS
-from tests.conftest import start_studio
+from tests.conftest import ROOT, start_studio
 from tests.e2e.acts import brush, open_fold, put, shown_to_brush
 from tests.e2e.conftest import CHROMIUM, QUIET, WAIT
 
@@ -116,8 +116,11 @@ def _at_rest(page: Page, canvas: str) -> None:
     before, late = b"", time.monotonic() + WAIT / 1000
     while time.monotonic() < late:
         seen = page.locator(canvas).screenshot()
-        colours = Image.open(io.BytesIO(seen)).convert("RGB").getcolors(2**24)
-        if seen == before and len(colours) > 16:
+        picture = Image.open(io.BytesIO(seen)).convert("RGB")
+        w, h = picture.size
+        # Labels lie over its corners.
+        middle = picture.crop((w // 4, h // 4, 3 * w // 4, 3 * h // 4)).getcolors(2**24)
+        if seen == before and len(middle) > 16:
             return
         before = seen
         page.wait_for_timeout(300)
@@ -177,7 +180,9 @@ def main() -> None:
     if CHROMIUM is None:
         raise SystemExit("error: There is no chromium on this machine: install it.")
     asked.out.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as folder, start_studio(Path(folder)) as studio:
+    # Right here, so that the command of a run names no other place.
+    scratch = TemporaryDirectory(dir=ROOT, prefix="studio-")
+    with scratch as folder, start_studio(Path(folder)) as studio:
         past_runs(studio.runs)
         with opened(studio.address, asked.width, asked.scheme) as fresh:
             for name, act in SHOTS.items():
