@@ -115,6 +115,13 @@ def _wire(
         concurrency_limit=2,
         api_visibility="private",
     )
+    inputs["takes"].input(
+        change_strokes,
+        [*asked, inputs["where"]],
+        [*found, shown],
+        concurrency_limit=2,
+        api_visibility="private",
+    )
     show.click(show_mask, asked, shown, concurrency_limit=2, api_visibility="private")
     gone = gr.HTML(_NOTHING, visible=False)
     nothing = [*found, shown]
@@ -164,13 +171,15 @@ def begin_view(
     drawn: View | None,
     takes: bool,
     where: Where,
+    again: View | None = None,
 ) -> tuple[Any, ...]:
-    """Keep what was brushed, and give the view that the sliders say, to be brushed on."""
+    """Keep what was brushed, and give a view to be brushed on: the sliders', or the one `again`."""
     with said_on_the_page():
         canvas = _canvas(mesh, max_faces, resolution)
-        view = (mask_around or 0.0, mask_above or 0.0)
+        sliders = (mask_around or 0.0, mask_above or 0.0)
         painted = strokes_of(brushed)
-        masks = _masks(canvas, mask, view if mask_on_view else None, painted, drawn, takes)
+        masks = _masks(canvas, mask, sliders if mask_on_view else None, painted, drawn, takes)
+        view = again or sliders
         picture = brushing.view_picture(canvas, masks or canvas.blank(), view)
         if painted is not None:
             mask, mask_on_view = str(brushing.write_masks(painted.parent, masks)), False
@@ -178,6 +187,17 @@ def begin_view(
     shown = gr.HTML(_NOTHING, visible=False)
     box = to_brush(picture, f"{view[0]:g}° around, {view[1]:g}° above")
     return where, mask, mask_on_view, box, view, shown
+
+
+def change_strokes(*asked: Any) -> tuple[Any, ...]:
+    """Strokes begin to take away, or to add: those before were meant as they were made.
+
+    asked: as `begin_view` is.
+    """
+    *before, brushed, drawn, takes, where = asked
+    if not brushed:
+        return (gr.skip(),) * 6
+    return begin_view(*before, brushed, drawn, not takes, where, again=drawn)
 
 
 def show_mask(

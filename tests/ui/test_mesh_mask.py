@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ from pipelines.paint.painted import random_points
 from pipelines.paint.painting import sample_atlases
 from pipelines.paint.uv_mask import read_masks
 from tests.ui.pictures import address
-from ui.mesh_mask import begin_view, mask_of
+from ui.mesh_mask import begin_view, change_strokes, mask_of
 
 MESH = Path("assets/examples/mushroom.obj")
 SIDE = 128
@@ -53,6 +54,23 @@ def test_one_view_after_another(tmp_path, monkeypatch):
     # Strokes that take away leave the other view's.
     left, _ = mask_of(MESH, None, SIDE, "mask", str(both), None, one, (0, 0), True)
     assert (inside(left)[:, 0] > 0.5).all()
+
+
+def test_strokes_before_a_change_are_meant_as_they_were_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    mesh = (str(MESH), 0, SIDE)
+    # Brushed from the right, the sliders elsewhere by now, and "take away" chosen.
+    asked = (*mesh, None, False, 45, 10, stroke(), (90, 0))
+    _, mask, _, box, drawn, _ = change_strokes(*asked, True, "within")
+    assert drawn == (90, 0) and box.value == "" and (inside(mask)[:, 0] > 0.5).all()
+    # The same stroke takes all of it away again.
+    _, mask, _, _, _, _ = change_strokes(
+        *mesh, mask, False, 45, 10, stroke(), drawn, False, "within"
+    )
+    assert len(inside(mask)) == 0
+    # Nothing brushed, nothing to keep.
+    unbrushed = change_strokes(*mesh, mask, False, 45, 10, "", drawn, True, "within")
+    assert len(unbrushed) == 6 and all(change == gr.skip() for change in unbrushed)
 
 
 def test_words_need_no_mask_and_a_mask_needs_one():
