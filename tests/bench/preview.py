@@ -53,8 +53,10 @@ def edit(out: Path, steps: int | None) -> Iterator[Event]:
 
 
 def paint(out: Path, steps: int | None) -> Iterator[Event]:
+    # The texture is made after the steps, which are all that is timed.
+    how = {"teacher": "miniature", "steps": steps, "resolution": 256}
     said = ("mushroom", "red dotted", out, "cap")
-    return paint_mesh(PaintMesh(EXAMPLES / "mushroom.obj", *said, teacher="miniature", steps=steps))
+    return paint_mesh(PaintMesh(EXAMPLES / "mushroom.obj", *said, **how))
 
 
 @contextmanager
