@@ -19,6 +19,8 @@ QUIET = [
 ]
 WAIT = 120_000
 """Milliseconds a page may take to show something. Generous: the machine may be busy."""
+LAST_FRAME = "reading 'postProcessManager'"
+"""In what Babylon says where it draws one more frame of a 3D view that gradio has put away."""
 expect.set_options(timeout=WAIT)
 
 
@@ -44,4 +46,4 @@ def page(browser, studio):
     page.get_by_label("What it shows").wait_for()
     yield page
     page.close()
-    assert errors == []
+    assert [error for error in errors if LAST_FRAME not in error] == []
