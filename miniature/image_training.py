@@ -31,7 +31,7 @@ from sds.schedules import ddpm
 RECIPE = Recipe(steps=12_400, batch=16, rate=7e-4, save_every=300)
 CLOSE_UP = 16
 """Side, in latent cells, of a close-up: most objects just fit."""
-CLOSE_UPS = 0.75
+CLOSE_UPS = 0.65
 """Share of steps on close-ups, four times as many pictures each, for the same price. Most of a
 picture is background, whose texture no caption fixes; what words fix is the object."""
 

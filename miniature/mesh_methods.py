@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pipelines.paint.composites import Words, prompts
-from pipelines.paint.painting import Fields, Painting, Task, look, method_at, paint
+from pipelines.paint.painting import Fields, Painting, Task, look, method_at, paint, questions
 from pipelines.render import Surface, sphere_views
 from pipelines.teachers.catalog import MINIATURE, mesh_teacher
 from pipelines.teachers.loading import LoadedMeshTeacher
@@ -68,8 +68,7 @@ def by_stage_2(loaded: LoadedMeshTeacher, how: Painting, steps: int) -> PaintFun
 
     def function(asked: MeshTask) -> Fields:
         task, painted = _begin(loaded, how, asked)
-        rows = task.prompts.rows.repeat_interleave(how.views, dim=0)
-        per_view = replace(task.prompts, rows=rows)
+        per_view = questions(task, how, how.views)
 
         def gradient(index: int) -> Tensor:
             generator = step_generator(asked.seed, index)

@@ -80,11 +80,19 @@ class Prompts:
     """(1, L, D)."""
     large: "Prompts | None" = None
     """The same as stage II reads them, where it has a text encoder of its own."""
+    share: Tensor | None = None
+    """(N,) how much of either stage's guidance, beyond 1, each row gets, as a factor; None is 1."""
 
     def repeated(self, views: int) -> "Prompts":
         """Each row `views` times in a row."""
         large = None if self.large is None else self.large.repeated(views)
-        return replace(self, rows=self.rows.repeat_interleave(views, dim=0), large=large)
+        share = None if self.share is None else self.share.repeat_interleave(views)
+        rows = self.rows.repeat_interleave(views, dim=0)
+        return replace(self, rows=rows, large=large, share=share)
+
+    def by_large(self) -> "Prompts":
+        """As stage II reads them."""
+        return self if self.large is None else replace(self.large, share=self.share)
 
 
 @dataclass(frozen=True)
@@ -203,7 +211,7 @@ def distill_cascade(
         seen = x if low is None else low
         shown = _show(cascade, method, seen, z_2.shape[-1], generator, rows)
         asking = _now(method.stage_2, step, steps)
-        read = prompts.large or prompts
+        read = prompts.by_large()
         g_2 = _averaged(shown, asking, method.noises, read, z_2, generator, rows)
     share = len(x) / rows.of
     return Distilled(
@@ -254,7 +262,10 @@ def stage_gradient(
 
     z in [-1, 1] or latents, and eps (N, C, H, W), t (N,) long -> (N, C, H, W), with respect to z.
     """
-    branch = Branch(add_noise(prior.schedule, z, eps, t), prompts.rows, prompts.empty, guidance)
+    scale = guidance
+    if prompts.share is not None and guidance != 1:
+        scale = 1 + (guidance - 1) * prompts.share.view(-1, *[1] * (z.ndim - 1))
+    branch = Branch(add_noise(prior.schedule, z, eps, t), prompts.rows, prompts.empty, scale)
     eps_hat = guided(prior, [branch], t)[0]
     return losses.sds(eps_hat, eps, losses.sds_weight(prior.schedule, t, z.ndim))
 
@@ -286,7 +297,8 @@ def _averaged(
 ) -> Tensor:
     """The mean of `noises` gradients of each row, from one call of the teacher."""
     z = z.detach().repeat(noises, 1, 1, 1)
-    prompts = replace(prompts, rows=prompts.rows.repeat(noises, 1, 1))
+    share = None if prompts.share is None else prompts.share.repeat(noises)
+    prompts = replace(prompts, rows=prompts.rows.repeat(noises, 1, 1), share=share)
     t = _levels(z, asking.times, generator, rows)
     eps = _noise(z, generator, rows)
     g = stage_gradient(prior, z, prompts, asking.guidance, t, eps)

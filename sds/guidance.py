@@ -16,9 +16,12 @@ from torch import Tensor
 from sds.priors import Prior
 
 
-def cfg(uncond: Tensor, cond: Tensor, scale: float) -> Tensor:
-    """Guided noise. uncond, cond (N, ...) -> (N, ...). At scale 1 it is cond to the last bit."""
-    return cond if scale == 1 else uncond + scale * (cond - uncond)
+def cfg(uncond: Tensor, cond: Tensor, scale: float | Tensor) -> Tensor:
+    """Guided noise. uncond, cond (N, ...) -> (N, ...). At the number 1 it is cond to the last bit.
+
+    scale: a number, or one for each row, (N, 1, ...).
+    """
+    return uncond + scale * (cond - uncond) if _guides(scale) else cond
 
 
 def from_threestudio(scale: float) -> float:
@@ -36,8 +39,8 @@ class Branch:
     """Embedding of the prompt, (B, L, D) or (1, L, D)."""
     uncond: Tensor
     """Embedding of the empty or negative prompt, (B, L, D) or (1, L, D)."""
-    scale: float = 7.5
-    """Guidance scale, Imagen's convention."""
+    scale: float | Tensor = 7.5
+    """Guidance scale, Imagen's convention: a number, or one for each row, (B, 1, ...)."""
 
 
 def guided(prior: Prior, branches: Sequence[Branch], t: Tensor) -> list[Tensor]:
@@ -54,7 +57,7 @@ def guided(prior: Prior, branches: Sequence[Branch], t: Tensor) -> list[Tensor]:
     shapes = {tuple(branch.x_t.shape) for branch in branches}
     if len(shapes) != 1:
         raise ValueError(f"branches need one common shape of x_t, got {sorted(shapes)}")
-    with_uncond = any(branch.scale != 1 for branch in branches)
+    with_uncond = any(_guides(branch.scale) for branch in branches)
     x_t, cond = [], []
     for branch in branches:
         for embedding in (branch.uncond, branch.cond) if with_uncond else (branch.cond,):
@@ -69,13 +72,19 @@ def guided(prior: Prior, branches: Sequence[Branch], t: Tensor) -> list[Tensor]:
     ]
 
 
+def _guides(scale: float | Tensor) -> bool:
+    """Whether the uncond prediction matters; a scale for each row is not looked into."""
+    return isinstance(scale, Tensor) or scale != 1
+
+
 def _same(a: Branch, b: Branch) -> Tensor:
     """Which rows of two branches ask the same, (B, 1, ...) bool, found without a device sync.
 
     Matrix kernels may round a row by its place in the batch, so equal questions come back 1e-7
     apart. That is enough to wake the adaptive mask of ASSD, whose smoothed part is not small.
     """
-    same = (a.x_t == b.x_t).flatten(1).all(1) & (a.scale == b.scale)
+    scales = torch.as_tensor(a.scale == b.scale, device=a.x_t.device).flatten()
+    same = (a.x_t == b.x_t).flatten(1).all(1) & scales
     for ours, theirs in ((a.cond, b.cond), (a.uncond, b.uncond)):
         same = same & (ours == theirs).flatten(1).all(1)
     return same.view(-1, *[1] * (a.x_t.ndim - 1))

@@ -145,6 +145,9 @@ def _method() -> dict[str, Component]:
         "guidance_2": _slider(
             "guidance_2", 1, 100, "Guidance, second model", "The same for the finer model.", 0.5
         ),
+        "style_guidance": _slider(
+            "style_guidance", 0, 1, "Guidance, colours", "The share of it that colours get."
+        ),
         "high": _slider(
             "high", 1, 999, "Highest noise level, first step", "Higher finds larger shapes.", 1
         ),

@@ -59,6 +59,11 @@ def prompts(words: Words, background: bool) -> list[str]:
     return found
 
 
+def shares(count: int, style: float) -> list[float]:
+    """`style` for the style's prompt and 1 for the others, in the order of `count` prompts."""
+    return [1.0, style, 1.0][:count] if count > 1 else [style]
+
+
 def colours(query: Query) -> list[Tensor]:
     """The composites' colours, (N, 3) in [0, 1] each: localization, style and background."""
     p = query.region

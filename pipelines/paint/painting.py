@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pipelines.paint import fields
 from pipelines.paint.bake import sample
-from pipelines.paint.composites import Query, colours
+from pipelines.paint.composites import Query, colours, shares
 from pipelines.render import (
     Cameras,
     Points,
@@ -50,11 +50,14 @@ class Painting:
     """Guidance scale of stage I; 1 is none (Imagen's convention)."""
     guidance_2: float = 8.0
     """Guidance scale of stage II."""
+    style_guidance: float = 0.3
+    """How much of the guidance beyond 1 the style's composite gets, as a factor. Much guidance
+    finds the part; little keeps its colours true."""
     low: int = 20
     """Lowest noise level, of 1000."""
     high: int = 900
     """Highest noise level at the first step, of 1000."""
-    high_end: int = 500
+    high_end: int = 350
     """Highest noise level at the last step."""
     detail: float = 0.05
     """Weight of stage II at the end; 0 leaves it out. It sees sixteen times as many pixels as stage
@@ -70,6 +73,7 @@ PAPER = Painting(
     rate=1e-4,
     guidance_1=csd.PAPER.stage_1.guidance,
     guidance_2=csd.PAPER.stage_2.guidance,
+    style_guidance=1.0,
     detail=0.8,
     high=980,
     high_end=980,
@@ -236,7 +240,7 @@ def _judge(
         low = None if frozen is None else view.render(task.asked(frozen, view.points))
         every = torch.arange(len(task.prompts.rows) * how.views)
         rows = csd.Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
-        prompts = task.prompts.repeated(len(mine))
+        prompts = questions(task, how, len(mine))
         judged = csd.distill_cascade(
             task.cascade, method, prompts, renders, index, steps, generator, low, rows
         )
@@ -244,6 +248,13 @@ def _judge(
         rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2
         mean_square = rms.square() * len(mine) / how.views
     return parallel.sum_(mean_square).sqrt()
+
+
+def questions(task: Task, how: Painting, views: int) -> csd.Prompts:
+    """What is asked of the renders of `views` views, in the order of `Look.render`."""
+    rows = task.prompts.rows
+    share = torch.tensor(shares(len(rows), how.style_guidance), device=rows.device)
+    return replace(task.prompts, share=share).repeated(views)
 
 
 @torch.no_grad()

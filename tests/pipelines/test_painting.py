@@ -10,7 +10,16 @@ import trimesh
 
 from pipelines.paint.composites import GRAY, YELLOW, Query, Words, colours, prompts
 from pipelines.paint.painted import bake_layers, random_points
-from pipelines.paint.painting import PAPER, Fields, Mask, Painting, Task, method_at, paint
+from pipelines.paint.painting import (
+    PAPER,
+    Fields,
+    Mask,
+    Painting,
+    Task,
+    method_at,
+    paint,
+    questions,
+)
 from pipelines.render import Surface
 from sds import csd
 from sds.schedules import at, ddpm
@@ -60,6 +69,14 @@ def fields(everywhere=False, how=FAST, atlases=1):
 
 def run(what, painted, steps, how=FAST):
     return list(paint(what, how, painted, steps, seed=3))
+
+
+def test_colours_get_their_share_of_the_guidance():
+    how = replace(FAST, style_guidance=0.25)
+    three = questions(task([[0.0] * 3, [0.5] * 3, [1.0] * 3]), how, 2)
+    assert three.share.tolist() == [1, 1, 0.25, 0.25, 1, 1]
+    assert questions(task([[0.0] * 3, [0.5] * 3]), how, 1).share.tolist() == [1, 0.25]
+    assert questions(task([[0.5] * 3]), how, 1).share.tolist() == [0.25]
 
 
 def test_composites_are_the_papers():

@@ -310,3 +310,33 @@ def test_the_papers_numbers():
     assert PAPER.stage_1 == PAPER.stage_2 == Asking(21.0, (20, 980), (20, 980))
     assert (PAPER.lambda_1, PAPER.lambda_2) == (1.0, (0.0, 0.8))
     assert PAPER.noise_levels == (20, 980) and PAPER.noises == 1
+
+
+def test_a_row_gets_its_share_of_the_guidance_beyond_1():
+    x, prompts = world()
+    method = replace(PAPER, lambda_2=(0.8, 0.8), stage_1=Asking(9.0), stage_2=Asking(9.0))
+
+    def gradient(method, share):
+        (found,) = torch.autograd.grad(
+            distill_cascade(
+                cascade(),
+                method,
+                replace(prompts, share=share),
+                x,
+                0,
+                2,
+                torch.Generator().manual_seed(5),
+            ).loss,
+            x,
+        )
+        return found
+
+    lower = replace(method, stage_1=Asking(3.0), stage_2=Asking(3.0))
+    share = torch.ones(N)
+    share[1] = 0.25
+    mixed = gradient(method, share)
+    whole, little = gradient(method, None), gradient(lower, None)
+    torch.testing.assert_close(mixed[1], little[1])
+    torch.testing.assert_close(mixed[[0, *range(2, N)]], whole[[0, *range(2, N)]])
+    plain = replace(method, stage_1=Asking(1.0), stage_2=Asking(1.0))
+    assert torch.equal(gradient(plain, share), gradient(plain, None))

@@ -41,6 +41,16 @@ def test_scale_one_is_cond_to_the_last_bit_and_zero_is_uncond():
     assert torch.equal(cfg(uncond, cond, 0), uncond)
 
 
+def test_every_row_can_have_a_scale_of_its_own():
+    uncond, cond = torch.randn(2, 3, 5)
+    scales = torch.tensor([[1.0], [4.0], [0.0]])
+    each = [cfg(uncond[k], cond[k], float(scales[k])) for k in range(3)]
+    torch.testing.assert_close(cfg(uncond, cond, scales), torch.stack(each))
+    branch = Branch(torch.zeros(3, 1, 2, 2, 2), number(1), number(2), scales.view(3, 1, 1, 1, 1))
+    first, second = guided(Recorder(), [branch, branch], torch.tensor([7, 8, 9]))
+    assert first[:, 0, 0, 0, 0].tolist() == [1, -2, 2] and torch.equal(first, second)
+
+
 def test_one_call_with_the_reference_in_the_first_half():
     prior = Recorder()
     assert isinstance(prior, Prior)

@@ -153,10 +153,15 @@ def test_noise_levels_stay_where_the_upscaler_was_trained():
 def test_prompts_are_repeated_for_both_readers():
     rows = randn(3, 2, 4)
     own = Prompts(randn(3, 5, 6, seed=1), randn(1, 5, 6, seed=2))
-    both = Prompts(rows, randn(1, 2, 4), large=own).repeated(2)
+    share = torch.tensor([1.0, 0.3, 1.0])
+    both = Prompts(rows, randn(1, 2, 4), large=own, share=share).repeated(2)
     assert torch.equal(both.rows, rows[[0, 0, 1, 1, 2, 2]])
     assert torch.equal(both.large.rows, own.rows[[0, 0, 1, 1, 2, 2]])
-    assert Prompts(rows, rows[:1]).repeated(2).large is None
+    assert torch.equal(both.share, share[[0, 0, 1, 1, 2, 2]])
+    assert torch.equal(both.by_large().share, both.share)
+    assert torch.equal(both.by_large().rows, both.large.rows)
+    alone = Prompts(rows, rows[:1]).repeated(2)
+    assert alone.large is None and alone.share is None and alone.by_large() is alone
 
 
 def test_networks_of_another_shape_are_refused():
