@@ -47,8 +47,8 @@ KEPT = {
 """What is kept of a run, by its kind."""
 Preset = Literal["quick", "standard", "fine"]
 MESHES = {
-    "mushroom": {"object": "mushroom", "edit": "cap", "style": "red dotted", "plural": False},
-    "snowman": {"object": "snowman", "edit": "hat", "style": "blue striped", "plural": False},
+    "mushroom": {"object": "mushroom", "edit": "cap", "style": "red", "plural": False},
+    "snowman": {"object": "snowman", "edit": "hat", "style": "blue", "plural": False},
     "rocket": {"object": "rocket", "edit": "fins", "style": "yellow", "plural": True},
 }
 """By family: what to say about its mesh."""
