@@ -83,8 +83,9 @@ def _same(a: Branch, b: Branch) -> Tensor:
     Matrix kernels may round a row by its place in the batch, so equal questions come back 1e-7
     apart. That is enough to wake the adaptive mask of ASSD, whose smoothed part is not small.
     """
-    scales = torch.as_tensor(a.scale == b.scale, device=a.x_t.device).flatten()
-    same = (a.x_t == b.x_t).flatten(1).all(1) & scales
+    scales = a.scale == b.scale
+    same = (a.x_t == b.x_t).flatten(1).all(1)
+    same = same & (scales.flatten() if isinstance(scales, Tensor) else scales)
     for ours, theirs in ((a.cond, b.cond), (a.uncond, b.uncond)):
         same = same & (ours == theirs).flatten(1).all(1)
     return same.view(-1, *[1] * (a.x_t.ndim - 1))

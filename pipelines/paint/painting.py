@@ -253,8 +253,11 @@ def _judge(
 def questions(task: Task, how: Painting, views: int) -> csd.Prompts:
     """What is asked of the renders of `views` views, in the order of `Look.render`."""
     rows = task.prompts.rows
-    share = torch.tensor(shares(len(rows), how.style_guidance), device=rows.device)
-    return replace(task.prompts, share=share).repeated(views)
+    share = shares(len(rows), how.style_guidance)
+    # Filled where it is used: a copy from the host would make every step wait.
+    kind = dict(dtype=torch.float32, device=rows.device)
+    filled = torch.stack([torch.full((), value, **kind) for value in share])
+    return replace(task.prompts, share=filled).repeated(views)
 
 
 @torch.no_grad()
