@@ -3,6 +3,7 @@
 Knows nothing about jobs.
 """
 
+import html
 import math
 from collections.abc import Sequence
 
@@ -25,8 +26,8 @@ def progress_line(elem_id: str) -> gr.HTML:
         js_on_load=None,
         elem_id=elem_id,
         elem_classes="status",
-        done=0.0,
-        kind="idle",
+        percent="0",
+        kind="",
         curve="",
         change="",
     )
@@ -40,11 +41,12 @@ def progress(
     changes: how much had changed after each step; None leaves the curve as it is, an empty one
     takes it away.
     """
-    state = {"done": done, "kind": "failed" if failed else ""}
+    state = {"percent": f"{100 * done:.1f}", "kind": "failed" if failed else ""}
     if changes is not None:
         now = f"{changes[-1]:.3g}" if changes else ""
         state |= {"curve": polyline(changes), "change": now}
-    return gr.HTML(text, **state)
+    # The text may quote what somebody typed, or what is in a file that was dropped on the page.
+    return gr.HTML(html.escape(text), **state)
 
 
 def polyline(values: Sequence[float]) -> str:

@@ -8,6 +8,12 @@ from pathlib import Path
 import gradio as gr
 
 PAGE = Path(__file__).resolve().parent.parent / "assets" / "page"
+"""Templates and scripts.
+
+A template names what may change in Handlebars' braces: gradio 6.31 empties the properties of a
+`gr.HTML` that is among a handler's outputs before its tab is first seen, and in `${}` a name that
+is missing is an error.
+"""
 CSS = PAGE / "page.css"
 
 

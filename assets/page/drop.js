@@ -13,9 +13,13 @@ const over = (event) => { if (apart(event)) event.preventDefault(); };
 const dropped = (event) => {
   if (!apart(event)) return;
   event.preventDefault();
-  const input = document.querySelector(`#${props.target} input[type=file]`);
   const file = [...event.dataTransfer.files].find((one) => /\.(mp4|glb)$/i.test(one.name));
-  if (!input || !file) return;
+  if (file) give(file);
+};
+const give = (file) => {
+  const input = document.querySelector(`#${props.target} input[type=file]`);
+  // It is away while it holds the file that was dropped before.
+  if (!input) return element.isConnected && setTimeout(give, 100, file);
   const given = new DataTransfer();
   given.items.add(file);
   input.files = given.files;

@@ -21,6 +21,8 @@ WAIT = 120_000
 """Milliseconds a page may take to show something. Generous: the machine may be busy."""
 LAST_FRAME = "reading 'postProcessManager'"
 """In what Babylon says where it draws one more frame of a 3D view that gradio has put away."""
+TEMPLATE = "Error evaluating template"
+"""How gradio begins what it says of a `gr.HTML` that it cannot draw."""
 expect.set_options(timeout=WAIT)
 
 
@@ -41,6 +43,7 @@ def page(browser, studio):
     page.set_default_timeout(WAIT)
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if TEMPLATE in said.text else None)
     # Not "load": that waits for files from other hosts, which the studio does without.
     page.goto(studio, wait_until="commit", timeout=WAIT)
     page.get_by_label("What it shows").wait_for()

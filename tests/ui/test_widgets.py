@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from fractions import Fraction
 from inspect import signature
 from pathlib import Path
@@ -23,6 +24,7 @@ from ui.brush import strokes_of
 from ui.forecast import forecast_video
 from ui.preview import previewed
 from ui.progress import MOST_POINTS, polyline, progress
+from ui.theme import PAGE
 from ui.video_mask import _frame_at, mask_of
 from ui.viewer import compared
 
@@ -51,6 +53,16 @@ def test_a_progress_without_changes_leaves_the_curve():
     assert "curve" not in props(progress("Loading", 0))
     assert props(progress("Loading", 0, changes=[]))["curve"] == ""
     assert props(progress("Step", 0.5, changes=[0.1, 0.234567]))["change"] == "0.235"
+
+
+def test_what_a_progress_quotes_is_text():
+    assert progress("no file <img src=x>", 0).value == "no file &lt;img src=x&gt;"
+
+
+def test_no_template_evaluates_what_may_be_missing():
+    """But for its value, which gradio never takes away."""
+    for path in PAGE.glob("*.html"):
+        assert set(re.findall(r"\$\{(.*?)\}", path.read_text())) <= {"value"}
 
 
 def opened(uri):
