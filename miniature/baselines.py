@@ -31,6 +31,8 @@ from sds.priors import Prior
 from sds.schedules import add_noise, at, x0_from_eps
 
 STRENGTHS = (0.4, 0.6, 0.8)
+GUIDANCE = 2.0
+"""Of SDEdit and SDS, which draw the whole picture anew and not a difference."""
 SDEDIT_STEPS = 25
 """DDIM steps of SDEdit at strength 1; it takes strength times as many."""
 EVERYWHERE = -1e6
@@ -159,10 +161,9 @@ def variations(method: Method) -> dict[str, Method]:
 
 def methods(loaded: LoadedVideoTeacher, method: Method, steps: int) -> dict[str, EditFunction]:
     """Every method of the benchmark by name, `method` being the ASSD they are compared with."""
-    guidance = method.guidance_target
     found: dict[str, EditFunction] = {"no-edit": no_edit}
-    found |= {f"sdedit-{s}": by_sdedit(loaded, s, guidance) for s in STRENGTHS}
-    found["sds"] = by_sds(loaded, guidance, steps)
+    found |= {f"sdedit-{s}": by_sdedit(loaded, s, GUIDANCE) for s in STRENGTHS}
+    found["sds"] = by_sds(loaded, GUIDANCE, steps)
     settings = {"dds": DDS, "assd": method, **variations(method)}
     return found | {name: by_method(loaded, m, steps) for name, m in settings.items()}
 

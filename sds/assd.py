@@ -1,6 +1,7 @@
 """One step of ASSD (2406.04888): from latents, a timestep and noise to the gradient of the edit.
 
-    x_t, x_src_t share t and eps; both go to the video teacher, and frame by frame to the image one.
+    x_t, x_src_t share t and eps; both go to the video teacher, and frame by frame to the image one,
+    which is asked about every frame with the first one's eps.
     g      = eps_edit - eps_ref                         video teacher, attention fused
     g_assd = m (eps_edit - SS(eps_ref)) + (1 - m) g     m: where g changes abruptly in time
     g      = g_assd + joint * g_image
@@ -40,10 +41,10 @@ from sds.schedules import add_noise, at
 class Method:
     """Which parts of ASSD are on, and how strongly."""
 
-    guidance_source: float = 2.0
-    """Guidance scale of the reference branch; 1 is none (Imagen's convention). Equal scales keep
-    the edit silent when nothing is asked."""
-    guidance_target: float = 2.0
+    guidance_source: float = 1.0
+    """Guidance scale of the reference branch; 1 is none (Imagen's convention), and asks half as
+    much of the teachers. Equal scales keep the edit silent when nothing is asked."""
+    guidance_target: float = 1.0
     """Guidance scale of the edit branch."""
     smoothing: Literal["off", "residual", "shared"] = "residual"
     """Sliding smoothing of the reference: of what the teacher adds to the noise, or, as in the
@@ -52,7 +53,7 @@ class Method:
     """Whether the sliding window follows the clip's optical flow instead of the pixel."""
     mask_k: float = 3.0
     """The adaptive mask takes what varies more than its mean + k standard deviations."""
-    joint: float = 0.5
+    joint: float = 1.0
     """Weight of the image teacher's gradient; 0 switches joint guidance off."""
     fusion: float = 0.8
     """Weight of the edit's own attention against the reference's; 1 switches fusion off."""
@@ -231,7 +232,11 @@ def _video(
 
 
 def _image(image: Prior, prompts: Prompts, asked: _Asked) -> Tensor:
-    """The image teacher's DDS gradient, frame by frame."""
+    """The image teacher's DDS gradient, frame by frame.
+
+    It does not know time: with one noise for all frames, its answers differ only where they do.
+    """
+    asked = replace(asked, eps=asked.eps[:, :, :1].expand_as(asked.eps))
     g, mine = torch.zeros_like(asked.x), parallel.share(asked.x.shape[2])
     if mine:
         here = slice(mine.start, mine.stop)

@@ -62,7 +62,7 @@ class Painting:
     detail: float = 0.05
     """Weight of stage II at the end; 0 leaves it out. It sees sixteen times as many pixels as stage
     I, and the built-in one washes colours out where it weighs more."""
-    detail_from: float = 0.5
+    detail_from: float = 0.8
     """Share of the run that stage I does alone, before stage II's weight rises from 0."""
     background: bool = True
     """Whether the background composite is judged too; it holds the region to its part."""

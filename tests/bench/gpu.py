@@ -31,7 +31,7 @@ from pipelines.teachers.loading import LoadedMeshTeacher, LoadedVideoTeacher, st
 from pipelines.teachers.machine import compute_dtype, let_go
 from pipelines.teachers.thrift import Thrift
 from sds import csd
-from sds.assd import DDS, Method, Prompts, Teachers
+from sds.assd import Method, Prompts, Teachers
 from sds.priors import deepfloyd, wan
 from sds.priors import stable_diffusion as sd
 from sds.priors.single_frames import SingleFrames
@@ -96,10 +96,11 @@ def _video_case(
     def again() -> Step:
         return video.ours(video.Model(loaded.teachers, prompts), x_src, shipped)
 
+    asked = (model, x_src, video.NOTEBOOK)
     steps = {
         "literal DDS": video.literal_dds(model, x_src),
-        "DDS": video.ours(model, x_src, DDS),
-        "DDS, another prompt on the same clip": video.ours(model, x_src, DDS, References()),
+        "DDS": video.ours(*asked),
+        "DDS, another prompt on the same clip": video.ours(*asked, References()),
         "as shipped": again(),
         "encode the clip": lambda: codec.encode(clip),
         "decode the clip": lambda: codec.decode(x_src),

@@ -18,11 +18,12 @@ from pipelines.teachers.catalog import video_teacher
 from pipelines.teachers.loading import load_video_teacher
 from pipelines.teachers.prompts import video_prompts
 from pipelines.video import EditVideo, edit_video
-from sds.assd import Method, assd_gradient
+from sds.assd import DDS, Method, assd_gradient
 from sds.optical_flow import Flows
 from sds.optimize import step_generator
 
 SOURCE, TARGET = "a red ball rolling on the grass", "a blue ball rolling on the grass"
+GUIDED = Method(guidance_source=3.0, guidance_target=3.0)
 
 
 def moving_square(frames=6, height=96, width=128):
@@ -90,7 +91,7 @@ def test_settings_repeat_the_run(job, tmp_path):
     assert not torch.equal(read_clip(other.result).frames, read_clip(again.result).frames)
 
 
-@pytest.mark.parametrize("method", [Method(), Method(joint=0.0), Method(fusion=1.0)])
+@pytest.mark.parametrize("method", [Method(), Method(joint=0.0), Method(fusion=1.0), GUIDED])
 def test_equal_prompts_give_every_frame_back_exactly(job, method):
     done = finished(replace(job, target=SOURCE, method=method))
     assert done.metrics["psnr_outside_mask"] is None
@@ -198,8 +199,8 @@ def test_the_working_size_keeps_the_aspect_ratio(size, expected):
 
 
 SWITCHES = {
-    "guidance_source": 1.0,
-    "guidance_target": 1.0,
+    "guidance_source": 2.0,
+    "guidance_target": 2.0,
     "smoothing": "off",
     "smooth_along_flow": True,
     "mask_k": -9.0,
@@ -230,6 +231,23 @@ def test_every_switch_of_the_method_changes_the_gradient():
     assert whole.isfinite().all()
     for name, value in [*SWITCHES.items(), ("smoothing", "shared")]:
         assert not torch.equal(whole, gradient(replace(everything, **{name: value}))), name
+
+
+def test_the_image_teacher_sees_every_frame_through_the_same_noise():
+    loaded = load_video_teacher("miniature")
+    generator = torch.Generator().manual_seed(0)
+    still = torch.randn(2, 1, 8, 1, 16, 16, generator=generator).expand(-1, -1, -1, 4, -1, -1)
+    prompts = video_prompts(video_teacher("miniature"), SOURCE, TARGET)
+
+    def gradient(joint):
+        method = replace(DDS, joint=joint)
+        asked = (loaded.teachers, prompts, method, *still, 500, step_generator(0, 0))
+        return assd_gradient(*asked).gradient
+
+    said = gradient(1.0) - gradient(0.0)
+    assert said.abs().max() > 0.1
+    # Frames of one batch are rounded by their place in it.
+    assert (said - said[:, :, :1]).abs().max() < 0.02 * said.abs().max()
 
 
 def test_the_catalog_names_words_for_the_built_in_teacher():

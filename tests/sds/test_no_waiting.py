@@ -30,7 +30,15 @@ def diffusion_teachers():
 
 
 @pytest.mark.parametrize("make", [flow_teachers, diffusion_teachers])
-@pytest.mark.parametrize("method", [Method(), Method(fusion=1.0), Method(smoothing="shared")])
+@pytest.mark.parametrize(
+    "method",
+    [
+        Method(),
+        Method(fusion=1.0),
+        Method(smoothing="shared"),
+        Method(guidance_source=3.0, guidance_target=3.0),
+    ],
+)
 def test_a_step_never_waits(make, method):
     teachers, channels = make()
     x_src = torch.randn(1, channels, 6, 4, 4, device="cuda")

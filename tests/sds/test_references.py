@@ -74,4 +74,4 @@ def test_no_more_is_kept_than_the_limit():
     _, full, _ = edit(0.9, references, DDS)
     assert len(references.answers) == 5
     again, fewer, _ = edit(-0.4, references, DDS)
-    assert full - fewer == 10 and again.equal(edit(-0.4, None, DDS)[0])
+    assert full - fewer == 5 and again.equal(edit(-0.4, None, DDS)[0])
