@@ -143,7 +143,11 @@ def method_fold() -> dict[str, Component]:
     with fold("Method", "how the teachers are asked, part by part."):
         return {
             "guidance_target": _slider(
-                "guidance_target", 1, 20, "Guidance, target", "How hard the edit follows its words."
+                "guidance_target",
+                1,
+                20,
+                "Guidance, target",
+                "How hard the edit follows its words. Where both are 1, a step costs half.",
             ),
             "guidance_source": _slider(
                 "guidance_source",
