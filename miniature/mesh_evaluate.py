@@ -21,7 +21,14 @@ from torch import Tensor
 from miniature.measuring import check_sheet, commit, finite, machine, pick
 from miniature.mesh_edits import MeshEdit, mesh_edits
 from miniature.mesh_methods import MeshTask, PaintFunction, mesh_methods
-from miniature.mesh_metrics import changed_share, colour_error, iou, lightness_correlation, seen
+from miniature.mesh_metrics import (
+    changed_share,
+    colour_error,
+    iou,
+    lightness_correlation,
+    palette_error,
+    seen,
+)
 from miniature.mesh_report import MeshResult, MeshRow, mesh_summary
 from miniature.meshes import surface
 from miniature.report import sheet
@@ -98,6 +105,7 @@ def score_mesh(
         method=method,
         iou=iou(layers.weight(THRESHOLD)[:, 0] >= 0.5, inside),
         colour_error=colour_error(found, answer[inside]),
+        palette_error=palette_error(found, answer[inside]),
         # The new colours themselves: a region that stops short is the IoU's to see.
         pattern_correlation=None if plain else lightness_correlation(style, answer[inside]),
         changed_outside=changed_share(texture, layers.base[:, 0], ~inside),
@@ -171,7 +179,8 @@ def measure_mesh(job: Mesh) -> list[MeshResult]:
         run_folder.write_json(job.json, head | mesh_scores([r.row for r in results]))
         count = f"{len(results)}/{len(wanted) * len(functions)}"
         said = f"{count} {row.method}: {row.object}, {row.style} {row.part}: IoU {row.iou:.3f}"
-        said += f", CIE76 {row.colour_error:.1f}, {row.seconds:.1f} s"
+        said += f", CIE76 {row.colour_error:.1f}, palette {row.palette_error:.1f}"
+        said += f", {row.seconds:.1f} s"
         print(said, file=sys.stderr, flush=True)
     if job.sheet is not None:
         save_png(job.sheet, sheet(results))

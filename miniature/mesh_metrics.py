@@ -2,6 +2,7 @@
 
     IoU         = |region and part| / |region or part|
     CIE76       = sqrt((dL*)^2 + (da*)^2 + (db*)^2), CIELAB of sRGB under D65 (IEC 61966-2-1)
+    palette     = CIE76 of the colours sorted by L* on either side: blind to where a pattern lies
     correlation = Pearson's, of the lightness L*
 
 The points are the pixels of views from all around. By Cauchy's formula a patch shows, over all
@@ -52,6 +53,15 @@ def lab(colours: Tensor) -> Tensor:
 def colour_error(found: Tensor, answer: Tensor) -> float:
     """Mean CIE76 between sRGB colours (N, 3) in [0, 1]; 2.3 is just noticeable."""
     return float((lab(found) - lab(answer)).norm(dim=1).mean())
+
+
+def palette_error(found: Tensor, answer: Tensor) -> float:
+    """`colour_error` once either side is sorted by lightness: it asks for the right colours in the
+    right amounts, wherever they are. Where the answer is plain, the two are the same.
+    """
+    a, b = (lab(colours) for colours in (found, answer))
+    a, b = (colours[colours[:, 0].argsort()] for colours in (a, b))
+    return float((a - b).norm(dim=1).mean())
 
 
 def lightness_correlation(found: Tensor, answer: Tensor) -> float:

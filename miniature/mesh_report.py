@@ -12,7 +12,14 @@ from torch import Tensor
 
 from miniature.mesh_edits import MeshEdit
 
-SCORES = ("iou", "colour_error", "pattern_correlation", "changed_outside", "seconds")
+SCORES = (
+    "iou",
+    "colour_error",
+    "palette_error",
+    "pattern_correlation",
+    "changed_outside",
+    "seconds",
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class MeshRow:
     """Of the thresholded region with the labelled part."""
     colour_error: float
     """Mean CIE76 inside the part, between what the mesh wears and the style."""
+    palette_error: float
+    """The same, wherever the colours are: what a pattern at another place is not punished by."""
     pattern_correlation: float | None
     """Pearson's, of the new colours' lightness with the pattern inside the part; None if plain."""
     changed_outside: float
@@ -61,11 +70,12 @@ def mesh_summary(rows: Sequence[MeshRow]) -> dict[str, dict[str, float | None]]:
 
 def mesh_table(rows: Sequence[MeshRow]) -> str:
     """Markdown: one line a method, means over all meshes; the correlation over patterned ones."""
-    heads = ["method", "IoU", "CIE76 inside", "pattern correlation", "changed outside, %"]
-    lines = [[*heads, "s per mesh"], ["---", *["---:"] * 5]]
+    heads = ["method", "IoU", "CIE76 inside", "of the palette", "pattern correlation"]
+    lines = [[*heads, "changed outside, %", "s per mesh"], ["---", *["---:"] * 6]]
     for method, mean in mesh_summary(rows).items():
         pattern = mean["pattern_correlation"]
-        line = [method, f"{mean['iou']:.3f}", f"{mean['colour_error']:.1f}"]
+        line = [method, f"{mean['iou']:.3f}"]
+        line += [f"{mean[score]:.1f}" for score in ("colour_error", "palette_error")]
         line += ["" if pattern is None else f"{pattern:.3f}"]
         lines.append([*line, f"{100 * mean['changed_outside']:.1f}", f"{mean['seconds']:.1f}"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -27,6 +27,9 @@ from sds.guidance import Branch, from_threestudio, guided
 from sds.priors import Prior
 from sds.schedules import Schedule, add_noise
 
+Noise = Callable[[Tensor], Tensor]
+"""From fresh noise, (k N, C, h, w) for N renders k times over, to what is taken instead."""
+
 
 class SuperResolutionPrior(Protocol):
     """A frozen diffusion model that is also shown a noised low-resolution image."""
@@ -181,6 +184,7 @@ def distill_cascade(
     generator: torch.Generator,
     low: Tensor | None = None,
     rows: Rows | None = None,
+    noise_1: Noise | None = None,
 ) -> Distilled:
     """One step of CSD on a batch of renders. A stage that has a weight is called once.
 
@@ -188,7 +192,8 @@ def distill_cascade(
     the stages in use. step counts from 0 to steps - 1. low (N, 3, S', S') in [0, 1], S' >= size_1:
     the same views of stage I's frozen result (two phases); None conditions on x itself (joint).
     Where stage II is shown a picture of another size than size_1, S and S' reach that too.
-    rows: which of the step's renders x holds, where it does not hold all.
+    rows: which of the step's renders x holds, where it does not hold all. noise_1: stage I's noise,
+    made of fresh one; None is the fresh one itself, as published.
 
     The loss is the mean over all the step's renders, of which those that are not here count as 0.
     What is drawn for a render does not depend on which are here. 3D Paintbrush takes the mean over
@@ -205,7 +210,9 @@ def distill_cascade(
     if method.lambda_1:
         z_1 = _seen(cascade.encode_1, x, cascade.size_1)
         asking = _now(method.stage_1, step, steps)
-        g_1 = _averaged(cascade.stage_1, asking, method.noises, prompts, z_1, generator, rows)
+        g_1 = _averaged(
+            cascade.stage_1, asking, method.noises, prompts, z_1, generator, rows, noise_1
+        )
     if lambda_2:
         z_2 = _seen(cascade.encode_2, x, cascade.size_2)
         seen = x if low is None else low
@@ -294,6 +301,7 @@ def _averaged(
     z: Tensor,
     generator: torch.Generator,
     rows: Rows,
+    noise: Noise | None = None,
 ) -> Tensor:
     """The mean of `noises` gradients of each row, from one call of the teacher."""
     z = z.detach().repeat(noises, 1, 1, 1)
@@ -301,6 +309,7 @@ def _averaged(
     prompts = replace(prompts, rows=prompts.rows.repeat(noises, 1, 1), share=share)
     t = _levels(z, asking.times, generator, rows)
     eps = _noise(z, generator, rows)
+    eps = eps if noise is None else noise(eps)
     g = stage_gradient(prior, z, prompts, asking.guidance, t, eps)
     return g.unflatten(0, (noises, -1)).mean(0)
 

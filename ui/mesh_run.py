@@ -95,6 +95,7 @@ def paint(
     detail: float,
     detail_from: float,
     background: bool,
+    attached: float,
 ) -> Iterator[tuple[Any, ...]]:
     """Paint a mesh; yields the values of a `Shown` for each of the job's events.
 
@@ -142,6 +143,7 @@ def paint(
                 detail=detail,
                 detail_from=detail_from,
                 background=background,
+                attached=attached,
             ),
         )
 

@@ -166,6 +166,9 @@ def _method() -> dict[str, Component]:
             label="Judge the background too",
             info="It holds the region to its part.",
         ),
+        "attached": _slider(
+            "attached", 0, 1, "Attached noise", "How much stays on the surface at first: patterns."
+        ),
     }
 
 

@@ -8,12 +8,14 @@ so no gradient passes through visibility. This module knows nothing about files 
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from pipelines.paint import fields
+from pipelines.paint.attached_noise import AttachedNoise, attached_noise
 from pipelines.paint.bake import sample
 from pipelines.paint.composites import Query, colours, shares
 from pipelines.render import (
@@ -66,6 +68,9 @@ class Painting:
     """Share of the run that stage I does alone, before stage II's weight rises from 0."""
     background: bool = True
     """Whether the background composite is judged too; it holds the region to its part."""
+    attached: float = 1.0
+    """Share of stage I's noise that stays where it is on the surface at the first step, from where
+    it falls evenly to 0. It lets patterns find a place; 0 is fresh noise at every step."""
 
 
 PAPER = Painting(
@@ -78,6 +83,7 @@ PAPER = Painting(
     high=980,
     high_end=980,
     detail_from=0.0,
+    attached=0.0,
 )
 """3D Paintbrush as published: 5,000 steps of 4 views."""
 
@@ -158,6 +164,11 @@ class Look:
     """(B, 3) in [0, 1]."""
     size: int
 
+    @property
+    def views(self) -> int:
+        """B."""
+        return len(self.background)
+
     def render(self, query: Query) -> Tensor:
         """All composites, one after the other: (composites * B, 3, size, size) in [0, 1]."""
         return torch.cat([self.picture(colour) for colour in colours(query)])
@@ -188,6 +199,7 @@ def paint(
     last good ones.
     """
     parameters = list(painted.parameters())
+    attached = attached_noise(seed, task.surface.vertices.device)
     frozen: Fields | None = None
     if since is not None and since["frozen"] is not None:
         frozen = _frozen(painted, since["frozen"])
@@ -200,9 +212,8 @@ def paint(
             frozen = None
         elif how.cascade == "phases" and frozen is None:
             frozen = _frozen(painted, parameters)
-        value = _judge(
-            task, how, method, painted, frozen, step_generator(seed, index), index, steps
-        )
+        generator = step_generator(seed, index)
+        value = _judge(task, how, method, painted, frozen, attached, generator, index, steps)
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -221,6 +232,7 @@ def _judge(
     method: csd.Method,
     painted: Fields,
     frozen: Fields | None,
+    attached: AttachedNoise,
     generator: torch.Generator,
     index: int,
     steps: int,
@@ -241,8 +253,10 @@ def _judge(
         every = torch.arange(len(task.prompts.rows) * how.views)
         rows = csd.Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
         prompts = questions(task, how, len(mine))
+        share = how.attached * (1 - index / steps)
+        noise = partial(attached.mixed, shown=view, share=share) if share else None
         judged = csd.distill_cascade(
-            task.cascade, method, prompts, renders, index, steps, generator, low, rows
+            task.cascade, method, prompts, renders, index, steps, generator, low, rows, noise
         )
         judged.loss.backward()
         rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2

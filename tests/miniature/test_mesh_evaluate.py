@@ -84,7 +84,7 @@ def test_no_region_and_everything_as_region_are_told_apart():
     assert score(Region(1.0), mesh_edits("test")[0]).pattern_correlation is None
 
 
-ROW = MeshRow(0, "mug", "body", "red", "m", 0.5, 10.0, None, 0.25, 3.0)
+ROW = MeshRow(0, "mug", "body", "red", "m", 0.5, 10.0, 8.0, None, 0.25, 3.0)
 ROWS = [ROW, replace(ROW, iou=1.0, pattern_correlation=0.5), replace(ROW, method="n")]
 
 
@@ -93,8 +93,8 @@ def test_means_leave_out_what_has_no_pattern():
     assert means["m"]["iou"] == 0.75 and means["m"]["pattern_correlation"] == 0.5
     assert means["n"]["pattern_correlation"] is None
     lines = mesh_table(ROWS).splitlines()
-    assert lines[2] == "| m | 0.750 | 10.0 | 0.500 | 25.0 | 3.0 |"
-    assert lines[3] == "| n | 0.500 | 10.0 |  | 25.0 | 3.0 |"
+    assert lines[2] == "| m | 0.750 | 10.0 | 8.0 | 0.500 | 25.0 | 3.0 |"
+    assert lines[3] == "| n | 0.500 | 10.0 | 8.0 |  | 25.0 | 3.0 |"
 
 
 def test_unknown_methods_and_useless_settings_are_refused(tmp_path):

@@ -12,6 +12,7 @@ from miniature.mesh_metrics import (
     iou,
     lab,
     lightness_correlation,
+    palette_error,
     seen,
 )
 from miniature.meshes import PartMesh, PartName, surface
@@ -59,6 +60,16 @@ def test_lab_of_the_primaries():
         [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20], [32.30, 79.19, -107.86], [53.39, 0, 0]]
     )
     torch.testing.assert_close(lab(colours).float(), expected, atol=0.02, rtol=0)
+
+
+def test_the_palette_error_does_not_ask_where_a_colour_is():
+    answer = torch.tensor([[1.0, 1, 1], [0, 0, 0], [0.9, 0.1, 0.1], [0, 0, 0]])
+    moved = answer[[1, 2, 3, 0]]
+    assert palette_error(moved, answer) == 0 and colour_error(moved, answer) > 50
+    plain = torch.tensor([0.2, 0.3, 0.9]).expand(4, 3)
+    assert palette_error(answer, plain) == pytest.approx(colour_error(answer, plain))
+    mud = answer.mean(0).expand(4, 3)
+    assert palette_error(mud, answer) > 30
 
 
 def test_the_colour_error_of_grays_is_their_difference_in_lightness():

@@ -25,7 +25,7 @@ from sds import csd
 from sds.schedules import at, ddpm
 
 SCHEDULE = ddpm(torch.linspace(0.9999, 0.005, 1000))
-FAST = Painting(guidance_1=1.0, guidance_2=1.0, rate=0.05, views=2)
+FAST = Painting(guidance_1=1.0, guidance_2=1.0, rate=0.05, views=2, detail_from=0.5)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,77 @@
+"""Noise that stays where it is on the surface, view after view and step after step.
+
+    n(p) = table[hash(floor(p / cell))],   eps = sqrt(share) n + sqrt(1 - share) fresh
+
+A teacher that is not told where a pattern lies answers fresh noise with the mean of all the places
+it may lie at, and the mean of stripes is mud. Noise that goes with the surface makes one place the
+likely one in every view, as the start of a sampler does, and the pattern gathers there. Noise that
+moves with what is seen: Chang et al., "How I Warped Your Noise" (ICLR 2024). A cell is about as
+large as a pixel of the stage's, so that neighbours in a picture are all but independent. This
+module knows nothing about teachers, nor about fields.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pipelines.render import Points
+
+ENTRIES = 2**16
+"""Of the table that cells are hashed into."""
+PRIMES = (73_856_093, 19_349_663, 83_492_791)
+"""Teschner et al., "Optimized spatial hashing" (2003)."""
+NEXT_CHANNEL = 7_919
+"""Entries between one channel's value and the next."""
+CELL = 2.2
+"""Edge of a cell, times the pixels along a picture's side: the unit ball just fits the picture."""
+
+
+class Shown(Protocol):
+    """What B views show of the surface, as `visible` gives it for pictures of `size` pixels."""
+
+    points: Points
+    index: Tensor
+    """(N,) long: each point's pixel."""
+    size: int
+    views: int
+
+
+@dataclass(frozen=True, eq=False)
+class AttachedNoise:
+    """The noise of one run's surface."""
+
+    table: Tensor
+    """(ENTRIES,) standard normal."""
+
+    def at(self, position: Tensor, channels: int, cell: float) -> Tensor:
+        """The noise at points of the unit ball, (N, 3) -> (N, channels) standard normal."""
+        corner = (position / cell).floor().long()
+        x, y, z = (corner[:, k] * prime for k, prime in enumerate(PRIMES))
+        step = NEXT_CHANNEL * torch.arange(channels, device=position.device)
+        return self.table[((x ^ y ^ z)[:, None] + step) % ENTRIES]
+
+    def mixed(self, fresh: Tensor, shown: Shown, share: float) -> Tensor:
+        """`fresh` with a share of it, by variance, from the surface, where a picture shows it.
+
+        fresh (k B, C, h, h) standard normal, for B views k times over. Like `fresh`.
+        """
+        side, size = fresh.shape[-1], shown.size
+        # Which point the middle of each of the noise's pixels shows; -1 is the background.
+        point = shown.index.new_full((shown.views * size**2,), -1)
+        point[shown.index] = torch.arange(len(shown.index), device=point.device)
+        middle = ((torch.arange(side, device=point.device) + 0.5) * size / side).long()
+        point = point.view(-1, size, size)[:, middle][:, :, middle]
+        values = self.at(shown.points.position, fresh.shape[1], CELL / side)
+        attached = values[point.clamp(min=0)].movedim(-1, 1)
+        times = len(fresh) // shown.views
+        attached, seen = (v.repeat(times, 1, 1, 1) for v in (attached, point[:, None] >= 0))
+        mixed = share**0.5 * attached + (1 - share) ** 0.5 * fresh
+        return torch.where(seen, mixed, fresh)
+
+
+def attached_noise(seed: int, device: torch.device) -> AttachedNoise:
+    """The noise that a seed gives."""
+    generator = torch.Generator().manual_seed(seed)
+    return AttachedNoise(torch.randn(ENTRIES, generator=generator).to(device))

@@ -1,0 +1,72 @@
+"""Noise that goes with the surface: normal, in its place in every view, and only as asked."""
+
+from dataclasses import replace
+
+import torch
+
+from pipelines.paint.attached_noise import CELL, attached_noise
+from pipelines.paint.painting import PAPER, Look, look
+from pipelines.render import sphere_views
+from sds import csd
+from tests.pipelines.test_painting import FAST, fields, run, sphere, task
+
+SIZE, SIDE = 64, 32
+
+
+def seen(views=2) -> Look:
+    cameras = sphere_views(views, torch.Generator().manual_seed(0))
+    return look(sphere(), cameras, SIZE, torch.zeros(views, 3))
+
+
+def fresh(count, channels=3):
+    return torch.randn(count, channels, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+
+
+def test_it_is_normal_and_its_cells_and_channels_are_independent():
+    cells = torch.cartesian_prod(*[torch.arange(-8, 8) * 0.1 + 0.05] * 3)
+    values = attached_noise(0, torch.device("cpu")).at(cells, 4, 0.1)
+    assert values.mean().abs() < 0.03 and (values.std() - 1).abs() < 0.03
+    assert (values.T.corrcoef() - torch.eye(4)).abs().max() < 0.06
+    grid = values.view(16, 16, 16, 4)
+    beside = torch.stack([grid[1:].flatten(), grid[:-1].flatten()])
+    assert beside.corrcoef()[0, 1].abs() < 0.06
+    assert not values.equal(attached_noise(1, torch.device("cpu")).at(cells, 4, 0.1))
+
+
+def test_a_whole_share_is_the_noise_of_the_place_that_a_pixel_shows():
+    noise, shown, given = attached_noise(0, torch.device("cpu")), seen(), fresh(6)
+    found = noise.mixed(given, shown, 1.0)
+    wanted = noise.at(shown.points.position, 3, CELL / SIDE)
+    places = torch.stack(torch.unravel_index(shown.index, (2, SIZE, SIZE)), dim=1)
+    middles = (places[:, 1] % 2 == 1) & (places[:, 2] % 2 == 1)
+    view, y, x = places[middles].T
+    for k in range(3):
+        assert found[2 * k + view, :, y // 2, x // 2].equal(wanted[middles])
+    background = torch.ones(2, SIDE, SIDE, dtype=torch.bool)
+    background[view, y // 2, x // 2] = False
+    outside = background.repeat(3, 1, 1)[:, None].expand_as(given)
+    assert outside.any() and found[outside].equal(given[outside])
+
+
+def test_a_share_mixes_by_variance():
+    noise, shown, given = attached_noise(0, torch.device("cpu")), seen(), fresh(2)
+    assert noise.mixed(given, shown, 0.0).equal(given)
+    whole, some = (noise.mixed(given, shown, share) for share in (1.0, 0.36))
+    inside = whole != given
+    assert torch.allclose(some[inside], 0.6 * whole[inside] + 0.8 * given[inside], atol=1e-6)
+
+
+def test_its_share_falls_over_the_run_and_is_nothing_as_published(monkeypatch):
+    shares, distill = [], csd.distill_cascade
+
+    def watched(*asked):
+        shares.append(asked[-1] and asked[-1].keywords["share"])
+        return distill(*asked)
+
+    monkeypatch.setattr(csd, "distill_cascade", watched)
+    what, how = task([[0.8, 1.0, 0.0]] * 3), replace(FAST, attached=0.8)
+    run(what, fields(), 4, how)
+    assert shares == [0.8 * kept for kept in (1, 0.75, 0.5, 0.25)]
+    shares.clear()
+    run(what, fields(), 2, replace(FAST, attached=PAPER.attached))
+    assert shares == [None, None]
