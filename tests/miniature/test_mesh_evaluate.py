@@ -17,6 +17,7 @@ from miniature.meshes import FAMILIES, surface
 from miniature.styles import style_colours
 from pipelines.errors import InputError
 from pipelines.paint.composites import Query
+from pipelines.paint.painting import Painting
 
 PATTERNED = mesh_edits("test")[1]
 """A mushroom with a pattern."""
@@ -116,7 +117,9 @@ def test_a_result_is_there_before_the_next_method_runs():
 
 def test_a_tiny_run_of_every_method_writes_its_numbers_and_its_sheet(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "mesh_edits", lambda split, quick: [PATTERNED])
-    job = Mesh(json=tmp_path / "deep" / "a.json", sheet=tmp_path / "a.png", steps=2)
+    both = Painting(detail_from=0.5)
+    out = dict(json=tmp_path / "deep" / "a.json", sheet=tmp_path / "a.png")
+    job = Mesh(**out, steps=2, painting=both)
     results = measure_mesh(job)
     text = job.json.read_text()
     found = json.loads(text)
