@@ -6,7 +6,6 @@ The mesh comes back with its own coordinates, topology and materials, and its ow
 were usable. Outside the region its colours are untouched to the last bit.
 """
 
-import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +37,7 @@ from pipelines.teachers.loading import (
 from pipelines.teachers.prompts import mesh_prompts
 from pipelines.teachers.teacher import MeshTeacher, check_prompt
 from pipelines.teachers.thrift import said
+from sds import parallel
 from sds.optimize import State, Step
 
 PREVIEW_SIDE = 192
@@ -224,7 +224,7 @@ def _prepare(
 
 def main() -> None:
     job = command.parse(PaintMesh, "pipelines.mesh", usual, __doc__)
-    sys.exit(command.run(paint_mesh(job), job.out))
+    parallel.leave(command.run(paint_mesh(job), job.out))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ The run goes on from its checkpoint, with its own copies of the files it was giv
 bit where it would have ended. This module knows nothing about what the run does.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import tyro
 from pipelines import command
 from pipelines.events import Event
 from pipelines.runs import history
+from sds import parallel
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def resume(job: Resume) -> Iterator[Event]:
 
 def main() -> None:
     job = tyro.cli(Resume, prog="python -m pipelines.resume", description=__doc__)
-    sys.exit(command.run(resume(job), job.run))
+    parallel.leave(command.run(resume(job), job.run))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ The clip is worked on at the teacher's size and comes back at its own. What is w
 and a frame nothing was asked of comes back exactly. Inside a mask only, where there is one.
 """
 
-import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -40,6 +39,7 @@ from pipelines.teachers.prompts import video_prompts
 from pipelines.teachers.teacher import Recipe, VideoTeacher, check_prompt
 from pipelines.teachers.thrift import said
 from sds import optical_flow as flows_of
+from sds import parallel
 from sds.masks import to_latent_frames
 
 
@@ -173,7 +173,7 @@ def _encoded(loaded: LoadedVideoTeacher, frames: Tensor) -> Tensor:
 
 def main() -> None:
     job = command.parse(EditVideo, "pipelines.video", usual, __doc__)
-    sys.exit(command.run(edit_video(job), job.out))
+    parallel.leave(command.run(edit_video(job), job.out))
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def main():
     )
     code = command.run(jobs, folder)
     assert parallel.count() == 1
-    sys.exit(code)
+    parallel.leave(code)
 
 
 if __name__ == "__main__":

@@ -40,12 +40,12 @@ def test_another_target_on_the_same_clip_asks_half(job, rows, tmp_path):
         list(edit_video(replace(job, **other)))
         return rows[MotionPrior], rows[ImagePrior]
 
-    assert asks(seed=7) == (4, 4)
+    assert asks(seed=7) == (2, 2)
     other = "a green ball rolling on the grass"
-    assert asks(seed=7, out=tmp_path / "two", target=other) == (2, 2)
-    assert asks(seed=7, out=tmp_path / "three", source=other) == (4, 4)
+    assert asks(seed=7, out=tmp_path / "two", target=other) == (1, 1)
+    assert asks(seed=7, out=tmp_path / "three", source=other) == (2, 2)
     # What is asked about the source itself is answered together, so that nothing changes.
-    assert asks(seed=7, out=tmp_path / "four", target=SOURCE) == (4, 4)
+    assert asks(seed=7, out=tmp_path / "four", target=SOURCE) == (2, 2)
 
 
 def test_a_preview_does_without_an_autoencoder_that_is_large(job, monkeypatch):
