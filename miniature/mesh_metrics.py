@@ -59,9 +59,8 @@ def palette_error(found: Tensor, answer: Tensor) -> float:
     """`colour_error` once either side is sorted by lightness: it asks for the right colours in the
     right amounts, wherever they are. Where the answer is plain, the two are the same.
     """
-    a, b = (lab(colours) for colours in (found, answer))
-    a, b = (colours[colours[:, 0].argsort()] for colours in (a, b))
-    return float((a - b).norm(dim=1).mean())
+    sides = (colours[lab(colours)[:, 0].argsort()] for colours in (found, answer))
+    return colour_error(*sides)
 
 
 def lightness_correlation(found: Tensor, answer: Tensor) -> float:

@@ -26,7 +26,7 @@ PATIENCE = timedelta(hours=6)
 @contextmanager
 def joined() -> Iterator[None]:
     """Meet the other processes of a launch, if there are any, and take one GPU each."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+    if _launched_alone():
         yield
         return
     if torch.cuda.is_available():
@@ -40,9 +40,12 @@ def joined() -> Iterator[None]:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process. One of several ends at once: what gloo leaves running may make C++ abort
-    while Python takes itself down, after all is written."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+    """End this process.
+
+    One of several ends at once: what gloo leaves running may make C++ abort while Python takes
+    itself down, after all is written.
+    """
+    if _launched_alone():
         sys.exit(code)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -82,6 +85,10 @@ def agree(said: bool) -> bool:
     word = torch.tensor([said], dtype=torch.uint8)
     dist.broadcast(word, src=0)
     return bool(word)
+
+
+def _launched_alone() -> bool:
+    return int(os.environ.get("WORLD_SIZE", 1)) == 1
 
 
 def _rank() -> int:

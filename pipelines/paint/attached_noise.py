@@ -64,7 +64,8 @@ class AttachedNoise:
         middle = ((torch.arange(side, device=point.device) + 0.5) * size / side).long()
         point = point.view(-1, size, size)[:, middle][:, :, middle]
         values = self.at(shown.points.position, fresh.shape[1], CELL / side)
-        attached = values[point.clamp(min=0)].movedim(-1, 1)
+        # The last row stands for the background: there may be nothing else to see.
+        attached = torch.cat([values, values.new_zeros(1, values.shape[1])])[point].movedim(-1, 1)
         times = len(fresh) // shown.views
         attached, seen = (v.repeat(times, 1, 1, 1) for v in (attached, point[:, None] >= 0))
         mixed = share**0.5 * attached + (1 - share) ** 0.5 * fresh

@@ -56,6 +56,13 @@ def test_a_share_mixes_by_variance():
     assert torch.allclose(some[inside], 0.6 * whole[inside] + 0.8 * given[inside], atol=1e-6)
 
 
+def test_where_no_view_shows_anything_the_noise_is_fresh():
+    noise, shown, given = attached_noise(0, torch.device("cpu")), seen(), fresh(6)
+    points = type(shown.points)(*(value[:0] for value in vars(shown.points).values()))
+    nothing = replace(shown, points=points, index=shown.index[:0])
+    assert noise.mixed(given, nothing, 1.0).equal(given)
+
+
 def test_its_share_falls_over_the_run_and_is_nothing_as_published(monkeypatch):
     shares, distill = [], csd.distill_cascade
 
