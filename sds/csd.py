@@ -27,6 +27,9 @@ from sds.guidance import Branch, from_threestudio, guided
 from sds.priors import Prior
 from sds.schedules import Schedule, add_noise
 
+GRAIN = 16
+"""What the side of a window is a multiple of: networks halve pictures several times."""
+
 Noise = Callable[[Tensor], Tensor]
 """From fresh noise, (k N, C, h, w) for N renders k times over, to what is taken instead."""
 
@@ -126,6 +129,10 @@ class Method:
     knows."""
     noises: int = 1
     """Noises, timesteps and levels per render and step. Their gradients are averaged."""
+    window: float = 1.0
+    """Share of its side that stage II judges of each render, in a square at a place drawn evenly; 1
+    is all of it. The gradient there stands for the whole render's, so what stage II weighs does not
+    depend on the share."""
 
 
 _PAPER_STAGE = Asking(guidance=from_threestudio(20))
@@ -217,6 +224,9 @@ def distill_cascade(
         z_2 = _seen(cascade.encode_2, x, cascade.size_2)
         seen = x if low is None else low
         shown = _show(cascade, method, seen, z_2.shape[-1], generator, rows)
+        whole = z_2[0].numel()
+        z_2, shown = _through_windows(z_2, shown, method.window, generator, rows)
+        lambda_2 *= whole / z_2[0].numel()
         asking = _now(method.stage_2, step, steps)
         read = prompts.by_large()
         g_2 = _averaged(shown, asking, method.noises, read, z_2, generator, rows)
@@ -330,6 +340,29 @@ def _show(
     s = _levels(small, (low, high), generator, rows)
     eps = _noise(small[..., :1, :1].expand(-1, -1, size, size), generator, rows)
     return show(cascade.stage_2, small, size, s, eps)
+
+
+def _through_windows(
+    z: Tensor, shown: Shown, share: float, generator: torch.Generator, rows: Rows
+) -> tuple[Tensor, Shown]:
+    """A square of each of z (N, C, H, H), and the same one of what stage II is shown beside it.
+
+    (N, C, h, h), with h the share of H to the nearest GRAIN.
+    """
+    side = z.shape[-1]
+    size = max(GRAIN * round(share * side / GRAIN), min(GRAIN, side))
+    if size >= side:
+        return z, shown
+    # Drawn and kept on the host: places that were on the device would make every step wait.
+    drawn = torch.randint(side - size + 1, (rows.of, 2), generator=generator, device="cpu")
+    corners = rows.pick(drawn).tolist()
+
+    def cut(pictures: Tensor) -> Tensor:
+        places = corners * (len(pictures) // len(corners))
+        pairs = zip(pictures, places, strict=True)
+        return torch.stack([row[:, i : i + size, j : j + size] for row, (i, j) in pairs])
+
+    return cut(z), replace(shown, low_s=cut(shown.low_s))
 
 
 def _between(ends: tuple[float, float], step: int, steps: int) -> float:

@@ -94,6 +94,7 @@ def paint(
     high_end: int,
     detail: float,
     detail_from: float,
+    window: float,
     background: bool,
     attached: float,
 ) -> Iterator[tuple[Any, ...]]:
@@ -142,6 +143,7 @@ def paint(
                 high_end=int(high_end),
                 detail=detail,
                 detail_from=detail_from,
+                window=window,
                 background=background,
                 attached=attached,
             ),

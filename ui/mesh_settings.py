@@ -161,6 +161,13 @@ def _method() -> dict[str, Component]:
         "detail_from": _slider(
             "detail_from", 0, 1, "Detail from", "Share of the run that the first does alone."
         ),
+        "window": _slider(
+            "window",
+            0.1,
+            1,
+            "Detail window",
+            "Share of a view's side that the second sees at once.",
+        ),
         "background": gr.Checkbox(
             _DEFAULT["background"],
             label="Judge the background too",

@@ -24,6 +24,8 @@ PRIMES = (73_856_093, 19_349_663, 83_492_791)
 """Teschner et al., "Optimized spatial hashing" (2003)."""
 NEXT_CHANNEL = 7_919
 """Entries between one channel's value and the next."""
+FADE = 0.3
+"""Share of the run, its last, over which the noise lets go: fresh noise settles the colours."""
 CELL = 2.2
 """Edge of a cell, times the pixels along a picture's side: the unit ball just fits the picture."""
 
@@ -52,10 +54,11 @@ class AttachedNoise:
         step = NEXT_CHANNEL * torch.arange(channels, device=position.device)
         return self.table[((x ^ y ^ z)[:, None] + step) % ENTRIES]
 
-    def mixed(self, fresh: Tensor, shown: Shown, share: float) -> Tensor:
-        """`fresh` with a share of it, by variance, from the surface, where a picture shows it.
+    def mixed(self, fresh: Tensor, shown: Shown, share: float, which: int) -> Tensor:
+        """`fresh` with a share of some of it, by variance, from the surface, where it is shown.
 
-        fresh (k B, C, h, h) standard normal, for B views k times over. Like `fresh`.
+        fresh (k B, C, h, h) standard normal, for B views k times over. which: the one of the k
+        times whose noise it is; that of the others stays fresh. Like `fresh`.
         """
         side, size = fresh.shape[-1], shown.size
         # Which point the middle of each of the noise's pixels shows; -1 is the background.
@@ -66,10 +69,15 @@ class AttachedNoise:
         values = self.at(shown.points.position, fresh.shape[1], CELL / side)
         # The last row stands for the background: there may be nothing else to see.
         attached = torch.cat([values, values.new_zeros(1, values.shape[1])])[point].movedim(-1, 1)
-        times = len(fresh) // shown.views
-        attached, seen = (v.repeat(times, 1, 1, 1) for v in (attached, point[:, None] >= 0))
-        mixed = share**0.5 * attached + (1 - share) ** 0.5 * fresh
-        return torch.where(seen, mixed, fresh)
+        blocks = list(fresh.split(shown.views))
+        mixed = share**0.5 * attached + (1 - share) ** 0.5 * blocks[which]
+        blocks[which] = torch.where(point[:, None] >= 0, mixed, blocks[which])
+        return torch.cat(blocks)
+
+
+def held(progress: float) -> float:
+    """What of its share the noise has, at a point of the run from 0 to 1: all, then less."""
+    return min(1.0, (1 - progress) / FADE)
 
 
 def attached_noise(seed: int, device: torch.device) -> AttachedNoise:

@@ -59,9 +59,14 @@ def prompts(words: Words, background: bool) -> list[str]:
     return found
 
 
+def style_of(count: int) -> int:
+    """Which of `count` composites is the style's."""
+    return min(1, count - 1)
+
+
 def shares(count: int, style: float) -> list[float]:
     """`style` for the style's prompt and 1 for the others, in the order of `count` prompts."""
-    return [1.0, style, 1.0][:count] if count > 1 else [style]
+    return [style if k == style_of(count) else 1.0 for k in range(count)]
 
 
 def colours(query: Query) -> list[Tensor]:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.paint import fields
-from pipelines.paint.attached_noise import AttachedNoise, attached_noise
+from pipelines.paint.attached_noise import AttachedNoise, attached_noise, held
 from pipelines.paint.bake import sample
-from pipelines.paint.composites import Query, colours, shares
+from pipelines.paint.composites import Query, colours, shares, style_of
 from pipelines.render import (
     Cameras,
     Points,
@@ -66,11 +66,14 @@ class Painting:
     I, and the built-in one washes colours out where it weighs more."""
     detail_from: float = 0.8
     """Share of the run that stage I does alone, before stage II's weight rises from 0."""
+    window: float = 0.5
+    """Share of its side that stage II judges of each render, at a random place; 1 is all of it. A
+    half costs a quarter."""
     background: bool = True
     """Whether the background composite is judged too; it holds the region to its part."""
     attached: float = 1.0
-    """Share of stage I's noise that stays where it is on the surface at the first step, from where
-    it falls evenly to 0. It lets patterns find a place; 0 is fresh noise at every step."""
+    """Share of the noise on stage I's style composite that stays where it is on the surface; it
+    falls to 0 at the end of the run. It lets patterns find a place; 0 is fresh noise throughout."""
 
 
 PAPER = Painting(
@@ -83,6 +86,7 @@ PAPER = Painting(
     high=980,
     high_end=980,
     detail_from=0.0,
+    window=1.0,
     attached=0.0,
 )
 """3D Paintbrush as published: 5,000 steps of 4 views."""
@@ -253,8 +257,10 @@ def _judge(
         every = torch.arange(len(task.prompts.rows) * how.views)
         rows = csd.Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
         prompts = questions(task, how, len(mine))
-        share = how.attached * (1 - index / steps)
-        noise = partial(attached.mixed, shown=view, share=share) if share else None
+        noise = None
+        if share := how.attached * held(index / steps):
+            which = style_of(len(task.prompts.rows))
+            noise = partial(attached.mixed, shown=view, share=share, which=which)
         judged = csd.distill_cascade(
             task.cascade, method, prompts, renders, index, steps, generator, low, rows, noise
         )
@@ -301,6 +307,7 @@ def method_at(how: Painting, index: int, steps: int) -> csd.Method:
         lambda_2=(detail, detail),
         stage_1=csd.Asking(how.guidance_1, **times),
         stage_2=csd.Asking(how.guidance_2, **times),
+        window=how.window,
     )
     if detail and how.cascade == "phases":
         return csd.second_phase(method)

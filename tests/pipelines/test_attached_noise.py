@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
-from pipelines.paint.attached_noise import CELL, attached_noise
+from pipelines.paint.attached_noise import CELL, attached_noise, held
 from pipelines.paint.painting import PAPER, Look, look
 from pipelines.render import sphere_views
 from sds import csd
@@ -35,23 +36,24 @@ def test_it_is_normal_and_its_cells_and_channels_are_independent():
 
 def test_a_whole_share_is_the_noise_of_the_place_that_a_pixel_shows():
     noise, shown, given = attached_noise(0, torch.device("cpu")), seen(), fresh(6)
-    found = noise.mixed(given, shown, 1.0)
+    found = noise.mixed(given, shown, 1.0, which=1)
     wanted = noise.at(shown.points.position, 3, CELL / SIDE)
     places = torch.stack(torch.unravel_index(shown.index, (2, SIZE, SIZE)), dim=1)
     middles = (places[:, 1] % 2 == 1) & (places[:, 2] % 2 == 1)
     view, y, x = places[middles].T
-    for k in range(3):
-        assert found[2 * k + view, :, y // 2, x // 2].equal(wanted[middles])
+    assert found[2 + view, :, y // 2, x // 2].equal(wanted[middles])
+    for others in (slice(0, 2), slice(4, 6)):
+        assert found[others].equal(given[others])
     background = torch.ones(2, SIDE, SIDE, dtype=torch.bool)
     background[view, y // 2, x // 2] = False
-    outside = background.repeat(3, 1, 1)[:, None].expand_as(given)
-    assert outside.any() and found[outside].equal(given[outside])
+    outside = background[:, None].expand_as(given[2:4])
+    assert outside.any() and found[2:4][outside].equal(given[2:4][outside])
 
 
 def test_a_share_mixes_by_variance():
     noise, shown, given = attached_noise(0, torch.device("cpu")), seen(), fresh(2)
-    assert noise.mixed(given, shown, 0.0).equal(given)
-    whole, some = (noise.mixed(given, shown, share) for share in (1.0, 0.36))
+    assert noise.mixed(given, shown, 0.0, which=0).equal(given)
+    whole, some = (noise.mixed(given, shown, share, which=0) for share in (1.0, 0.36))
     inside = whole != given
     assert torch.allclose(some[inside], 0.6 * whole[inside] + 0.8 * given[inside], atol=1e-6)
 
@@ -60,20 +62,29 @@ def test_where_no_view_shows_anything_the_noise_is_fresh():
     noise, shown, given = attached_noise(0, torch.device("cpu")), seen(), fresh(6)
     points = type(shown.points)(*(value[:0] for value in vars(shown.points).values()))
     nothing = replace(shown, points=points, index=shown.index[:0])
-    assert noise.mixed(given, nothing, 1.0).equal(given)
+    assert noise.mixed(given, nothing, 1.0, which=1).equal(given)
 
 
-def test_its_share_falls_over_the_run_and_is_nothing_as_published(monkeypatch):
+def test_it_is_held_and_then_let_go():
+    assert [held(p) for p in (0.0, 0.4, 0.7)] == [1, 1, 1]
+    assert held(0.85) == pytest.approx(0.5) and held(1.0) == 0
+
+
+def test_only_the_style_gets_its_share_and_nothing_as_published(monkeypatch):
     shares, distill = [], csd.distill_cascade
 
     def watched(*asked):
-        shares.append(asked[-1] and asked[-1].keywords["share"])
+        given = asked[-1] and asked[-1].keywords
+        shares.append(given and (given["share"], given["which"]))
         return distill(*asked)
 
     monkeypatch.setattr(csd, "distill_cascade", watched)
     what, how = task([[0.8, 1.0, 0.0]] * 3), replace(FAST, attached=0.8)
     run(what, fields(), 4, how)
-    assert shares == [0.8 * kept for kept in (1, 0.75, 0.5, 0.25)]
+    assert shares == [(0.8 * held(k / 4), 1) for k in range(4)]
+    shares.clear()
+    run(task([[0.5] * 3]), fields(everywhere=True), 1, how)
+    assert shares == [(0.8, 0)]
     shares.clear()
     run(what, fields(), 2, replace(FAST, attached=PAPER.attached))
     assert shares == [None, None]

@@ -155,6 +155,7 @@ def test_the_paper_preset_is_the_papers():
     assert method.stage_1.guidance == method.stage_2.guidance == 21.0
     assert method.stage_1.times == method.stage_1.times_end == (20, 980)
     assert method.lambda_2[1] == pytest.approx(0.8)
+    assert method.window == 1.0
     assert (PAPER.field, PAPER.rate, PAPER.views) == ("fourier", 1e-4, 4)
 
 

@@ -312,6 +312,40 @@ def test_the_papers_numbers():
     assert PAPER.noise_levels == (20, 980) and PAPER.noises == 1
 
 
+def test_a_window_is_one_square_of_all_that_is_seen_and_stands_for_the_whole():
+    x, prompts = world(32)
+    teachers = Cascade(None, Toy(), SMALL, 32)
+    got = gradient(teachers, replace(csd.stage_2_only(PAPER), window=0.5), prompts, x)
+    g = torch.Generator().manual_seed(5)
+    s = torch.randint(20, 981, (N,), generator=g)
+    low_eps = torch.randn(N, 3, 32, 32, generator=g)
+    corners = torch.randint(17, (N, 2), generator=g)
+    t, eps = torch.randint(20, 981, (N,), generator=g), torch.randn(N, 3, 16, 16, generator=g)
+    want = torch.zeros_like(x)
+    z = (2 * x - 1).detach()
+    up = interpolate(avg_pool2d(z, 8), 32, mode="bilinear", align_corners=True)
+    for n, (i, j) in enumerate(corners.tolist()):
+        square = (slice(n, n + 1), slice(None), slice(i, i + 16), slice(j, j + 16))
+        low_s = LOW_BAR[s[n]].sqrt() * up[square] + (1 - LOW_BAR[s[n]]).sqrt() * low_eps[square]
+        seen = (prompts.rows[n : n + 1], prompts.empty, low_s, s[n : n + 1])
+        g_2 = literal_gradient(z[square], int(t[n]), eps[n : n + 1], *seen)
+        # dz/dx = 2, the mean over rows, and four such squares make the whole.
+        want[square] = 4 * 2 / N * 0.8 * g_2
+    torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
+
+
+def test_a_window_is_no_smaller_than_networks_can_halve():
+    x, prompts = world(32)
+    only = csd.stage_2_only(PAPER)
+    teachers = Cascade(None, Toy(), SMALL, 32)
+    small = gradient(teachers, replace(only, window=0.01), prompts, x)
+    assert [int((row != 0).any(0).sum()) for row in small] == [csd.GRAIN**2] * N
+    # A render of no more than that is seen whole, with nothing drawn for its place.
+    x, teachers = world()[0], Cascade(None, Toy(), SMALL, LARGE)
+    whole = gradient(teachers, only, prompts, x)
+    assert gradient(teachers, replace(only, window=0.5), prompts, x).equal(whole)
+
+
 def test_a_row_gets_its_share_of_the_guidance_beyond_1():
     x, prompts = world()
     method = replace(PAPER, lambda_2=(0.8, 0.8), stage_1=Asking(9.0), stage_2=Asking(9.0))
