@@ -2,8 +2,8 @@
 
     seconds = (seconds around the steps + steps * seconds per step) * size / size of that run
 
-from the latest run of the same teacher that is nearest in size. Runs measure themselves; nothing is
-timed for this. This module knows nothing about how runs work.
+from the latest run of the same teacher, compiled or not alike, that is nearest in size. Runs
+measure themselves; nothing is timed for this. This module knows nothing about how runs work.
 """
 
 import json
@@ -31,7 +31,12 @@ class Estimate:
 
 
 def estimate(
-    base: Path, job: Literal["video", "mesh"], teacher: str, steps: int, size: float
+    base: Path,
+    job: Literal["video", "mesh"],
+    teacher: str,
+    steps: int,
+    size: float,
+    compile: bool = False,
 ) -> Estimate | None:
     """What a run will take; None where no run like it has been finished yet.
 
@@ -39,7 +44,7 @@ def estimate(
     """
     best, distance = None, math.inf
     for settings, metrics in _latest(base):
-        if settings.get("job") != job or settings.get("teacher") != teacher:
+        if not _alike(settings, job, teacher, compile):
             continue
         there = size_of(settings, metrics)
         if there and metrics["steps"] >= ENOUGH and abs(math.log(size / there)) < distance:
@@ -51,17 +56,25 @@ def estimate(
     return Estimate(seconds, metrics["peak_memory_mb"])
 
 
-def at_most(base: Path, job: Literal["video", "mesh"], teacher: str, steps: int) -> float | None:
+def at_most(
+    base: Path, job: Literal["video", "mesh"], teacher: str, steps: int, compile: bool = False
+) -> float | None:
     """Seconds that so many steps would have taken the slowest of the latest runs, of any size.
 
-    None where no run of the teacher has been finished yet.
+    None where no run of the teacher, compiled alike, has been finished yet.
     """
     found = (
         _around(metrics) + steps * metrics["seconds_per_step"]
         for settings, metrics in _latest(base)
-        if settings.get("job") == job and settings.get("teacher") == teacher
+        if _alike(settings, job, teacher, compile)
     )
     return max(found, default=None)
+
+
+def _alike(settings: dict[str, Any], job: str, teacher: str, compile: bool) -> bool:
+    """Whether a run asked the same teacher in the same way."""
+    asked = (settings.get("job"), settings.get("teacher"), settings.get("compile", False))
+    return asked == (job, teacher, compile)
 
 
 def _around(metrics: dict[str, Any]) -> float:

@@ -32,11 +32,12 @@ from pipelines.teachers.loading import (
     LoadedMeshTeacher,
     announcements,
     load_mesh_teacher,
+    notes,
     step_down,
 )
+from pipelines.teachers.machine import expect_compiler
 from pipelines.teachers.prompts import mesh_prompts
 from pipelines.teachers.teacher import MeshTeacher, check_prompt
-from pipelines.teachers.thrift import said
 from sds import parallel
 from sds.optimize import State, Step
 
@@ -116,7 +117,7 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
         yield from map(Note, model.notes)
         yield Note(f"{model.faces:,} faces in {len(model.parts)} parts")
         paint = _prepare(job, model, surface, bases, mask, teacher)
-        yield from map(Note, said(paint.loaded.thrift))
+        yield from map(Note, notes(paint.loaded))
         return paint
 
     yield from record.run(Order(job.out, describe(job), _inputs(job, model), resumes), prepare)
@@ -179,6 +180,8 @@ def _check(job: PaintMesh) -> MeshTeacher:
     if how.views < 1:
         raise InputError(f"{how.views} views show nothing. Give at least 1.")
     check_threshold(job.threshold)
+    if job.compile:
+        expect_compiler()
     return teacher
 
 
@@ -206,7 +209,7 @@ def _prepare(
 ) -> Paint:
     # First, so that the text encoder is gone when the networks come.
     asked = mesh_prompts(teacher, prompts(job.words, job.painting.background))
-    loaded = load_mesh_teacher(teacher.name)
+    loaded = load_mesh_teacher(teacher.name, job.compile)
     surface = surface.to(loaded.device)
     generator = torch.Generator().manual_seed(job.seed)
     painted = Fields(job.painting, len(model.parts), job.everywhere, generator).to(loaded.device)

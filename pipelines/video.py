@@ -33,11 +33,12 @@ from pipelines.teachers.loading import (
     LoadedVideoTeacher,
     announcements,
     load_video_teacher,
+    notes,
     step_down,
 )
+from pipelines.teachers.machine import expect_compiler
 from pipelines.teachers.prompts import video_prompts
 from pipelines.teachers.teacher import Recipe, VideoTeacher, check_prompt
-from pipelines.teachers.thrift import said
 from sds import optical_flow as flows_of
 from sds import parallel
 from sds.masks import to_latent_frames
@@ -64,7 +65,7 @@ def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
     def prepare() -> Generator[Note, None, Edit]:
         yield from map(Note, downloads)
         edit = _prepare(job, clip, gate, teacher)
-        yield from map(Note, said(edit.loaded.thrift))
+        yield from map(Note, notes(edit.loaded))
         (h, w), (height, width) = edit.frames.shape[-2:], clip.size
         yield Note(f"{len(clip)} frames of {width}x{height}, worked at {w}x{h}")
         return edit
@@ -126,13 +127,15 @@ def _check(job: EditVideo) -> VideoTeacher:
             f"In {teacher.name} words and picture share their attention, so the edit cannot attend "
             "to the source alone. Leave attention fusion off: --fusion 1."
         )
+    if job.compile:
+        expect_compiler()
     return teacher
 
 
 def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeacher) -> Edit:
     # First, so that the text encoder is gone when the networks come.
     prompts = video_prompts(teacher, job.source, job.target)
-    loaded = load_video_teacher(teacher.name)
+    loaded = load_video_teacher(teacher.name, job.compile)
     stride = loaded.codec.stride
     small = floats_at(clip.frames, working_size(clip.size, job.side, loaded.multiple))
     x_src = _encoded(loaded, small.to(loaded.device))

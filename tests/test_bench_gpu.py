@@ -2,12 +2,16 @@
 
 import json
 
+import pytest
+
+from sds.priors import compiled
 from tests.bench import gpu
 
 
 def test_the_smallest_configuration_runs_end_to_end(tmp_path, monkeypatch):
     out = tmp_path / "gpu.json"
-    monkeypatch.setattr("sys.argv", ["gpu", "--json", str(out), "--rounds", "1", "--small"])
+    words = ["gpu", "--json", str(out), "--rounds", "1", "--small", "--no-compile"]
+    monkeypatch.setattr("sys.argv", words)
     gpu.main()
     said = json.loads(out.read_text())
     assert "Tiny networks" in said["says"] and said["matmul_tflop_per_second"] > 0
@@ -21,7 +25,8 @@ def test_the_smallest_configuration_runs_end_to_end(tmp_path, monkeypatch):
         for numbers in case["steps"].values():
             assert numbers["seconds"] > 0 and numbers["share_of_matmul_rate"] >= 0
             assert numbers["times_faster_than_literal"] > 0
-            assert set(numbers) >= {"peak_memory_gb", "tflop", "tflop_per_second", "idle_share"}
+            expected = {"first_seconds", "peak_memory_gb", "tflop", "tflop_per_second"}
+            assert set(numbers) >= expected | {"idle_share"}
         for label in (literal, others[0]):
             assert case["steps"][label]["tflop"] > 0
 
@@ -30,3 +35,13 @@ def test_the_smallest_configuration_runs_end_to_end(tmp_path, monkeypatch):
     work = {what: numbers["tflop"] for what, numbers in steps.items()}
     assert abs(work["DDS"] / work["literal DDS"] - 1) < 0.02
     assert abs(work["DDS, another prompt on the same clip"] / work["DDS"] - 0.5) < 0.02
+
+
+def test_compiled_blocks_are_measured_and_the_plain_ones_come_back(monkeypatch):
+    monkeypatch.setattr(compiled, "_BACKEND", "eager")
+    said = gpu.run(gpu.Bench(rounds=1, only=("wan-1.3b",), small=True, compile=True))
+    steps = said["cases"]["wan-1.3b"]["steps"]
+    fast = steps["with compiled blocks"]
+    assert 0 < fast["seconds"] < fast["first_seconds"]
+    assert fast["tflop"] == pytest.approx(steps["as shipped"]["tflop"])
+    assert sum(what.startswith("on a small card") for what in steps) == 3

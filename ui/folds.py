@@ -29,6 +29,15 @@ def known_words(teacher: VideoTeacher | MeshTeacher) -> str:
     return f"{teacher.about}\n\n{asks}\n\n{words}"
 
 
+def compile_box(value: bool) -> gr.Checkbox:
+    """Whether the teacher's networks are compiled."""
+    return gr.Checkbox(
+        value,
+        label="Compile the networks",
+        info="A slow start, then faster steps; for large teachers and long runs.",
+    )
+
+
 @contextmanager
 def said_on_the_page() -> Iterator[None]:
     """What a user can put right becomes a message on the page."""

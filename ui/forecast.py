@@ -26,6 +26,7 @@ def forecast_line(elem_id: str) -> gr.Markdown:
 def forecast_video(
     clip: str | None,
     teacher: str,
+    compile: bool,
     preset: str,
     steps: int | None,
     side: int | None,
@@ -51,14 +52,15 @@ def forecast_video(
     if frames < 2:
         return "There are no two frames in this part of the clip. Choose another part."
     h, w = working_size(file.size, side or video_teacher(teacher).side)
-    found = estimate(base_folder(), "video", teacher, steps or STEPS[preset], float(frames * h * w))
+    asked = ("video", teacher, steps or STEPS[preset], float(frames * h * w), compile)
+    found = estimate(base_folder(), *asked)
     return f"{frames} frames. {_said(found)}"
 
 
-def forecast_mesh(teacher: str, preset: str, steps: int | None, views: int) -> str:
+def forecast_mesh(teacher: str, compile: bool, preset: str, steps: int | None, views: int) -> str:
     """What a painting will take."""
-    found = estimate(base_folder(), "mesh", teacher, steps or MESH_STEPS[preset], float(views or 1))
-    return _said(found)
+    asked = ("mesh", teacher, steps or MESH_STEPS[preset], float(views or 1), compile)
+    return _said(estimate(base_folder(), *asked))
 
 
 def _said(found: Estimate | None) -> str:

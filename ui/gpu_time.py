@@ -23,5 +23,5 @@ def gpu_seconds(job: EditVideo | PaintMesh) -> float:
     if not worker.ZERO_GPU:
         return 0.0
     kind = "video" if isinstance(job, EditVideo) else "mesh"
-    known = at_most(base_folder(), kind, job.teacher, job.total_steps)
+    known = at_most(base_folder(), kind, job.teacher, job.total_steps, job.compile)
     return FIRST if known is None else max(LEAST, ROOM * known)

@@ -65,6 +65,7 @@ def paint(
     edit: str,
     style: str,
     teacher: str,
+    compile: bool,
     preset: Preset,
     everywhere: bool,
     plural: bool,
@@ -121,6 +122,7 @@ def paint(
             everywhere=everywhere,
             plural=plural,
             teacher=teacher,
+            compile=compile,
             preset=preset,
             steps=steps or None,
             seed=seed_of(seed, random_seed),
@@ -185,6 +187,7 @@ def inputs_of(job: PaintMesh) -> dict[str, Any]:
         "drawn": None,
         "takes": False,
         "teacher": job.teacher,
+        "compile": job.compile,
         "random_seed": False,
     }
 

@@ -11,7 +11,7 @@ from gradio.components import Component
 from pipelines.mesh import STEPS, PaintMesh
 from pipelines.paint.painting import Painting
 from pipelines.teachers.catalog import mesh_teacher, mesh_teachers
-from ui.folds import fold, known_words
+from ui.folds import compile_box, fold, known_words
 
 _DEFAULT = {f.name: f.default for f in (*fields(PaintMesh), *fields(Painting))}
 
@@ -82,7 +82,7 @@ def texture_fold() -> dict[str, Component]:
 
 
 def teacher_fold() -> dict[str, Component]:
-    """Which teacher judges, and what it knows."""
+    """Which teacher judges, what it knows, and how its networks run."""
     with fold("Teacher", "which models judge the painting, and the words they know."):
         chosen = gr.Dropdown(
             list(mesh_teachers()), value=PaintMesh.teacher, label="Teacher", filterable=False
@@ -95,7 +95,8 @@ def teacher_fold() -> dict[str, Component]:
             show_progress="hidden",
             api_visibility="private",
         )
-    return {"teacher": chosen}
+        compile = compile_box(PaintMesh.compile)
+    return {"teacher": chosen, "compile": compile}
 
 
 def follow_teacher(inputs: dict[str, Component]) -> None:

@@ -12,7 +12,7 @@ from gradio.components import Component
 from pipelines.media import Cut
 from pipelines.teachers.catalog import video_teacher, video_teachers
 from pipelines.video import STEPS, EditVideo, usual
-from ui.folds import fold, known_words
+from ui.folds import compile_box, fold, known_words
 
 
 def _of(teacher: str) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def cut_fold() -> dict[str, Component]:
 
 
 def teacher_fold() -> dict[str, Component]:
-    """Which teacher judges, and what it knows."""
+    """Which teacher judges, what it knows, and how its networks run."""
     with fold("Teacher", "which models judge the edit, and the words they know."):
         chosen = gr.Dropdown(
             list(video_teachers()), value=EditVideo.teacher, label="Teacher", filterable=False
@@ -135,7 +135,8 @@ def teacher_fold() -> dict[str, Component]:
             show_progress="hidden",
             api_visibility="private",
         )
-    return {"teacher": chosen}
+        compile = compile_box(EditVideo.compile)
+    return {"teacher": chosen, "compile": compile}
 
 
 def method_fold() -> dict[str, Component]:

@@ -29,6 +29,9 @@ class EditVideo:
     teacher: str = default_video_teacher()
     """Which diffusion models judge the edit: a name of the list, or the folder or hub id of a model
     of the same shape; two of them as VIDEO+IMAGE."""
+    compile: bool = False
+    """Compile the blocks that the teacher's networks repeat: a slow start, then faster steps. Needs
+    a C++ compiler, and Triton on a GPU."""
     preset: Preset = "standard"
     """How many steps are taken, unless --steps says it."""
     steps: int | None = None

@@ -35,6 +35,9 @@ class PaintMesh:
     teacher: str = MINIATURE
     """Which diffusion models judge the painting: a name of the list, or the folders or hub ids of
     two stages of the same shapes, as STAGE_1+STAGE_2."""
+    compile: bool = False
+    """Compile the blocks that the teacher's networks repeat: a slow start, then faster steps. Needs
+    a C++ compiler, and Triton on a GPU."""
     preset: Preset = "standard"
     """How many steps are taken, unless --steps says it; `paper` is 3D Paintbrush as published."""
     steps: int | None = None

@@ -21,6 +21,7 @@ from pipelines.runs.checkpoint import Checkpoint
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Preview, Step
 from pipelines.teachers.fitting import Frugal
+from pipelines.teachers.machine import compiler_is_said
 from pipelines.runs.hold import hold
 from pipelines.media.stills import write_thumbnail
 from sds import parallel
@@ -97,7 +98,8 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
             parallel.agree(True)
             with fitting.shortage_is_said():
                 work = yield from prepare()
-            yield from _work(order, work, since, began)
+            with compiler_is_said():
+                yield from _work(order, work, since, began)
 
 
 def _follow(order: Order, prepare: Prepare) -> Iterator[Event]:

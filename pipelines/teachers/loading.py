@@ -1,7 +1,8 @@
 """A teacher's networks in memory.
 
 The last teacher of each job stays loaded; another one takes its place. On a card that is too small
-for all of it a teacher does without something (`thrift`). This module knows nothing about edits,
+for all of it a teacher does without something (`thrift`). Its blocks are compiled where a run asks
+for that, and plain again where the next one does not. This module knows nothing about edits,
 prompts or where checkpoints come from.
 """
 
@@ -19,7 +20,7 @@ from pipelines.teachers.machine import let_go, machine, takes_half
 from pipelines.teachers.teacher import MeshTeacher, Teacher, VideoTeacher
 from pipelines.teachers.thrift import Thrift
 from sds import assd, csd
-from sds.priors import Codec, VideoPrior
+from sds.priors import Codec, VideoPrior, compiled
 from sds.priors.single_frames import SingleFrames
 from sds.references import References
 
@@ -31,9 +32,10 @@ T = TypeVar("T")
 _last: dict[type[Teacher], tuple[Teacher, Any]] = {}
 """The last teacher of each job, and what was loaded of it."""
 
-
 SMALL = 10**7
 """Parameters of an autoencoder that takes next to no time; Stable Diffusion's has 84 million."""
+COMPILES = "The networks' blocks are compiled when they are first asked, which may take minutes."
+COMPILES_NOT = "The networks' blocks are not compiled: that does not go with weights kept in fp8."
 
 
 @dataclass(eq=False)
@@ -46,6 +48,8 @@ class LoadedVideoTeacher:
     multiple: int
     """It works on pictures whose sides are multiples of this."""
     thrift: Thrift = field(default_factory=Thrift)
+    compile: bool = False
+    """Whether the run asks for compiled blocks. Weights kept in fp8 are not for those."""
     last: tuple[str, References] = field(default_factory=lambda: ("", References()))
     """What the reference branch answered last, and which clip's it was."""
 
@@ -60,13 +64,15 @@ class LoadedVideoTeacher:
             self.last = (clip, References())
         return self.last[1]
 
-    def settle(self, after: Thrift) -> None:
-        """Take as much memory as `after` says from here on."""
-        before, self.thrift = self.thrift, after
-        # Weights that are rounded answer otherwise.
-        self.last = ("", References())
+    def settle(self, after: Thrift, compile: bool) -> None:
+        """From here on take as much memory as `after` says, with blocks compiled or as they are."""
+        if (after, compile) != (self.thrift, self.compile):
+            # Weights that are rounded answer otherwise, and so do blocks that are compiled.
+            self.last = ("", References())
+        before, self.thrift, self.compile = self.thrift, after, compile
         asked = (before, after, self.device)
         self.teachers, self.codec = thrift.spare_teachers(self.teachers, self.codec, *asked)
+        compiled.switch(thrift.networks_of(self.teachers), compile and not after.fp8)
 
     def change(self, x: Tensor, x_src: Tensor) -> Tensor:
         """What an edit of latents (1, C, f, h, w) does to the picture: (F, 3, H, W) on the CPU.
@@ -87,11 +93,17 @@ class LoadedMeshTeacher:
     cascade: csd.Cascade
     device: torch.device
     thrift: Thrift = field(default_factory=Thrift)
+    compile: bool = False
+    """Whether the run asks for compiled blocks. Weights kept in fp8 are not for those."""
 
-    def settle(self, after: Thrift) -> None:
-        """Take as much memory as `after` says from here on."""
-        before, self.thrift = self.thrift, after
+    def settle(self, after: Thrift, compile: bool) -> None:
+        """From here on take as much memory as `after` says, with blocks compiled or as they are."""
+        before, self.thrift, self.compile = self.thrift, after, compile
         self.cascade = thrift.spare_cascade(self.cascade, before, after, self.device)
+        compiled.switch(thrift.networks_of(self.cascade), compile and not after.fp8)
+
+
+Loaded = LoadedVideoTeacher | LoadedMeshTeacher
 
 
 def announcements(teacher: Teacher) -> list[str]:
@@ -113,14 +125,28 @@ def is_here(teacher: Teacher) -> bool:
     return all(hub.is_here(source) for source in teacher.sources)
 
 
-def load_video_teacher(name: str) -> LoadedVideoTeacher:
+def load_video_teacher(name: str, compile: bool = False) -> LoadedVideoTeacher:
     """The networks of a teacher. Raises InputError where they cannot be had or used."""
-    return _kept(video_teacher(name), _video)
+    return _as_asked(_kept(video_teacher(name), _video), compile)
 
 
-def load_mesh_teacher(name: str) -> LoadedMeshTeacher:
+def load_mesh_teacher(name: str, compile: bool = False) -> LoadedMeshTeacher:
     """The networks of a cascade. Raises InputError where they cannot be had or used."""
-    return _kept(mesh_teacher(name), _mesh)
+    return _as_asked(_kept(mesh_teacher(name), _mesh), compile)
+
+
+def notes(loaded: Loaded) -> list[str]:
+    """What the user should know of how the teacher will be asked, a sentence each."""
+    said = thrift.said(loaded.thrift)
+    if loaded.compile:
+        said.append(COMPILES_NOT if loaded.thrift.fp8 else COMPILES)
+    return said
+
+
+def _as_asked(loaded: T, compile: bool) -> T:
+    """The teacher with its blocks compiled or not, whatever the run before asked for."""
+    loaded.settle(loaded.thrift, compile)
+    return loaded
 
 
 def _kept(teacher: Teacher, load: Callable[[Any], T]) -> T:
@@ -142,15 +168,15 @@ def _kept(teacher: Teacher, load: Callable[[Any], T]) -> T:
     return loaded
 
 
-def step_down(loaded: LoadedVideoTeacher | LoadedMeshTeacher) -> list[str]:
+def step_down(loaded: Loaded) -> list[str]:
     """Do without something more, for good; what to tell the user, nothing where nothing is left."""
     after = thrift.following(loaded.thrift)
     if after is None:
         return []
     let_go()
-    loaded.settle(after)
+    loaded.settle(after, loaded.compile)
     let_go()
-    return thrift.said(after)
+    return notes(loaded)
 
 
 def _planned(
@@ -197,7 +223,7 @@ def _video(teacher: VideoTeacher) -> LoadedVideoTeacher:
     window = (teacher.frames - 1) // codec.stride + 1
     teachers = assd.Teachers(video, SingleFrames(video, window), window)
     loaded = LoadedVideoTeacher(teachers, codec, device, codec.factor * patch)
-    loaded.settle(chosen)
+    loaded.settle(chosen, compile=False)
     return loaded
 
 
@@ -239,7 +265,7 @@ def _unet_video(
     levels = len(pipe.unet.config.block_out_channels)
     teachers = assd.Teachers(video, frames, window)
     loaded = LoadedVideoTeacher(teachers, codec, device, codec.factor * 2 ** (levels - 1))
-    loaded.settle(chosen)
+    loaded.settle(chosen, compile=False)
     return loaded
 
 
@@ -268,7 +294,7 @@ def _mesh(teacher: MeshTeacher) -> LoadedMeshTeacher:
         loaded = LoadedMeshTeacher(
             csd.Cascade(stage_1, stage_2, stage_1.size, stage_2.size), device
         )
-        loaded.settle(chosen)
+        loaded.settle(chosen, compile=False)
         return loaded
     from sds.priors import stable_diffusion as sd
     from sds.priors import upscaler
@@ -292,5 +318,5 @@ def _mesh(teacher: MeshTeacher) -> LoadedMeshTeacher:
         top_level=two.config.max_noise_level,
     )
     loaded = LoadedMeshTeacher(cascade, device)
-    loaded.settle(chosen)
+    loaded.settle(chosen, compile=False)
     return loaded

@@ -8,7 +8,6 @@ Each rung has what the one before it has. This module knows nothing about jobs, 
 teachers there are.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
@@ -101,7 +100,7 @@ def spare_teachers(
         image = _on(image, device)
         if isinstance(image, SingleFrames):
             image = replace(image, video=_on(image.video, device))
-    for network in _distinct([teachers.video.network, getattr(image, "network", None)]):
+    for network in networks_of(teachers):
         spare_network(network, before, after, device)
     if after.few_rows and not before.few_rows:
         video = FewRows(video)
@@ -114,7 +113,7 @@ def spare_teachers(
 def spare_cascade(cascade: Cascade, before: Thrift, after: Thrift, device: torch.device) -> Cascade:
     """The teachers of a painting at another rung. Their networks are changed in place."""
     stages = {name: _on(getattr(cascade, name), device) for name in ("stage_1", "stage_2")}
-    for network in _distinct(stage.unet for stage in stages.values()):
+    for network in networks_of(cascade):
         spare_network(network, before, after, device)
     if after.few_rows and not before.few_rows:
         for name, stage in stages.items():
@@ -123,6 +122,16 @@ def spare_cascade(cascade: Cascade, before: Thrift, after: Thrift, device: torch
             if (encode := getattr(cascade, name)) is not None:
                 stages[name] = replace(encode, rows_per_call=1)
     return replace(cascade, **stages)
+
+
+def networks_of(teachers: Teachers | Cascade) -> list[nn.Module]:
+    """The networks that are asked, each of them once."""
+    if isinstance(teachers, Cascade):
+        found = [teachers.stage_1.unet, teachers.stage_2.unet]
+    else:
+        # A teacher that asks the video's network about single frames brings none of its own.
+        found = [teachers.video.network, getattr(teachers.image, "network", None)]
+    return list({id(network): network for network in found if network is not None}.values())
 
 
 def _in_tiles(codec: Codec) -> Codec:
@@ -136,7 +145,3 @@ def _on(prior: T, device: torch.device) -> T:
     values = {f.name: getattr(prior, f.name) for f in fields(prior)}
     moved = {name: v.to(device) for name, v in values.items() if isinstance(v, Schedule)}
     return replace(prior, **moved) if moved else prior
-
-
-def _distinct(networks: Iterable[nn.Module | None]) -> list[nn.Module]:
-    return list({id(network): network for network in networks if network is not None}.values())

@@ -58,6 +58,8 @@ class Bench:
     """Which teachers."""
     small: bool = not torch.cuda.is_available()
     """Tiny networks of the same shapes."""
+    compile: bool = torch.cuda.is_available()
+    """The product's step with compiled blocks too, which takes minutes to begin."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,15 @@ def seconds_of(step: Step, device: torch.device, rounds: int) -> float:
     return median(found)
 
 
+def first_seconds(step: Step, device: torch.device) -> float:
+    """What a step takes before anything is warm; compiled blocks are compiled in it."""
+    began = time.perf_counter()
+    step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
 def idle_share(step: Step, device: torch.device) -> float | None:
     """The share of a step in which the GPU waits for the host; None without a GPU."""
     if device.type != "cuda":
@@ -223,12 +234,14 @@ def measured(step: Step, device: torch.device, rounds: int, rate: float) -> dict
     try:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
+        first = first_seconds(step, device)
         seconds = seconds_of(step, device, rounds)
         peak = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
         with FlopCounterMode(display=False) as counter:
             step()
         tflop = counter.get_total_flops() / 1e12
         return {
+            "first_seconds": first,
             "seconds": seconds,
             "peak_memory_gb": peak,
             "tflop": tflop,
@@ -262,6 +275,10 @@ def _numbers(
     let_go()
     case = CASES[name](device, dtype, bench.small)
     steps = {what: measured(step, device, bench.rounds, rate) for what, step in case.steps.items()}
+    if bench.compile:
+        case.loaded.settle(Thrift(), compile=True)
+        steps["with compiled blocks"] = measured(case.again(), device, bench.rounds, rate)
+        case.loaded.settle(Thrift(), compile=False)
     while step_down(case.loaded):
         what = ", ".join(f.name for f in fields(Thrift) if getattr(case.loaded.thrift, f.name))
         steps[f"on a small card: {what}"] = measured(case.again(), device, bench.rounds, rate)

@@ -1,14 +1,16 @@
 """How fast a step of the video job is, beside a literal DDS loop; and whole runs by preset.
 
-    python -m tests.bench.video [--json FILE]
+    python -m tests.bench.video [--json FILE] [--compile]
 
 Both loops ask the same built-in teacher about the same clip, alternating in one process, so that a
 noisy machine slows both; the ratio of their medians is the result. The literal loop is that of the
 DDS notebook (2304.07090): fp32, one call per branch and guidance half, a loss and its backward.
-Needs a quiet machine; nothing here is asserted.
+--compile measures instead what compiled blocks are worth, in turns with plain ones, and what their
+first step takes. Needs a quiet machine; nothing here is asserted.
 """
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -18,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
+from unittest.mock import patch
 
 import torch
 import tyro
@@ -29,6 +33,7 @@ from pipelines.teachers.machine import compute_dtype
 from sds.assd import DDS, Method, Prompts, Teachers, assd_gradient
 from sds.descent import RATE
 from sds.optimize import optimize, step_generator
+from sds.priors import compiled
 from sds.priors import stable_diffusion as sd
 from sds.references import References
 from sds.schedules import add_noise
@@ -47,6 +52,8 @@ class Bench:
     """Where to write the numbers."""
     rounds: int = 7
     """Steps timed of each loop."""
+    compile: bool = False
+    """Compare compiled blocks with plain ones."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +154,28 @@ def steps(rounds: int) -> dict[str, float]:
     )
 
 
+def compilation(rounds: int) -> dict[str, float]:
+    """Seconds of a step as shipped, plain and compiled in turns; and of the first one compiled.
+
+    The compiler's own cache is empty, as it is for a user's first run.
+    """
+    allocator.configure()
+    dtype = compute_dtype(torch.device("cpu"))
+    plain, fast = load(dtype), load(dtype)
+    compiled.switch([fast.teachers.video.network, fast.teachers.image.network], True)
+    x_src = latents()
+    step = ours(fast, x_src, Method())
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=cache),
+    ):
+        began = time.perf_counter()
+        step()
+        first = time.perf_counter() - began
+        both = alternate({"plain": ours(plain, x_src, Method()), "compiled": step}, rounds)
+    return {"first": first, **both, "speed_up": both["plain"] / both["compiled"]}
+
+
 def with_default_malloc(step: Callable[[], None]) -> Callable[[], None]:
     def slower() -> None:
         allocator.configure(allocator.GLIBC_DEFAULT)
@@ -168,16 +197,23 @@ def whole_run(preset: str) -> dict[str, float]:
     return {"wall": round(wall, 2), **json.loads(done.stdout.splitlines()[-1])}
 
 
+def shipped(rounds: int) -> dict[str, Any]:
+    """Steps and whole runs as shipped, beside the literal loop."""
+    per_step = steps(rounds)
+    return {
+        "seconds_per_step": per_step,
+        "runs": {preset: whole_run(preset) for preset in ("quick", "standard")},
+        "speed_up": per_step["literal DDS, fp32"] / per_step["DDS, as shipped"],
+    }
+
+
 def main() -> None:
     job = tyro.cli(Bench, description=__doc__)
     numbers = {
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
-        "seconds_per_step": steps(job.rounds),
-        "runs": {preset: whole_run(preset) for preset in ("quick", "standard")},
     }
-    per_step = numbers["seconds_per_step"]
-    numbers["speed_up"] = per_step["literal DDS, fp32"] / per_step["DDS, as shipped"]
+    numbers |= {"compilation": compilation(job.rounds)} if job.compile else shipped(job.rounds)
     text = json.dumps(numbers, indent=2)
     print(text)
     if job.json is not None:

@@ -7,10 +7,12 @@ import pytest
 from pipelines.estimate import Estimate, at_most, estimate
 
 
-def finished(base, name, frames=8, steps=10, teacher="miniature", pace=0.5, job="video", **other):
+def finished(
+    base, name, frames=8, steps=10, teacher="miniature", pace=0.5, job="video", asked=None, **other
+):
     folder = base / name
     folder.mkdir()
-    settings = {"job": job, "teacher": teacher, "painting": {"views": frames}}
+    settings = {"job": job, "teacher": teacher, "painting": {"views": frames}} | (asked or {})
     metrics = {
         "seconds": steps * pace,
         "seconds_per_step": pace,
@@ -69,3 +71,12 @@ def test_at_most_is_what_the_slowest_took(tmp_path):
     finished(tmp_path, "20260103-000000-cc", pace=9.0, teacher="large")
     finished(tmp_path, "20260104-000000-dd", pace=9.0, job="mesh")
     assert at_most(tmp_path, "video", "miniature", 40) == 203.0
+
+
+def test_compiled_runs_tell_of_compiled_ones(tmp_path):
+    finished(tmp_path, "20260101-000000-aa")
+    finished(tmp_path, "20260102-000000-bb", pace=0.2, asked={"compile": True})
+    finished(tmp_path, "20260103-000000-cc", pace=0.3, asked={"compile": False})
+    last = ("video", "miniature", 10, SIZE)
+    assert [estimate(tmp_path, *last, compile=c).seconds for c in (True, False)] == [5.0, 6.0]
+    assert [at_most(tmp_path, *last[:3], compile=c) for c in (True, False)] == [5.0, 8.0]

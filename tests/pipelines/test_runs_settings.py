@@ -25,6 +25,7 @@ JOBS = {
     "everything of a clip": replace(
         EDIT,
         teacher="miniature",
+        compile=True,
         preset="quick",
         steps=3,
         seed=-4,
@@ -45,6 +46,7 @@ JOBS = {
         PAINT,
         everywhere=True,
         plural=True,
+        compile=True,
         steps=7,
         mask=Path("x.png"),
         mask_view=(-30.0, 10.5),

@@ -7,15 +7,18 @@ import torch
 import trimesh
 
 from pipelines import geometry
-from pipelines.errors import InputError
+from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Note, Step
 from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
 from pipelines.mesh import PaintMesh, paint_mesh
+from pipelines.runs import run_folder
 from pipelines.teachers.catalog import mesh_teachers, video_teacher, video_teachers
-from pipelines.teachers.loading import load_mesh_teacher, load_video_teacher
+from pipelines.teachers.loading import COMPILES, load_mesh_teacher, load_video_teacher
 from pipelines.teachers.prompts import video_prompts
+from pipelines.teachers.thrift import networks_of
 from pipelines.video import EditVideo, edit_video
 from sds.assd import Method
+from sds.priors import compiled
 from sds.priors.single_frames import SingleFrames
 from tests import tiny_teachers as tiny
 
@@ -153,14 +156,17 @@ def test_a_prompt_too_long_for_its_encoder_is_said_in_a_sentence(job, teacher_of
         list(edit_video(replace(job, teacher=teacher_of("animatediff"), target="a" * 200)))
 
 
-@pytest.mark.parametrize("names", MESH)
-def test_the_mesh_job_runs_on_every_family(tmp_path, teacher_of, names):
+@pytest.fixture
+def painting(tmp_path):
     trimesh.creation.box((1, 2, 1)).export(tmp_path / "box.obj")
+    return PaintMesh(tmp_path / "box.obj", "box", "red", tmp_path / "run", edit="lid")
+
+
+@pytest.mark.parametrize("names", MESH)
+def test_the_mesh_job_runs_on_every_family(painting, teacher_of, names):
     size_1, size_2, low = MESH[names]
     teacher = teacher_of(names)
-    job = PaintMesh(
-        tmp_path / "box.obj", "box", "red", tmp_path / "run", edit="lid", teacher=teacher
-    )
+    job = replace(painting, teacher=teacher)
     like = next(t for t in mesh_teachers().values() if ("if" in t.name) == ("if" in names))
     how = replace(like.painting, views=1, detail_from=0.5)
     events = list(paint_mesh(replace(job, steps=2, resolution=32, painting=how)))
@@ -170,3 +176,66 @@ def test_the_mesh_job_runs_on_every_family(tmp_path, teacher_of, names):
     assert (cascade.size_1, cascade.size_2, cascade.size_low) == (size_1, size_2, low)
     assert (cascade.encode_1 is None) == ("if" in names)
     assert cascade.top_level == (999 if "if" in names else 350)
+
+
+def compiled_networks(teachers):
+    """Of each network, whether its blocks are compiled."""
+    found = [
+        {b._compiled_call_impl is not None for b in compiled.blocks(n)}
+        for n in networks_of(teachers)
+    ]
+    return [one for (one,) in found]
+
+
+def notes_of(events):
+    return [event.text for event in events if isinstance(event, Note)]
+
+
+def test_each_edit_is_compiled_or_not_as_it_asks(job, teacher_of, monkeypatch):
+    monkeypatch.setattr(compiled, "_BACKEND", "eager")
+    asked = replace(job, teacher=teacher_of("modelscope+sd"))
+    loaded = load_video_teacher(asked.teacher)
+    for run, compile in enumerate((False, True, False)):
+        events = list(edit_video(replace(asked, compile=compile, out=job.out / str(run))))
+        assert load_video_teacher(asked.teacher, compile) is loaded
+        assert compiled_networks(loaded.teachers) == [compile, compile]
+        assert events[-1].settings["compile"] is compile
+        assert (COMPILES in notes_of(events)) is compile
+
+
+def test_a_painting_is_compiled_where_it_asks(painting, teacher_of, monkeypatch):
+    monkeypatch.setattr(compiled, "_BACKEND", "eager")
+    asked = replace(painting, teacher=teacher_of("if_1+if_2"), steps=1, resolution=32)
+    how = replace(mesh_teachers()["if-xl"].painting, views=1, detail_from=0.0)
+    events = list(paint_mesh(replace(asked, painting=how, compile=True)))
+    assert events[-1].settings["compile"] and COMPILES in notes_of(events)
+    assert compiled_networks(load_mesh_teacher(asked.teacher, True).cascade) == [True, True]
+    assert compiled_networks(load_mesh_teacher(asked.teacher).cascade) == [False, False]
+
+
+def no_compiler(*_):
+    raise RuntimeError("No working C++ compiler found")
+
+
+def test_without_a_compiler_nothing_is_begun(job, painting, monkeypatch):
+    monkeypatch.setattr(compiled, "_BACKEND", no_compiler)
+    edit = replace(job, teacher="miniature", compile=True)
+    paint = replace(painting, object="mushroom", edit="cap", compile=True)
+    for events in (edit_video(edit), paint_mesh(paint)):
+        with pytest.raises(InputError, match=r"Leave --compile out.*No working C"):
+            list(events)
+    assert not job.out.exists() and not painting.out.exists()
+
+
+def test_a_block_that_cannot_be_compiled_ends_the_run_in_a_sentence(job, teacher_of, monkeypatch):
+    calls = []
+
+    def first_only(graph, _):
+        calls.append(graph)
+        return graph if len(calls) == 1 else no_compiler()
+
+    monkeypatch.setattr(compiled, "_BACKEND", first_only)
+    asked = replace(job, teacher=teacher_of("wan"), compile=True)
+    with pytest.raises(RunFailed, match="Leave --compile out and start"):
+        list(edit_video(asked))
+    assert run_folder.read_status(job.out).state == "failed"

@@ -9,12 +9,12 @@ from pipelines.errors import RunFailed
 from pipelines.events import Done, Note, Step
 from pipelines.runs import record, run_folder
 from pipelines.runs.record import Order
-from pipelines.teachers import loading
+from pipelines.teachers import loading, thrift
 from pipelines.teachers.loading import LoadedMeshTeacher, LoadedVideoTeacher
 from pipelines.teachers.thrift import LADDER, Thrift, following, plan, said
 from sds.assd import Method, Prompts, Teachers, assd_gradient
 from sds.csd import Cascade
-from sds.priors import wan
+from sds.priors import compiled, wan
 from sds.priors.few_rows import FewRows
 from sds.priors.single_frames import SingleFrames
 from sds.priors.stages import StageOnePrior, StageTwoPrior
@@ -94,6 +94,38 @@ def test_a_video_teacher_steps_down_and_answers_as_before():
     assert loading.step_down(loaded) == said(LADDER[-1])
     torch.testing.assert_close(asked(loaded, method), rounded, rtol=1e-4, atol=1e-5)
     assert loading.step_down(loaded) == [] and loaded.thrift == LADDER[-1]
+
+
+def test_compiled_blocks_answer_fewer_rows_and_end_where_weights_are_cast(monkeypatch):
+    monkeypatch.setattr(compiled, "_BACKEND", "eager")
+    loaded, method = video_teacher(), Method(fusion=0.7)
+    before, (network,) = asked(loaded, method), thrift.networks_of(loaded.teachers)
+    loaded.settle(Thrift(), compile=True)
+    assert loading.notes(loaded) == [loading.COMPILES]
+    torch.testing.assert_close(asked(loaded, method), before, rtol=1e-4, atol=1e-5)
+    loading.step_down(loaded)
+    assert isinstance(loaded.teachers.video, FewRows) and are_compiled(network)
+    torch.testing.assert_close(asked(loaded, method), before, rtol=1e-4, atol=1e-5)
+    assert loading.step_down(loaded) == [*said(LADDER[2]), loading.COMPILES_NOT]
+    assert loaded.compile and not are_compiled(network)
+    plain = video_teacher()
+    plain.settle(LADDER[2], compile=False)
+    assert asked(loaded, method).equal(asked(plain, method))
+
+
+def test_what_was_answered_before_is_kept_only_by_blocks_that_run_alike(monkeypatch):
+    monkeypatch.setattr(compiled, "_BACKEND", "eager")
+    loaded = video_teacher()
+    before = loaded.references("a clip")
+    loaded.settle(Thrift(), compile=False)
+    assert loaded.references("a clip") is before
+    loaded.settle(Thrift(), compile=True)
+    assert loaded.references("a clip") is not before
+
+
+def are_compiled(network):
+    (said,) = {block._compiled_call_impl is not None for block in compiled.blocks(network)}
+    return said
 
 
 def test_a_cascade_steps_down():

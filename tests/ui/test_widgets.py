@@ -162,10 +162,10 @@ def test_the_forecast_says_what_is_too_long(tmp_path, monkeypatch):
     write_clip(path, frames, clip_from_frames(frames, 10))
 
     def said(start=0.0, end=0.0, every=1):
-        return forecast_video(str(path), "miniature", "quick", 0, 128, start, end, every)
+        return forecast_video(str(path), "miniature", False, "quick", 0, 128, start, end, every)
 
     assert said().startswith("310 frames are more than the 300")
     assert said(every=2) == "155 frames. No estimate yet: nothing like it has run on this machine."
     assert said(start=1, end=2).startswith("10 frames.")
     assert said(start=40).startswith("There are no two frames")
-    assert forecast_video(None, "miniature", "quick", 0, 128, 0, 0, 1) == ""
+    assert forecast_video(None, "miniature", False, "quick", 0, 128, 0, 0, 1) == ""

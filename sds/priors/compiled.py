@@ -1,0 +1,86 @@
+"""Regional compilation: the blocks that a network repeats run as `torch.compile` makes them.
+
+    on     block(x) is what was compiled of it: few kernels, once for all blocks of equal shapes
+    off    block(x) is the block itself, whose weights were never touched: bit for bit as before
+
+A whole network would take many times longer to compile, and all of it again for every change of
+attention fusion. Here nothing outside a block is compiled, and inside one
+
+* every shape has code of its own. Code for any shape would be made of the shapes that happen to
+  come first, and a run that is resumed or repeated must not depend on those;
+* processors are seen as what they hold, not as the objects they are. Fusion installs new ones in
+  every step, and is compiled once for each weight;
+* weights are seen as they lie. What casts or moves them around each layer (fp8, offload) is not for
+  compiled code: whoever does that switches it off.
+
+Networks are told apart by the blocks that are there, because not all classes name what they repeat
+(`_repeated_blocks` of diffusers). This module knows nothing about any family of models, nor about
+who asks for it.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+KINDS = (
+    frozenset({"BasicTransformerBlock", "WanTransformerBlock", "CogVideoXBlock"}),
+    # Only where there are no transformer blocks, as in IF: nearly each has widths of its own, so
+    # that most of the time of compiling would go into them.
+    frozenset({"ResnetBlock2D"}),
+)
+"""Blocks by the names of their classes; those of the first kind that a network has are compiled."""
+SHAPES = 256
+"""Shapes, weights of fusion and widths that have code; what goes beyond runs as it is. The
+compiler's own limit of 8 would not do for one video UNet with its image teacher."""
+_BACKEND = "inductor"
+
+
+def blocks(network: nn.Module) -> list[nn.Module]:
+    """The blocks of a network that compilation is for."""
+    for kind in KINDS:
+        if found := [m for m in network.modules() if type(m).__name__ in kind]:
+            return found
+    return []
+
+
+def switch(networks: Iterable[nn.Module], on: bool) -> None:
+    """Have the blocks of networks compiled, each at its first call, or run as they are; in place.
+
+    On holds for calls from this thread, which is the limit's reach.
+    """
+    if on:
+        torch._dynamo.config.recompile_limit = SHAPES
+    for network in networks:
+        for block in blocks(network):
+            if on:
+                block.compile(backend=_BACKEND, dynamic=False)
+            else:
+                # What `compile` sets, and all it sets; torch has no name for the way back.
+                block._compiled_call_impl = None
+
+
+def expect_compiler(device: torch.device | str) -> None:
+    """Compile next to nothing. Raises ValueError where nothing can be compiled for the device."""
+    try:
+        torch.compile(_nothing, backend=_BACKEND, dynamic=False)(torch.ones(8, device=device))
+    except Exception as error:
+        raise ValueError(_reason(error)) from error
+
+
+def failure(error: Exception) -> str | None:
+    """What the compiler says went wrong; None for an error that is not the compiler's."""
+    # It takes a second to import: not before something went wrong.
+    from torch._dynamo.exc import TorchDynamoException
+
+    return _reason(error) if isinstance(error, TorchDynamoException) else None
+
+
+def _nothing(x: Tensor) -> Tensor:
+    return x.sin() + 1
+
+
+def _reason(error: Exception) -> str:
+    # What torch wraps begins with the name of its own part.
+    error = getattr(error, "inner_exception", error)
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
