@@ -24,7 +24,7 @@ SIZE = 128
 SUPERSAMPLING = 2
 PER_MESH = 8
 """Views of one mesh, rendered together."""
-KINDS = {"localization": 0.3, "style": 0.35, "background": 0.2, "global": 0.1, "gray": 0.05}
+KINDS = {"localization": 0.22, "style": 0.48, "background": 0.15, "global": 0.1, "gray": 0.05}
 """What a view shows, and how often: the job's composites, one style all over, or no edit at all."""
 GRAY = Style("gray")
 YELLOW = Style("yellow")
