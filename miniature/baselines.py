@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pipelines.clip.flow import optical_flow
-from pipelines.teachers.loading import LoadedVideoTeacher
+from pipelines.teachers.loaded import LoadedVideoTeacher
 from sds import losses
 from sds import optical_flow as flows_of
 from sds.assd import DDS, Method, Prompts, assd_gradient

@@ -40,7 +40,8 @@ from pipelines.errors import InputError
 from pipelines.media import save_png, to_uint8
 from pipelines.runs import run_folder
 from pipelines.teachers.catalog import MINIATURE, video_teacher
-from pipelines.teachers.loading import LoadedVideoTeacher, load_video_teacher
+from pipelines.teachers.loaded import LoadedVideoTeacher
+from pipelines.teachers.loading import load_video_teacher
 from pipelines.teachers.prompts import video_prompts
 from sds.assd import Method
 

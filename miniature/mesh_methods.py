@@ -20,7 +20,7 @@ from pipelines.paint.composites import Words, prompts
 from pipelines.paint.painting import Fields, Painting, Task, look, method_at, paint, questions
 from pipelines.render import Surface, sphere_views
 from pipelines.teachers.catalog import MINIATURE, mesh_teacher
-from pipelines.teachers.loading import LoadedMeshTeacher
+from pipelines.teachers.loaded import LoadedMeshTeacher
 from pipelines.teachers.prompts import mesh_prompts
 from sds import csd
 from sds.optimize import optimize, step_generator

@@ -28,13 +28,8 @@ from pipelines.render import Surface, orbit
 from pipelines.runs import record, run_folder, settings
 from pipelines.runs.record import Order
 from pipelines.teachers.catalog import mesh_teacher
-from pipelines.teachers.loading import (
-    LoadedMeshTeacher,
-    announcements,
-    load_mesh_teacher,
-    notes,
-    step_down,
-)
+from pipelines.teachers.loaded import LoadedMeshTeacher, notes, step_down
+from pipelines.teachers.loading import announcements, load_mesh_teacher
 from pipelines.teachers.machine import expect_compiler
 from pipelines.teachers.prompts import mesh_prompts
 from pipelines.teachers.teacher import MeshTeacher, check_prompt

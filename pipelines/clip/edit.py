@@ -19,7 +19,7 @@ from pipelines.clip.job import EditVideo
 from pipelines.events import Preview
 from pipelines.media import Clip, to_uint8, write_clip
 from pipelines.media.comparison import Panel, grey, panel_size, write_comparison
-from pipelines.teachers.loading import LoadedVideoTeacher, step_down
+from pipelines.teachers.loaded import LoadedVideoTeacher, step_down
 from sds.assd import Prompts, assd_gradient
 from sds.descent import descend
 from sds.optical_flow import Flows

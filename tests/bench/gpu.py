@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from miniature.meshes import sample_mesh, surface
 from pipelines.paint.painting import PAPER, Painting, Task
 from pipelines.teachers.catalog import video_teacher
-from pipelines.teachers.loading import LoadedMeshTeacher, LoadedVideoTeacher, step_down
+from pipelines.teachers.loaded import LoadedMeshTeacher, LoadedVideoTeacher, step_down
 from pipelines.teachers.machine import compute_dtype, let_go
 from pipelines.teachers.thrift import Thrift
 from sds import csd

@@ -21,7 +21,7 @@ from miniature.baselines import (
     sds_gradient,
     variations,
 )
-from pipelines.teachers.loading import LoadedVideoTeacher
+from pipelines.teachers.loaded import LoadedVideoTeacher
 from sds.assd import DDS, Method, Prompts, Teachers
 from sds.descent import RATE
 from sds.schedules import ddpm

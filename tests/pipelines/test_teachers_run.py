@@ -13,7 +13,8 @@ from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
 from pipelines.mesh import PaintMesh, paint_mesh
 from pipelines.runs import run_folder
 from pipelines.teachers.catalog import mesh_teachers, video_teacher, video_teachers
-from pipelines.teachers.loading import COMPILES, load_mesh_teacher, load_video_teacher
+from pipelines.teachers.loaded import COMPILES
+from pipelines.teachers.loading import load_mesh_teacher, load_video_teacher
 from pipelines.teachers.prompts import video_prompts
 from pipelines.teachers.thrift import networks_of
 from pipelines.video import EditVideo, edit_video

@@ -9,8 +9,15 @@ from pipelines.errors import RunFailed
 from pipelines.events import Done, Note, Step
 from pipelines.runs import record, run_folder
 from pipelines.runs.record import Order
-from pipelines.teachers import loading, thrift
-from pipelines.teachers.loading import LoadedMeshTeacher, LoadedVideoTeacher
+from pipelines.teachers import thrift
+from pipelines.teachers.loaded import (
+    COMPILES,
+    COMPILES_NOT,
+    LoadedMeshTeacher,
+    LoadedVideoTeacher,
+    notes,
+    step_down,
+)
 from pipelines.teachers.thrift import LADDER, Thrift, following, plan, said
 from sds.assd import Method, Prompts, Teachers, assd_gradient
 from sds.csd import Cascade
@@ -83,17 +90,17 @@ def test_a_video_teacher_steps_down_and_answers_as_before():
     network, before = loaded.teachers.video.network, asked(video_teacher(), method)
     size = bytes_of(network)
     scale = before.abs().max()
-    assert loading.step_down(loaded) == said(Thrift(True))
+    assert step_down(loaded) == said(Thrift(True))
     assert isinstance(loaded.teachers.video, FewRows) and loaded.teachers.image.frames_per_call == 2
     assert loaded.codec.vae.use_tiling
     torch.testing.assert_close(asked(loaded, method), before, rtol=1e-4, atol=1e-5)
-    loading.step_down(loaded)
+    step_down(loaded)
     rounded = asked(loaded, method)
     assert bytes_of(network) < 0.7 * size
     assert 0 < (rounded - before).abs().max() < 0.3 * scale
-    assert loading.step_down(loaded) == said(LADDER[-1])
+    assert step_down(loaded) == said(LADDER[-1])
     torch.testing.assert_close(asked(loaded, method), rounded, rtol=1e-4, atol=1e-5)
-    assert loading.step_down(loaded) == [] and loaded.thrift == LADDER[-1]
+    assert step_down(loaded) == [] and loaded.thrift == LADDER[-1]
 
 
 def test_compiled_blocks_answer_fewer_rows_and_end_where_weights_are_cast(monkeypatch):
@@ -101,12 +108,12 @@ def test_compiled_blocks_answer_fewer_rows_and_end_where_weights_are_cast(monkey
     loaded, method = video_teacher(), Method(fusion=0.7)
     before, (network,) = asked(loaded, method), thrift.networks_of(loaded.teachers)
     loaded.settle(Thrift(), compile=True)
-    assert loading.notes(loaded) == [loading.COMPILES]
+    assert notes(loaded) == [COMPILES]
     torch.testing.assert_close(asked(loaded, method), before, rtol=1e-4, atol=1e-5)
-    loading.step_down(loaded)
+    step_down(loaded)
     assert isinstance(loaded.teachers.video, FewRows) and are_compiled(network)
     torch.testing.assert_close(asked(loaded, method), before, rtol=1e-4, atol=1e-5)
-    assert loading.step_down(loaded) == [*said(LADDER[2]), loading.COMPILES_NOT]
+    assert step_down(loaded) == [*said(LADDER[2]), COMPILES_NOT]
     assert loaded.compile and not are_compiled(network)
     plain = video_teacher()
     plain.settle(LADDER[2], compile=False)
@@ -139,13 +146,13 @@ def test_a_cascade_steps_down():
     x = torch.randn(5, 3, 8, 8)
     t, cond = torch.full((5,), 300), torch.randn(5, 7, tiny_teachers.TEXT_WIDTH)
     before = cascade.stage_1.eps(x, t, cond)
-    loading.step_down(loaded)
+    step_down(loaded)
     stages = loaded.cascade.stage_1, loaded.cascade.stage_2
     assert [stage.rows_per_call for stage in stages] == [16, 4]
     loaded.cascade = replace(loaded.cascade, stage_1=replace(stages[0], rows_per_call=2))
     torch.testing.assert_close(loaded.cascade.stage_1.eps(x, t, cond), before)
-    loading.step_down(loaded)
-    loading.step_down(loaded)
+    step_down(loaded)
+    step_down(loaded)
     after = loaded.cascade.stage_1.eps(x, t, cond)
     assert 0 < (after - before).abs().max() < 0.5 * before.abs().max()
     assert loaded.cascade.stage_2.eps(x, t, cond, x, t).shape == x.shape

@@ -49,7 +49,7 @@ def test_another_target_on_the_same_clip_asks_half(job, rows, tmp_path):
 
 
 def test_a_preview_does_without_an_autoencoder_that_is_large(job, monkeypatch):
-    monkeypatch.setattr("pipelines.teachers.loading.SMALL", 0)
+    monkeypatch.setattr("pipelines.teachers.loaded.SMALL", 0)
     monkeypatch.delattr(LatentCodec, "frames")
     previews = [event for event in edit_video(job) if isinstance(event, Preview)]
     assert previews[0].frames.shape == (4, 64, 64, 3)

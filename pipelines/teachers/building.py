@@ -1,0 +1,167 @@
+"""From a teacher of the list to its networks in memory, by the shape of its checkpoints.
+
+This module knows nothing about edits, prompts or which teachers there are.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from pipelines.teachers import hub, thrift
+from pipelines.teachers.loaded import LoadedMeshTeacher, LoadedVideoTeacher
+from pipelines.teachers.machine import machine, takes_half
+from pipelines.teachers.teacher import MeshTeacher, Teacher, VideoTeacher
+from pipelines.teachers.thrift import Thrift
+from sds import assd, csd
+from sds.priors import VideoPrior
+from sds.priors.single_frames import SingleFrames
+
+if TYPE_CHECKING:
+    # The library of models takes seconds to import: it waits until a teacher is loaded.
+    from sds.priors.stable_diffusion import Pipeline
+
+
+def build_video(teacher: VideoTeacher) -> LoadedVideoTeacher:
+    """The networks of a video teacher. Raises InputError or ValueError where they are no use."""
+    device, dtype = machine()
+    match teacher.shape:
+        case "wan":
+            from sds.priors import wan
+
+            pipe = wan.load(_folder(teacher.video), dtype)
+            chosen, home = _planned(teacher, device, dtype, pipe.transformer)
+            video, codec = wan.video_prior(pipe, home, dtype), wan.video_codec(pipe, device)
+            patch = pipe.transformer.config.patch_size[1]
+        case "cogvideox":
+            from sds.priors import cogvideox
+
+            pipe = cogvideox.load(_folder(teacher.video), dtype, _codec_dtype(dtype))
+            chosen, home = _planned(teacher, device, dtype, pipe.transformer)
+            video = cogvideox.video_prior(pipe, home, dtype)
+            codec = cogvideox.video_codec(pipe, device)
+            patch = pipe.transformer.config.patch_size
+        case _:
+            return _unet_video(teacher, device, dtype)
+    window = (teacher.frames - 1) // codec.stride + 1
+    teachers = assd.Teachers(video, SingleFrames(video, window), window)
+    loaded = LoadedVideoTeacher(teachers, codec, device, codec.factor * patch)
+    loaded.settle(chosen, compile=False)
+    return loaded
+
+
+def _unet_video(
+    teacher: VideoTeacher, device: torch.device, dtype: torch.dtype
+) -> LoadedVideoTeacher:
+    """A video UNet in the latent space of Stable Diffusion, and a model for its frames."""
+    from sds.priors import stable_diffusion as sd
+
+    folder, codec_dtype = _folder(teacher.video), _codec_dtype(dtype)
+    image = None
+    if teacher.image is not None:
+        image = sd.load(_folder(teacher.image), dtype, codec_dtype)
+    networks = [] if image is None else [image.unet]
+    if teacher.shape == "unet3d":
+        from sds.priors import unet3d
+
+        pipe = unet3d.load(folder, dtype, codec_dtype)
+        chosen, home = _planned(teacher, device, dtype, pipe.unet, *networks)
+        video: VideoPrior = unet3d.video_prior(pipe, home, dtype)
+        window = teacher.frames
+        if image is not None:
+            _expect_one_space(pipe, image)
+    else:
+        pipe = (
+            sd.load_motion(folder, dtype, codec_dtype)
+            if image is None
+            else sd.with_motion(image, folder, dtype, teacher.betas)
+        )
+        chosen, home = _planned(teacher, device, dtype, pipe.unet, *networks)
+        video = sd.video_prior(pipe, home, dtype)
+        window = min(teacher.frames, video.max_frames)
+    frames = (
+        SingleFrames(video, window)
+        if image is None
+        else sd.image_prior(image, home, dtype, frames_per_call=window)
+    )
+    codec = sd.latent_codec(pipe, device, codec_dtype)
+    levels = len(pipe.unet.config.block_out_channels)
+    teachers = assd.Teachers(video, frames, window)
+    loaded = LoadedVideoTeacher(teachers, codec, device, codec.factor * 2 ** (levels - 1))
+    loaded.settle(chosen, compile=False)
+    return loaded
+
+
+def _expect_one_space(video: "Pipeline", image: "Pipeline") -> None:
+    one, other = (
+        (pipe.vae.config.latent_channels, pipe.vae.config.scaling_factor) for pipe in (video, image)
+    )
+    if one != other:
+        raise ValueError(
+            f"its video and its image model have different latent spaces ({one[0]} channels scaled "
+            f"by {one[1]}, {other[0]} by {other[1]}); give two that share one"
+        )
+
+
+def build_mesh(teacher: MeshTeacher) -> LoadedMeshTeacher:
+    """The networks of a cascade. Raises InputError or ValueError where they are no use."""
+    device, dtype = machine()
+    folders = _folder(teacher.stage_1), _folder(teacher.stage_2)
+    if teacher.shape == "deepfloyd":
+        from sds.priors import deepfloyd
+
+        small = deepfloyd.load_stage_1(folders[0], dtype)
+        large = deepfloyd.load_stage_2(folders[1], dtype)
+        chosen, home = _planned(teacher, device, dtype, small.unet, large.unet)
+        stage_1 = deepfloyd.stage_1_prior(small, home, dtype)
+        stage_2 = deepfloyd.stage_2_prior(large, home, dtype)
+        loaded = LoadedMeshTeacher(
+            csd.Cascade(stage_1, stage_2, stage_1.size, stage_2.size), device
+        )
+        loaded.settle(chosen, compile=False)
+        return loaded
+    from sds.priors import stable_diffusion as sd
+    from sds.priors import upscaler
+
+    codec_dtype = _codec_dtype(dtype)
+    one = sd.load(folders[0], dtype, codec_dtype)
+    two = upscaler.load(folders[1], dtype, codec_dtype)
+    chosen, home = _planned(teacher, device, dtype, one.unet, two.unet)
+    stage_1 = upscaler.stage_1_prior(one, home, dtype)
+    stage_2 = upscaler.stage_2_prior(two, home, dtype)
+    encode_1 = upscaler.picture_encoder(one, device, codec_dtype)
+    encode_2 = upscaler.picture_encoder(two, device, codec_dtype)
+    cascade = csd.Cascade(
+        stage_1=stage_1,
+        stage_2=stage_2,
+        size_1=stage_1.size * encode_1.factor,
+        size_2=stage_2.size * encode_2.factor,
+        encode_1=encode_1,
+        encode_2=encode_2,
+        size_low=stage_2.size,
+        top_level=two.config.max_noise_level,
+    )
+    loaded = LoadedMeshTeacher(cascade, device)
+    loaded.settle(chosen, compile=False)
+    return loaded
+
+
+def _planned(
+    teacher: Teacher, device: torch.device, dtype: torch.dtype, *networks: nn.Module
+) -> tuple[Thrift, torch.device]:
+    """What the teacher does without on this card, and where its networks are made ready."""
+    if device.type != "cuda":
+        return Thrift(), device
+    weights = sum(p.numel() for network in networks for p in network.parameters()) * dtype.itemsize
+    needs = None if teacher.memory_gb is None else teacher.memory_gb * 10**9
+    chosen = thrift.plan(torch.cuda.mem_get_info()[0], weights, needs)
+    return chosen, torch.device("cpu") if chosen.fp8 else device
+
+
+def _folder(source: str) -> str:
+    return str(hub.fetch(source, takes_half()))
+
+
+def _codec_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What image autoencoders run in: fp16 is too narrow for them."""
+    return torch.float32 if dtype == torch.float16 else dtype
