@@ -174,6 +174,12 @@ def _check(job: PaintMesh) -> MeshTeacher:
         )
     if how.views < 1:
         raise InputError(f"{how.views} views show nothing. Give at least 1.")
+    for name in ("detail_from", "attached", "window"):
+        if not 0 <= getattr(how, name) <= 1:
+            option = name.replace("_", "-")
+            raise InputError(f"The share --{option} is {getattr(how, name)}: give 0 to 1.")
+    if how.window == 0:
+        raise InputError("The share --window is 0.0: give more than 0, and at most 1.")
     check_threshold(job.threshold)
     if job.compile:
         expect_compiler()

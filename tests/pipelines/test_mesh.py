@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from geometry_files import corners_of, gltf_scene, tree_of
 
 from pipelines import geometry, mesh
 from pipelines.errors import InputError
@@ -67,6 +68,33 @@ def test_a_run_leaves_everything_that_is_promised(box, tmp_path):
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["steps"] == 2 and metrics["changed_outside_share"] == 0
     assert geometry.read_settings(out / "painted.glb")["seed"] == 0
+
+
+def test_every_part_of_a_scene_is_painted_on_its_own(tmp_path):
+    """Two mirrored crates share one textured material, a third part has neither UVs nor texture."""
+    scene, out = gltf_scene(tmp_path), tmp_path / "run"
+    events = finished(job(scene, out, steps=1))
+    before, after = corners_of(scene), corners_of(out / "painted.glb")
+    assert before.keys() == after.keys() and len(before) == 3
+    for node, corners in before.items():
+        np.testing.assert_allclose(after[node], corners, atol=1e-5)
+    assert len(load_layers(out)) == 3
+    assert {path.name for path in out.glob("texture*.png")} == {
+        f"texture_{k}.png" for k in range(3)
+    }
+    asked, made = tree_of(scene), tree_of(out / "painted.glb")
+    assert asked["materials"][0]["name"] == "crate"
+    crates = [m for m in made["materials"] if "normalTexture" in m]
+    assert len(crates) == 2
+    for crate in crates:
+        assert crate["normalTexture"]["scale"] == 0.5 and crate["doubleSided"]
+        assert crate["pbrMetallicRoughness"]["metallicFactor"] == 0.25
+        assert "KHR_materials_clearcoat" in crate["extensions"]
+    assert made["scenes"][0]["extras"]["mood"] == "calm"
+    assert events[-1].metrics["changed_outside_share"] == 0
+    loaded = trimesh.load(out / "painted.obj")
+    parts = loaded.geometry.values() if isinstance(loaded, trimesh.Scene) else [loaded]
+    assert sum(len(part.faces) for part in parts) == 3 * 12
 
 
 def test_the_same_seed_gives_the_same_texture(box, tmp_path):
@@ -158,6 +186,9 @@ BAD = {
     "paper with other settings": (dict(preset="paper", painting=Painting(views=2)), "paper"),
     "noise levels": (dict(painting=Painting(low=900, high=100)), "lowest first"),
     "views": (dict(painting=Painting(views=0)), "at least 1"),
+    "no window": (dict(painting=Painting(window=0.0)), "window is 0.0: give more than 0"),
+    "attached": (dict(painting=Painting(attached=1.5)), "attached is 1.5: give 0 to 1"),
+    "detail from": (dict(painting=Painting(detail_from=-1)), "detail-from is -1: give 0 to 1"),
     "teacher": (dict(teacher="none"), "Choose one of"),
 }
 
