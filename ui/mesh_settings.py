@@ -175,7 +175,7 @@ def _method() -> dict[str, Component]:
             info="It holds the region to its part.",
         ),
         "attached": _slider(
-            "attached", 0, 1, "Attached noise", "How much stays on the surface at first: patterns."
+            "attached", 0, 1, "Attached noise", "How much of it stays on the surface: for patterns."
         ),
     }
 
