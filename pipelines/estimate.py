@@ -2,7 +2,7 @@
 
     seconds = (seconds around the steps + steps * seconds per step) * size / size of that run
 
-from the latest run of the same teacher, compiled or not alike, that is nearest in size. Runs
+from the latest run of the same teacher, compiled or not as this one, that is nearest in size. Runs
 measure themselves; nothing is timed for this. This module knows nothing about how runs work.
 """
 
@@ -19,6 +19,8 @@ LATEST = 40
 """Runs that are asked, the latest first."""
 ENOUGH = 3
 """Steps a run must have taken: the first ones are slower."""
+ENOUGH_COMPILED = 50
+"""The same where networks are compiled: the first step compiles them, which is no step's cost."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ def estimate(
         if not _alike(settings, job, teacher, compile):
             continue
         there = size_of(settings, metrics)
-        if there and metrics["steps"] >= ENOUGH and abs(math.log(size / there)) < distance:
+        enough = ENOUGH_COMPILED if compile else ENOUGH
+        if there and metrics["steps"] >= enough and abs(math.log(size / there)) < distance:
             best, distance = (metrics, there), abs(math.log(size / there))
     if best is None:
         return None

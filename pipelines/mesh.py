@@ -7,7 +7,7 @@ were usable. Outside the region its colours are untouched to the last bit.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ from pipelines.render import Surface, orbit
 from pipelines.runs import record, run_folder, settings
 from pipelines.runs.record import Order
 from pipelines.teachers.catalog import mesh_teacher
+from pipelines.teachers.compiling import expect_compiler
 from pipelines.teachers.loaded import LoadedMeshTeacher, notes, step_down
 from pipelines.teachers.loading import announcements, load_mesh_teacher
-from pipelines.teachers.machine import expect_compiler
 from pipelines.teachers.prompts import mesh_prompts
 from pipelines.teachers.teacher import MeshTeacher, check_prompt
 from sds import parallel
@@ -146,6 +146,9 @@ def describe(job: PaintMesh) -> dict[str, Any]:
 
 def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> PaintMesh:
     """The job that was described. files: where its files are, and `out`, by their settings."""
+    if isinstance(painting := said.get("painting"), Mapping):
+        # What a run did not know of yet was off, as it was in the paper.
+        said = said | {"painting": asdict(PAPER) | painting}
     job = settings.recall(PaintMesh, said, files)
     return replace(job, steps=None) if job.steps == STEPS[job.preset] else job
 
@@ -174,12 +177,10 @@ def _check(job: PaintMesh) -> MeshTeacher:
         )
     if how.views < 1:
         raise InputError(f"{how.views} views show nothing. Give at least 1.")
-    for name in ("detail_from", "attached", "window"):
-        if not 0 <= getattr(how, name) <= 1:
+    for name, least in (("detail_from", 0), ("attached", 0), ("crop", 0.05)):
+        if not least <= getattr(how, name) <= 1:
             option = name.replace("_", "-")
-            raise InputError(f"The share --{option} is {getattr(how, name)}: give 0 to 1.")
-    if how.window == 0:
-        raise InputError("The share --window is 0.0: give more than 0, and at most 1.")
+            raise InputError(f"The share --{option} is {getattr(how, name)}: give {least} to 1.")
     check_threshold(job.threshold)
     if job.compile:
         expect_compiler()

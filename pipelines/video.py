@@ -29,9 +29,9 @@ from pipelines.media import Clip, floats_at, read_clip
 from pipelines.runs import record, run_folder, settings
 from pipelines.runs.record import Order
 from pipelines.teachers.catalog import video_teacher
+from pipelines.teachers.compiling import expect_compiler
 from pipelines.teachers.loaded import LoadedVideoTeacher, notes, step_down
 from pipelines.teachers.loading import announcements, load_video_teacher
-from pipelines.teachers.machine import expect_compiler
 from pipelines.teachers.prompts import video_prompts
 from pipelines.teachers.teacher import Recipe, VideoTeacher, check_prompt
 from sds import optical_flow as flows_of

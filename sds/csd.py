@@ -8,6 +8,8 @@
 
 eps_1 and eps_2 are guided. In the joint mode up(z_1) is the present render; in the two-phase mode
 it is a render of stage I's frozen result (CasTex, WACV 2026). Either way it carries no gradient.
+Stage II may be asked about a random square of z_2, whose gradient then stands for all of it; that
+is ours.
 
 Renders are in [0, 1] and teachers see [-1, 1]. A gradient belongs to z; on its way to x it picks up
 dz/dx = 2. A teacher of latents sees E(z), and its gradient goes back through its encoder E. This
@@ -28,7 +30,7 @@ from sds.priors import Prior
 from sds.schedules import Schedule, add_noise
 
 GRAIN = 16
-"""What the side of a window is a multiple of: networks halve pictures several times."""
+"""What the side of a crop is a multiple of: networks halve pictures several times."""
 
 Noise = Callable[[Tensor], Tensor]
 """From fresh noise, (k N, C, h, w) for N renders k times over, to what is taken instead."""
@@ -129,10 +131,10 @@ class Method:
     knows."""
     noises: int = 1
     """Noises, timesteps and levels per render and step. Their gradients are averaged."""
-    window: float = 1.0
-    """Share of its side that stage II judges of each render, in a square at a place drawn evenly; 1
-    is all of it. The gradient there stands for the whole render's, so what stage II weighs does not
-    depend on the share."""
+    crop: float = 1.0
+    """Stage II judges a square of each render at a random place: this share of the render's side. 1
+    is the whole, as published. The square's gradient stands for the whole render's, whose mean it
+    is over all places, so what stage II weighs does not depend on the share."""
 
 
 _PAPER_STAGE = Asking(guidance=from_threestudio(20))
@@ -225,7 +227,7 @@ def distill_cascade(
         seen = x if low is None else low
         shown = _show(cascade, method, seen, z_2.shape[-1], generator, rows)
         whole = z_2[0].numel()
-        z_2, shown = _through_windows(z_2, shown, method.window, generator, rows)
+        z_2, shown = _cropped(z_2, shown, method.crop, generator, rows)
         lambda_2 *= whole / z_2[0].numel()
         asking = _now(method.stage_2, step, steps)
         read = prompts.by_large()
@@ -342,25 +344,29 @@ def _show(
     return show(cascade.stage_2, small, size, s, eps)
 
 
-def _through_windows(
+def _cropped(
     z: Tensor, shown: Shown, share: float, generator: torch.Generator, rows: Rows
 ) -> tuple[Tensor, Shown]:
     """A square of each of z (N, C, H, H), and the same one of what stage II is shown beside it.
 
-    (N, C, h, h), with h the share of H to the nearest GRAIN.
+    (N, C, h, h), with h the share of H to the nearest GRAIN. Squares go on at the other side of a
+    render, so that its edge is seen as often as its middle; around the object, both sides show one
+    plain background.
     """
     side = z.shape[-1]
     size = max(GRAIN * round(share * side / GRAIN), min(GRAIN, side))
     if size >= side:
         return z, shown
-    # Drawn and kept on the host: places that were on the device would make every step wait.
-    drawn = torch.randint(side - size + 1, (rows.of, 2), generator=generator, device="cpu")
-    corners = rows.pick(drawn).tolist()
+    corners = torch.randint(side, (rows.of, 2), generator=generator, device=generator.device)
+    # Plain numbers, from a generator on the host: places on the device would make a step wait.
+    corners = rows.pick(corners).tolist()
 
     def cut(pictures: Tensor) -> Tensor:
         places = corners * (len(pictures) // len(corners))
         pairs = zip(pictures, places, strict=True)
-        return torch.stack([row[:, i : i + size, j : j + size] for row, (i, j) in pairs])
+        return torch.stack(
+            [row.roll((-i, -j), dims=(1, 2))[:, :size, :size] for row, (i, j) in pairs]
+        )
 
     return cut(z), replace(shown, low_s=cut(shown.low_s))
 

@@ -83,7 +83,7 @@ def csd(
 ) -> Tensor:
     """CSD: lambda_1 stage I + lambda_2 stage II, as one scalar to call backward on.
 
-    x_1 (N, C, h, w) and x_2 (N, C, H, W) are one render at the sizes of the two stages (64, 256);
+    x_1 (N, C, h, w) and x_2 (N, C, H, W) are one render, or parts of it, as the two stages see it;
     grad_1, grad_2 their SDS gradients, with w = sigma^2 each.
     """
     return lambda_1 * distill(x_1, grad_1) + lambda_2 * distill(x_2, grad_2)

@@ -95,7 +95,7 @@ def paint(
     high_end: int,
     detail: float,
     detail_from: float,
-    window: float,
+    crop: float,
     background: bool,
     attached: float,
 ) -> Iterator[tuple[Any, ...]]:
@@ -145,7 +145,7 @@ def paint(
                 high_end=int(high_end),
                 detail=detail,
                 detail_from=detail_from,
-                window=window,
+                crop=crop,
                 background=background,
                 attached=attached,
             ),

@@ -162,20 +162,14 @@ def _method() -> dict[str, Component]:
         "detail_from": _slider(
             "detail_from", 0, 1, "Detail from", "Share of the run that the first does alone."
         ),
-        "window": _slider(
-            "window",
-            0.1,
-            1,
-            "Detail window",
-            "Share of a view's side that the second sees at once.",
-        ),
+        "crop": _slider("crop", 0.05, 1, "Detail crop", "Share of a view's side the second sees."),
         "background": gr.Checkbox(
             _DEFAULT["background"],
             label="Judge the background too",
             info="It holds the region to its part.",
         ),
         "attached": _slider(
-            "attached", 0, 1, "Attached noise", "How much of it stays on the surface: for patterns."
+            "attached", 0, 1, "Attached noise", "Share of it that goes with the surface: patterns."
         ),
     }
 

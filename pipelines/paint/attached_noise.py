@@ -54,11 +54,11 @@ class AttachedNoise:
         step = NEXT_CHANNEL * torch.arange(channels, device=position.device)
         return self.table[((x ^ y ^ z)[:, None] + step) % ENTRIES]
 
-    def mixed(self, fresh: Tensor, shown: Shown, share: float, which: int) -> Tensor:
-        """`fresh` with a share of some of it, by variance, from the surface, where it is shown.
+    def mixed(self, shown: Shown, share: float, composite: int, of: int, fresh: Tensor) -> Tensor:
+        """`fresh` with the surface's noise as a share of the variance of one composite's.
 
-        fresh (k B, C, h, h) standard normal, for B views k times over. which: the one of the k
-        times whose noise it is; that of the others stays fresh. Like `fresh`.
+        fresh (k of B, C, h, h) standard normal, for B views of each of `of` composites, k times
+        over. The noise of the other composites, and of what shows no surface, stays. Like `fresh`.
         """
         side, size = fresh.shape[-1], shown.size
         # Which point the middle of each of the noise's pixels shows; -1 is the background.
@@ -70,8 +70,9 @@ class AttachedNoise:
         # The last row stands for the background: there may be nothing else to see.
         attached = torch.cat([values, values.new_zeros(1, values.shape[1])])[point].movedim(-1, 1)
         blocks = list(fresh.split(shown.views))
-        mixed = share**0.5 * attached + (1 - share) ** 0.5 * blocks[which]
-        blocks[which] = torch.where(point[:, None] >= 0, mixed, blocks[which])
+        for k in range(composite, len(blocks), of):
+            mixed = share**0.5 * attached + (1 - share) ** 0.5 * blocks[k]
+            blocks[k] = torch.where(point[:, None] >= 0, mixed, blocks[k])
         return torch.cat(blocks)
 
 

@@ -62,18 +62,18 @@ class Painting:
     high_end: int = 350
     """Highest noise level at the last step."""
     detail: float = 0.05
-    """Weight of stage II at the end; 0 leaves it out. It sees sixteen times as many pixels as stage
-    I, and the built-in one washes colours out where it weighs more."""
+    """Weight of stage II at the end; 0 leaves it out. It speaks for sixteen times as many
+    pixels as stage I, and the built-in one washes colours out where it weighs more."""
     detail_from: float = 0.8
     """Share of the run that stage I does alone, before stage II's weight rises from 0."""
-    window: float = 0.5
-    """Share of its side that stage II judges of each render, at a random place; 1 is all of it. A
-    half costs a quarter."""
+    crop: float = 0.5
+    """Stage II judges a square of each render at a random place: this share of the render's side. A
+    half takes a quarter of stage II's time; 1 is the whole, as published."""
     background: bool = True
     """Whether the background composite is judged too; it holds the region to its part."""
     attached: float = 1.0
-    """Share of the noise on stage I's style composite that stays where it is on the surface; it
-    falls to 0 at the end of the run. It lets patterns find a place; 0 is fresh noise throughout."""
+    """Share of the noise on stage I's style composite that stays where it is on the surface; over
+    the end of the run it falls to 0. It lets patterns find a place; 0 is fresh noise throughout."""
 
 
 PAPER = Painting(
@@ -86,7 +86,7 @@ PAPER = Painting(
     high=980,
     high_end=980,
     detail_from=0.0,
-    window=1.0,
+    crop=1.0,
     attached=0.0,
 )
 """3D Paintbrush as published: 5,000 steps of 4 views."""
@@ -259,8 +259,8 @@ def _judge(
         prompts = questions(task, how, len(mine))
         noise = None
         if share := how.attached * held(index / steps):
-            which = style_of(len(task.prompts.rows))
-            noise = partial(attached.mixed, shown=view, share=share, which=which)
+            count = len(task.prompts.rows)
+            noise = partial(attached.mixed, view, share, style_of(count), count)
         judged = csd.distill_cascade(
             task.cascade, method, prompts, renders, index, steps, generator, low, rows, noise
         )
@@ -307,7 +307,7 @@ def method_at(how: Painting, index: int, steps: int) -> csd.Method:
         lambda_2=(detail, detail),
         stage_1=csd.Asking(how.guidance_1, **times),
         stage_2=csd.Asking(how.guidance_2, **times),
-        window=how.window,
+        crop=how.crop,
     )
     if detail and how.cascade == "phases":
         return csd.second_phase(method)

@@ -21,7 +21,7 @@ from pipelines.runs.checkpoint import Checkpoint
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Preview, Step
 from pipelines.teachers.fitting import Frugal
-from pipelines.teachers.machine import compiler_is_said
+from pipelines.teachers.compiling import compiler_is_said
 from pipelines.runs.hold import hold
 from pipelines.media.stills import write_thumbnail
 from sds import parallel
@@ -71,7 +71,8 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
 
     A file called `stop` in the folder ends it after the current step, as a full result. Raises
     InputError when the folder cannot be used, and RunFailed when the numbers stop being finite (the
-    last good state is then written first), the disk is full or the GPU's memory does not suffice.
+    last good state is then written first), the disk is full, the GPU's memory does not suffice or a
+    network cannot be compiled.
     """
     if not parallel.is_main():
         yield from _follow(order, prepare)
@@ -110,7 +111,7 @@ def _follow(order: Order, prepare: Prepare) -> Iterator[Event]:
     work = yield from prepare()
     state = None if since is None else since.state
     # Numbers that stop being finite do so everywhere, and the main process says it.
-    with suppress(NonFinite), closing(work.optimise(state)) as steps:
+    with compiler_is_said(), suppress(NonFinite), closing(work.optimise(state)) as steps:
         for _ in steps:
             if parallel.agree(False):
                 return

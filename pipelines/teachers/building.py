@@ -1,4 +1,4 @@
-"""From a teacher of the list to its networks in memory, by the shape of its checkpoints.
+"""From what a teacher is to its networks in memory, by the shape of its checkpoints.
 
 This module knows nothing about edits, prompts or which teachers there are.
 """

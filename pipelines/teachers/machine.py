@@ -1,19 +1,13 @@
-"""Where teachers run on this machine, in which dtype, and whether it can compile.
+"""Where teachers run on this machine, and in which dtype.
 
 This module knows nothing about teachers.
 """
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
 from pipelines import allocator
-from pipelines.errors import InputError, RunFailed
-from sds.priors import compiled
-
-PLAIN = "Leave --compile out"
 
 
 def machine() -> tuple[torch.device, torch.dtype]:
@@ -36,31 +30,6 @@ def compute_dtype(device: torch.device) -> torch.dtype:
 def takes_half() -> bool:
     """Whether weights in half precision are as good here as those in full."""
     return machine()[1] != torch.float32
-
-
-def expect_compiler() -> None:
-    """Raises InputError where networks cannot be compiled here, which takes seconds to find out."""
-    try:
-        compiled.expect_compiler(machine()[0])
-    except ValueError as error:
-        raise InputError(
-            f"Networks cannot be compiled on this machine. {PLAIN}, or install what torch.compile "
-            f"needs: a C++ compiler, and Triton for a GPU. It said: {error}"
-        ) from error
-
-
-@contextmanager
-def compiler_is_said() -> Iterator[None]:
-    """Turn what the compiler cannot do on the way into RunFailed."""
-    try:
-        yield
-    except Exception as error:
-        said = compiled.failure(error)
-        if said is None:
-            raise
-        raise RunFailed(
-            f"A network could not be compiled. {PLAIN} and start the run again. It said: {said}"
-        ) from error
 
 
 def let_go() -> None:

@@ -10,6 +10,7 @@ attention fusion. Here nothing outside a block is compiled, and inside one
   come first, and a run that is resumed or repeated must not depend on those;
 * processors are seen as what they hold, not as the objects they are. Fusion installs new ones in
   every step, and is compiled once for each weight;
+* what is chosen by timing on a GPU may be chosen otherwise in another process, and round otherwise;
 * weights are seen as they lie. What casts or moves them around each layer (fp8, offload) is not for
   compiled code: whoever does that switches it off.
 
@@ -31,8 +32,8 @@ KINDS = (
 )
 """Blocks by the names of their classes; those of the first kind that a network has are compiled."""
 SHAPES = 256
-"""Shapes, weights of fusion and widths that have code; what goes beyond runs as it is. The
-compiler's own limit of 8 would not do for one video UNet with its image teacher."""
+"""Shapes, weights of fusion and widths that have code, since the last switch; what goes beyond runs
+as it is. The compiler's own limit of 8 would not do for one video UNet with its image teacher."""
 _BACKEND = "inductor"
 
 
@@ -49,15 +50,18 @@ def switch(networks: Iterable[nn.Module], on: bool) -> None:
 
     On holds for calls from this thread, which is the limit's reach.
     """
+    found = [block for network in networks for block in blocks(network)]
     if on:
         torch._dynamo.config.recompile_limit = SHAPES
-    for network in networks:
-        for block in blocks(network):
-            if on:
-                block.compile(backend=_BACKEND, dynamic=False)
-            else:
-                # What `compile` sets, and all it sets; torch has no name for the way back.
-                block._compiled_call_impl = None
+        if any(block._compiled_call_impl is None for block in found):
+            # The limit also counts what was compiled for networks that are gone.
+            torch._dynamo.reset()
+    for block in found:
+        if on:
+            block.compile(backend=_BACKEND, dynamic=False)
+        else:
+            # What `compile` sets, and all it sets; torch has no name for the way back.
+            block._compiled_call_impl = None
 
 
 def expect_compiler(device: torch.device | str) -> None:

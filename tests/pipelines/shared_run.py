@@ -92,13 +92,13 @@ class OneWindow(Video):
 
 
 class Mesh(Numbers):
-    """Three views, which two processes cannot halve; both stages."""
+    """Three views, which two processes cannot halve; both stages, the second one in crops."""
 
     def begin(self):
         self.painted = fields()
 
     def optimise(self, since):
-        what = task([[0.8, 0.2, 0.1], [0.3, 0.7, 0.2], [0.1, 0.4, 0.9]])
+        what = task([[0.8, 0.2, 0.1], [0.3, 0.7, 0.2], [0.1, 0.4, 0.9]], large=32)
         how = replace(FAST, views=3, detail_from=0.25)
         yield from paint(what, how, self.painted, self.steps, 3, since)
 

@@ -36,7 +36,7 @@ def test_it_is_normal_and_its_cells_and_channels_are_independent():
 
 def test_a_whole_share_is_the_noise_of_the_place_that_a_pixel_shows():
     noise, shown, given = attached_noise(0, torch.device("cpu")), seen(), fresh(6)
-    found = noise.mixed(given, shown, 1.0, which=1)
+    found = noise.mixed(shown, 1.0, 1, 3, given)
     wanted = noise.at(shown.points.position, 3, CELL / SIDE)
     places = torch.stack(torch.unravel_index(shown.index, (2, SIZE, SIZE)), dim=1)
     middles = (places[:, 1] % 2 == 1) & (places[:, 2] % 2 == 1)
@@ -52,8 +52,8 @@ def test_a_whole_share_is_the_noise_of_the_place_that_a_pixel_shows():
 
 def test_a_share_mixes_by_variance():
     noise, shown, given = attached_noise(0, torch.device("cpu")), seen(), fresh(2)
-    assert noise.mixed(given, shown, 0.0, which=0).equal(given)
-    whole, some = (noise.mixed(given, shown, share, which=0) for share in (1.0, 0.36))
+    assert noise.mixed(shown, 0.0, 0, 1, given).equal(given)
+    whole, some = (noise.mixed(shown, share, 0, 1, given) for share in (1.0, 0.36))
     inside = whole != given
     assert torch.allclose(some[inside], 0.6 * whole[inside] + 0.8 * given[inside], atol=1e-6)
 
@@ -62,7 +62,7 @@ def test_where_no_view_shows_anything_the_noise_is_fresh():
     noise, shown, given = attached_noise(0, torch.device("cpu")), seen(), fresh(6)
     points = type(shown.points)(*(value[:0] for value in vars(shown.points).values()))
     nothing = replace(shown, points=points, index=shown.index[:0])
-    assert noise.mixed(given, nothing, 1.0, which=1).equal(given)
+    assert noise.mixed(nothing, 1.0, 1, 3, given).equal(given)
 
 
 def test_it_is_held_and_then_let_go():
@@ -74,17 +74,16 @@ def test_only_the_style_gets_its_share_and_nothing_as_published(monkeypatch):
     shares, distill = [], csd.distill_cascade
 
     def watched(*asked):
-        given = asked[-1] and asked[-1].keywords
-        shares.append(given and (given["share"], given["which"]))
+        shares.append(asked[-1] and asked[-1].args[1:])
         return distill(*asked)
 
     monkeypatch.setattr(csd, "distill_cascade", watched)
     what, how = task([[0.8, 1.0, 0.0]] * 3), replace(FAST, attached=0.8)
     run(what, fields(), 4, how)
-    assert shares == [(0.8 * held(k / 4), 1) for k in range(4)]
+    assert shares == [(0.8 * held(k / 4), 1, 3) for k in range(4)]
     shares.clear()
     run(task([[0.5] * 3]), fields(everywhere=True), 1, how)
-    assert shares == [(0.8, 0)]
+    assert shares == [(0.8, 0, 1)]
     shares.clear()
     run(what, fields(), 2, replace(FAST, attached=PAPER.attached))
     assert shares == [None, None]

@@ -75,8 +75,10 @@ def test_at_most_is_what_the_slowest_took(tmp_path):
 
 def test_compiled_runs_tell_of_compiled_ones(tmp_path):
     finished(tmp_path, "20260101-000000-aa")
-    finished(tmp_path, "20260102-000000-bb", pace=0.2, asked={"compile": True})
+    finished(tmp_path, "20260102-000000-bb", pace=0.2, steps=60, asked={"compile": True})
+    # Of so few steps, most is the compiling.
+    finished(tmp_path, "20260102-000001-bc", pace=60.0, steps=3, asked={"compile": True})
     finished(tmp_path, "20260103-000000-cc", pace=0.3, asked={"compile": False})
     last = ("video", "miniature", 10, SIZE)
     assert [estimate(tmp_path, *last, compile=c).seconds for c in (True, False)] == [5.0, 6.0]
-    assert [at_most(tmp_path, *last[:3], compile=c) for c in (True, False)] == [5.0, 8.0]
+    assert [at_most(tmp_path, *last[:3], compile=c) for c in (True, False)] == [603.0, 8.0]

@@ -186,7 +186,7 @@ BAD = {
     "paper with other settings": (dict(preset="paper", painting=Painting(views=2)), "paper"),
     "noise levels": (dict(painting=Painting(low=900, high=100)), "lowest first"),
     "views": (dict(painting=Painting(views=0)), "at least 1"),
-    "no window": (dict(painting=Painting(window=0.0)), "window is 0.0: give more than 0"),
+    "no crop": (dict(painting=Painting(crop=0.01)), "--crop is 0.01: give 0.05 to 1"),
     "attached": (dict(painting=Painting(attached=1.5)), "attached is 1.5: give 0 to 1"),
     "detail from": (dict(painting=Painting(detail_from=-1)), "detail-from is -1: give 0 to 1"),
     "teacher": (dict(teacher="none"), "Choose one of"),

@@ -57,9 +57,9 @@ def sphere(atlases=1):
     )
 
 
-def task(wanted, mask=None, atlases=1):
+def task(wanted, mask=None, atlases=1, large=16):
     rows = torch.tensor(wanted).view(-1, 1, 3) * 2 - 1
-    cascade = csd.Cascade(Wants(), Wants(), 8, 16)
+    cascade = csd.Cascade(Wants(), Wants(), 8, large)
     return Task(sphere(atlases), cascade, csd.Prompts(rows, torch.zeros(1, 1, 3)), mask)
 
 
@@ -155,7 +155,7 @@ def test_the_paper_preset_is_the_papers():
     assert method.stage_1.guidance == method.stage_2.guidance == 21.0
     assert method.stage_1.times == method.stage_1.times_end == (20, 980)
     assert method.lambda_2[1] == pytest.approx(0.8)
-    assert method.window == 1.0
+    assert method.crop == 1.0
     assert (PAPER.field, PAPER.rate, PAPER.views) == ("fourier", 1e-4, 4)
 
 

@@ -11,7 +11,7 @@ from pipelines import command, mesh, video
 from pipelines.errors import InputError
 from pipelines.media import Cut
 from pipelines.mesh import PaintMesh
-from pipelines.paint.painting import Painting
+from pipelines.paint.painting import PAPER, Painting
 from pipelines.runs import history
 from pipelines.teachers.catalog import video_teachers
 from pipelines.video import EditVideo
@@ -57,6 +57,15 @@ JOBS = {
     ),
     "as the paper has it": replace(PAINT, edit="horns", preset="paper"),
 }
+
+
+def test_what_a_painting_did_not_know_of_yet_was_off():
+    said = mesh.describe(replace(PAINT, preset="paper"))
+    for name in ("crop", "attached", "style_guidance"):
+        del said["painting"][name]
+    files = {"mesh": PAINT.mesh, "out": PAINT.out}
+    known = {name: value for name, value in said.items() if name not in ("job", "versions")}
+    assert mesh.recall(known, files).painting == PAPER
 
 
 def parsed(line, kind):

@@ -312,20 +312,22 @@ def test_the_papers_numbers():
     assert PAPER.noise_levels == (20, 980) and PAPER.noises == 1
 
 
-def test_a_window_is_one_square_of_all_that_is_seen_and_stands_for_the_whole():
+def test_a_crop_is_one_square_of_all_that_is_seen_and_goes_on_at_the_other_side():
     x, prompts = world(32)
     teachers = Cascade(None, Toy(), SMALL, 32)
-    got = gradient(teachers, replace(csd.stage_2_only(PAPER), window=0.5), prompts, x)
+    got = gradient(teachers, replace(csd.stage_2_only(PAPER), crop=0.5), prompts, x)
     g = torch.Generator().manual_seed(5)
     s = torch.randint(20, 981, (N,), generator=g)
     low_eps = torch.randn(N, 3, 32, 32, generator=g)
-    corners = torch.randint(17, (N, 2), generator=g)
+    corners = torch.randint(32, (N, 2), generator=g)
+    assert (corners > 16).any()
     t, eps = torch.randint(20, 981, (N,), generator=g), torch.randn(N, 3, 16, 16, generator=g)
     want = torch.zeros_like(x)
     z = (2 * x - 1).detach()
     up = interpolate(avg_pool2d(z, 8), 32, mode="bilinear", align_corners=True)
     for n, (i, j) in enumerate(corners.tolist()):
-        square = (slice(n, n + 1), slice(None), slice(i, i + 16), slice(j, j + 16))
+        rows, columns = (torch.arange(k, k + 16) % 32 for k in (i, j))
+        square = (slice(n, n + 1), slice(None), rows[:, None], columns)
         low_s = LOW_BAR[s[n]].sqrt() * up[square] + (1 - LOW_BAR[s[n]]).sqrt() * low_eps[square]
         seen = (prompts.rows[n : n + 1], prompts.empty, low_s, s[n : n + 1])
         g_2 = literal_gradient(z[square], int(t[n]), eps[n : n + 1], *seen)
@@ -334,16 +336,57 @@ def test_a_window_is_one_square_of_all_that_is_seen_and_stands_for_the_whole():
     torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
 
 
-def test_a_window_is_no_smaller_than_networks_can_halve():
+class Flat(Toy):
+    """Asks for the same at every pixel, whatever it is shown."""
+
+    def answer(self, x_t, t, cond, low_s=None, s=None):
+        return torch.ones_like(x_t)
+
+
+def test_the_mean_over_all_places_of_a_crop_is_the_whole_gradient(monkeypatch):
+    x, prompts = world(32)
+    only = csd.second_phase(replace(PAPER, stage_2=Asking(times=(500, 500), times_end=(500, 500))))
+    teachers = Cascade(None, Flat(), SMALL, 32)
+    monkeypatch.setattr(torch, "randn", lambda *shape, **_: torch.zeros(*shape))
+    whole = gradient(teachers, only, prompts, x)
+    places, drawn = torch.cartesian_prod(torch.arange(32), torch.arange(32)), torch.randint
+    total = torch.zeros_like(whole)
+    for place in places:
+        monkeypatch.setattr(
+            torch,
+            "randint",
+            lambda *asked, p=place, **kind: (
+                p.expand(N, 2) if asked[1] == (N, 2) else drawn(*asked, **kind)
+            ),
+        )
+        total += gradient(teachers, replace(only, crop=0.5), prompts, x)
+    torch.testing.assert_close(total / len(places), whole, atol=1e-5, rtol=1e-4)
+
+
+def test_renders_that_are_elsewhere_change_no_crop():
+    x, prompts = world(32)
+    method = replace(PAPER, lambda_2=(0.8, 0.8), noises=2, crop=0.5)
+    teachers = Cascade(Toy(), Toy(), SMALL, 32)
+    whole, halves = gradient(teachers, method, prompts, x), torch.zeros_like(x)
+    for here in (torch.tensor([0, 3, 4]), torch.tensor([1, 2, 5])):
+        some = replace(prompts, rows=prompts.rows[here])
+        generator = torch.Generator().manual_seed(5)
+        asked = (teachers, method, some, x[here], STEP, STEPS, generator)
+        (g,) = torch.autograd.grad(distill_cascade(*asked, rows=csd.Rows(here, N)).loss, x)
+        halves += g
+    torch.testing.assert_close(halves, whole)
+
+
+def test_a_crop_is_no_smaller_than_networks_can_halve():
     x, prompts = world(32)
     only = csd.stage_2_only(PAPER)
     teachers = Cascade(None, Toy(), SMALL, 32)
-    small = gradient(teachers, replace(only, window=0.01), prompts, x)
+    small = gradient(teachers, replace(only, crop=0.01), prompts, x)
     assert [int((row != 0).any(0).sum()) for row in small] == [csd.GRAIN**2] * N
     # A render of no more than that is seen whole, with nothing drawn for its place.
     x, teachers = world()[0], Cascade(None, Toy(), SMALL, LARGE)
     whole = gradient(teachers, only, prompts, x)
-    assert gradient(teachers, replace(only, window=0.5), prompts, x).equal(whole)
+    assert gradient(teachers, replace(only, crop=0.5), prompts, x).equal(whole)
 
 
 def test_a_row_gets_its_share_of_the_guidance_beyond_1():

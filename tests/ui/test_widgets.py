@@ -17,6 +17,7 @@ from pipelines.events import Preview
 from pipelines.media import Clip, Cut, clip_from_frames, write_clip
 from pipelines.media.comparison import NAME
 from pipelines.mesh import PaintMesh
+from pipelines.paint.painting import Painting
 from pipelines.video import EditVideo
 from tests.ui.pictures import address
 from ui import mesh_run, video_run
@@ -92,13 +93,24 @@ def test_a_wide_preview_is_made_smaller():
 
 def test_the_inputs_of_a_job_are_the_tab_s():
     job = EditVideo(
-        Path("a.mp4"), "a", "b", Path("out"), mask=Path("m.png"), cut=Cut(1.0, 2.0, 3), seed=7
+        clip=Path("a.mp4"),
+        source="a",
+        target="b",
+        out=Path("out"),
+        mask=Path("m.png"),
+        cut=Cut(1.0, 2.0, 3),
+        seed=7,
+        compile=True,
     )
     found = video_run.inputs_of(job)
     assert {*found, "request"} == set(signature(video_run.edit).parameters)
     assert (found["start"], found["end"], found["every"]) == (1.0, 2.0, 3)
     assert (found["where"], found["mask"], found["seed"]) == ("mask", "m.png", 7)
-    found = mesh_run.inputs_of(PaintMesh(Path("a.obj"), "a", "b", Path("out"), edit="c"))
+    assert found["compile"] is True
+    how = Painting(crop=0.25)
+    job = PaintMesh(Path("a.obj"), "a", "b", Path("out"), edit="c", compile=True, painting=how)
+    found = mesh_run.inputs_of(job)
+    assert (found["compile"], found["crop"]) == (True, 0.25)
     assert {*found, "request"} == set(signature(mesh_run.paint).parameters)
     assert found["where"] == "words"
 
