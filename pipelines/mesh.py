@@ -36,7 +36,7 @@ from pipelines.teachers.teacher import MeshTeacher, check_prompt
 from sds import parallel
 from sds.optimize import State, Step
 
-PREVIEW_SIDE = 192
+PREVIEW_SIDE = 160
 RESULT = "painted.glb"
 
 
@@ -76,7 +76,7 @@ class Paint:
     @torch.no_grad()
     def preview(self, index: int) -> Preview:
         """The new colours on gray, from every side."""
-        query = self.task.asked(self.painted, self.sides.points)
+        query = self.task.asked(self.painted, self.sides.points, background=False)
         p = self.task.bound(self.sides.points) if query.region is None else query.region
         return Preview(index, to_uint8(self.sides.picture(p * query.style + (1 - p) * GRAY)))
 

@@ -6,6 +6,7 @@ This module knows nothing about how the clip, the mask and the teacher came to b
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,10 @@ class Edit:
 
     def preview(self, index: int) -> Preview:
         """A few frames, decoded, or as their latents look where decoding takes long."""
-        shown = _spread(len(self.clip), PREVIEW_FRAMES)
+        shown = self._shown
         latent = self._latent_of(shown)
         if self.colours is None:
-            change = self.loaded.change_at(self.x, self.x_src, shown)
+            change = self.loaded.frames_at(self.x, shown) - self._decoded_source
         else:
             few, size = (v[:, :, latent] for v in (self.x, self.x_src)), self.frames.shape[-2:]
             change = quick_look.change(self.colours, *few, size)
@@ -122,6 +123,16 @@ class Edit:
             "panels": panels,
         }
         return result, notes, facts
+
+    @property
+    def _shown(self) -> list[int]:
+        """The frames that previews show."""
+        return _spread(len(self.clip), PREVIEW_FRAMES)
+
+    @cached_property
+    def _decoded_source(self) -> Tensor:
+        """Those frames of the source as the autoencoder gives them back: the same all the time."""
+        return self.loaded.frames_at(self.x_src, self._shown)
 
     def _clip(self) -> str | None:
         """A name for all that the reference branch is asked but noise; None where it is the edit's.

@@ -162,7 +162,7 @@ def _bake(task: Task, painted: Fields, atlas: int, base: Tensor) -> Layers:
     regions, styles = [], []
     for start in range(0, len(index), CHUNK):
         part = few(points, slice(start, start + CHUNK))
-        query = task.asked(painted, part)
+        query = task.asked(painted, part, background=False)
         region = task.bound(part) if query.region is None else query.region
         regions.append(region)
         styles.append(query.style)

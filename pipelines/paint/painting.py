@@ -107,12 +107,13 @@ class Fields(nn.Module):
             if how.background:
                 self.background = fields.make_field(how.field, "colour", atlases, generator)
 
-    def forward(self, points: Points) -> Query:
-        """What the fields say at N points."""
+    def forward(self, points: Points, background: bool = True) -> Query:
+        """What the fields say at N points; B is left out where it is not wanted."""
+        behind = self.background if background else None
         return Query(
             region=None if self.region is None else fields.localisation(self.region(points)),
             style=fields.colour(self.style(points)),
-            background=None if self.background is None else fields.colour(self.background(points)),
+            background=None if behind is None else fields.colour(behind(points)),
         )
 
 
@@ -143,9 +144,9 @@ class Task:
     """One row for each composite."""
     mask: Mask | None
 
-    def asked(self, painted: Fields, points: Points) -> Query:
+    def asked(self, painted: Fields, points: Points, background: bool = True) -> Query:
         """What `painted` says at N points, within the mask."""
-        query = painted(points)
+        query = painted(points, background)
         return query if self.mask is None else self.mask.on(query, points)
 
     def bound(self, points: Points) -> Tensor:

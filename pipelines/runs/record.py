@@ -29,7 +29,7 @@ from sds.optimize import NonFinite
 
 PREVIEW_EVERY = 1.0
 """Seconds between previews, at least."""
-PREVIEW_SHARE = 0.04
+PREVIEW_SHARE = 0.03
 """Share of a run's time that previews may take: costly ones come less often."""
 
 

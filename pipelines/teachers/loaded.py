@@ -66,9 +66,9 @@ class LoadedVideoTeacher:
         """
         return (self.codec.decode(x) - self.codec.decode(x_src)).cpu()
 
-    def change_at(self, x: Tensor, x_src: Tensor, frames: Sequence[int]) -> Tensor:
-        """The same of a few frames of the clip, for a preview: (n, 3, H, W) on the CPU."""
-        return (self.codec.frames(x, frames) - self.codec.frames(x_src, frames)).cpu()
+    def frames_at(self, x: Tensor, frames: Sequence[int]) -> Tensor:
+        """A few frames of what latents (1, C, f, h, w) hold: (n, 3, H, W) on the CPU."""
+        return self.codec.frames(x, frames).cpu()
 
 
 @dataclass(eq=False)
