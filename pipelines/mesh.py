@@ -148,7 +148,7 @@ def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> PaintMesh:
     """The job that was described. files: where its files are, and `out`, by their settings."""
     if isinstance(painting := said.get("painting"), Mapping):
         # What a run did not know of yet was off, as it was in the paper.
-        said = said | {"painting": asdict(PAPER) | painting}
+        said = {**said, "painting": {**asdict(PAPER), **painting}}
     job = settings.recall(PaintMesh, said, files)
     return replace(job, steps=None) if job.steps == STEPS[job.preset] else job
 

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from sds.priors.stable_diffusion import Pipeline
 
 
-def build_video(teacher: VideoTeacher) -> LoadedVideoTeacher:
-    """The networks of a video teacher. Raises InputError or ValueError where they are no use."""
+def build_video(teacher: VideoTeacher) -> tuple[LoadedVideoTeacher, Thrift]:
+    """The networks of a video teacher, and what it is to do without on this card.
+
+    Raises InputError or ValueError where they are no use.
+    """
     device, dtype = machine()
     match teacher.shape:
         case "wan":
@@ -45,14 +48,12 @@ def build_video(teacher: VideoTeacher) -> LoadedVideoTeacher:
             return _unet_video(teacher, device, dtype)
     window = (teacher.frames - 1) // codec.stride + 1
     teachers = assd.Teachers(video, SingleFrames(video, window), window)
-    loaded = LoadedVideoTeacher(teachers, codec, device, codec.factor * patch)
-    loaded.settle(chosen, compile=False)
-    return loaded
+    return LoadedVideoTeacher(teachers, codec, device, codec.factor * patch), chosen
 
 
 def _unet_video(
     teacher: VideoTeacher, device: torch.device, dtype: torch.dtype
-) -> LoadedVideoTeacher:
+) -> tuple[LoadedVideoTeacher, Thrift]:
     """A video UNet in the latent space of Stable Diffusion, and a model for its frames."""
     from sds.priors import stable_diffusion as sd
 
@@ -87,9 +88,8 @@ def _unet_video(
     codec = sd.latent_codec(pipe, device, codec_dtype)
     levels = len(pipe.unet.config.block_out_channels)
     teachers = assd.Teachers(video, frames, window)
-    loaded = LoadedVideoTeacher(teachers, codec, device, codec.factor * 2 ** (levels - 1))
-    loaded.settle(chosen, compile=False)
-    return loaded
+    factor = codec.factor * 2 ** (levels - 1)
+    return LoadedVideoTeacher(teachers, codec, device, factor), chosen
 
 
 def _expect_one_space(video: "Pipeline", image: "Pipeline") -> None:
@@ -103,8 +103,11 @@ def _expect_one_space(video: "Pipeline", image: "Pipeline") -> None:
         )
 
 
-def build_mesh(teacher: MeshTeacher) -> LoadedMeshTeacher:
-    """The networks of a cascade. Raises InputError or ValueError where they are no use."""
+def build_mesh(teacher: MeshTeacher) -> tuple[LoadedMeshTeacher, Thrift]:
+    """The networks of a cascade, and what it is to do without on this card.
+
+    Raises InputError or ValueError where they are no use.
+    """
     device, dtype = machine()
     folders = _folder(teacher.stage_1), _folder(teacher.stage_2)
     if teacher.shape == "deepfloyd":
@@ -115,11 +118,8 @@ def build_mesh(teacher: MeshTeacher) -> LoadedMeshTeacher:
         chosen, home = _planned(teacher, device, dtype, small.unet, large.unet)
         stage_1 = deepfloyd.stage_1_prior(small, home, dtype)
         stage_2 = deepfloyd.stage_2_prior(large, home, dtype)
-        loaded = LoadedMeshTeacher(
-            csd.Cascade(stage_1, stage_2, stage_1.size, stage_2.size), device
-        )
-        loaded.settle(chosen, compile=False)
-        return loaded
+        cascade = csd.Cascade(stage_1, stage_2, stage_1.size, stage_2.size)
+        return LoadedMeshTeacher(cascade, device), chosen
     from sds.priors import stable_diffusion as sd
     from sds.priors import upscaler
 
@@ -141,9 +141,7 @@ def build_mesh(teacher: MeshTeacher) -> LoadedMeshTeacher:
         size_low=stage_2.size,
         top_level=two.config.max_noise_level,
     )
-    loaded = LoadedMeshTeacher(cascade, device)
-    loaded.settle(chosen, compile=False)
-    return loaded
+    return LoadedMeshTeacher(cascade, device), chosen
 
 
 def _planned(

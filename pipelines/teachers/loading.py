@@ -14,6 +14,7 @@ from pipelines.teachers.catalog import mesh_teacher, video_teacher
 from pipelines.teachers.loaded import LoadedMeshTeacher, LoadedVideoTeacher
 from pipelines.teachers.machine import let_go, takes_half
 from pipelines.teachers.teacher import Teacher
+from pipelines.teachers.thrift import Thrift
 
 T = TypeVar("T")
 _last: dict[type[Teacher], tuple[Teacher, Any]] = {}
@@ -41,31 +42,27 @@ def is_here(teacher: Teacher) -> bool:
 
 def load_video_teacher(name: str, compile: bool = False) -> LoadedVideoTeacher:
     """The networks of a teacher. Raises InputError where they cannot be had or used."""
-    return _as_asked(_kept(video_teacher(name), build_video), compile)
+    return _kept(video_teacher(name), build_video, compile)
 
 
 def load_mesh_teacher(name: str, compile: bool = False) -> LoadedMeshTeacher:
     """The networks of a cascade. Raises InputError where they cannot be had or used."""
-    return _as_asked(_kept(mesh_teacher(name), build_mesh), compile)
+    return _kept(mesh_teacher(name), build_mesh, compile)
 
 
-def _as_asked(loaded: T, compile: bool) -> T:
-    """The teacher with its blocks compiled or not, whatever the run before asked for."""
-    loaded.settle(loaded.thrift, compile)
-    return loaded
-
-
-def _kept(teacher: Teacher, load: Callable[[Any], T]) -> T:
-    """The last teacher of this job if it is this one, else what `load` makes of this one."""
+def _kept(teacher: Teacher, build: Callable[[Any], tuple[T, Thrift]], compile: bool) -> T:
+    """The last teacher of this job if it is this one, else a new one, compiled or not as asked."""
     before, loaded = _last.get(type(teacher), (None, None))
     if before == teacher:
+        loaded.settle(loaded.thrift, compile)
         return loaded
     # The last one goes first: two of them need not fit.
     del loaded
     _last.pop(type(teacher), None)
     let_go()
     try:
-        loaded = load(teacher)
+        loaded, chosen = build(teacher)
+        loaded.settle(chosen, compile)
     except InputError:
         raise
     except ValueError as error:
