@@ -18,44 +18,20 @@ module knows nothing about renderers, fields, prompts or how teachers are loaded
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from sds import losses
+from sds import draws, losses
+from sds.draws import Rows
 from sds.guidance import Branch, from_threestudio, guided
 from sds.priors import Prior
-from sds.schedules import Schedule, add_noise
-
-GRAIN = 16
-"""What the side of a crop is a multiple of: networks halve pictures several times."""
+from sds.schedules import add_noise
+from sds.super_resolution import Shown, SuperResolutionPrior, cropped, show
 
 Noise = Callable[[Tensor], Tensor]
 """From fresh noise, (k N, C, h, w) for N renders k times over, to what is taken instead."""
-
-
-class SuperResolutionPrior(Protocol):
-    """A frozen diffusion model that is also shown a noised low-resolution image."""
-
-    @property
-    def schedule(self) -> Schedule:
-        """The noise schedule of the image, on the model's device."""
-        ...
-
-    @property
-    def low_schedule(self) -> Schedule:
-        """The noise schedule of the low-resolution image, on the model's device."""
-        ...
-
-    def eps(self, x_t: Tensor, t: Tensor, cond: Tensor, low_s: Tensor, s: Tensor) -> Tensor:
-        """The noise in x_t, without guidance and without autograd.
-
-        x_t (N, C, H, W) images in [-1, 1] or latents, low_s (N, 3, H, W) in [-1, 1], both noised,
-        t, s (N,) long, cond (N, L, D) prompt embeddings. Returns (N, C, H, W) fp32.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -142,19 +118,6 @@ PAPER = Method(stage_1=_PAPER_STAGE, stage_2=_PAPER_STAGE)
 """3D Paintbrush: guidance 20 in its code's convention, t and s ~ U{20..980}, lambda_2 0 to 0.8."""
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Which renders of a step are here; other processes have the others."""
-
-    here: Tensor
-    """(n,) long, on the CPU."""
-    of: int
-
-    def pick(self, drawn: Tensor) -> Tensor:
-        """What was drawn for all renders, k times over: (k of, ...) -> (k n, ...)."""
-        return drawn.unflatten(0, (-1, self.of))[:, self.here.to(drawn.device)].flatten(0, 1)
-
-
 @dataclass(frozen=True)
 class Distilled:
     """What one step gave."""
@@ -227,7 +190,7 @@ def distill_cascade(
         seen = x if low is None else low
         shown = _show(cascade, method, seen, z_2.shape[-1], generator, rows)
         whole = z_2[0].numel()
-        z_2, shown = _cropped(z_2, shown, method.crop, generator, rows)
+        z_2, shown = cropped(z_2, shown, method.crop, generator, rows)
         lambda_2 *= whole / z_2[0].numel()
         asking = _now(method.stage_2, step, steps)
         read = prompts.by_large()
@@ -238,39 +201,6 @@ def distill_cascade(
         rms_1=losses.rms(g_1) if method.lambda_1 else None,
         rms_2=losses.rms(g_2) if lambda_2 else None,
     )
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Stage II once it has been shown its low-resolution images: a plain prior."""
-
-    prior: SuperResolutionPrior
-    low_s: Tensor
-    """(N, 3, H, W): upsampled, in [-1, 1], then noised at level s."""
-    s: Tensor
-    """(N,) long."""
-
-    @property
-    def schedule(self) -> Schedule:
-        """That of the images it is asked about."""
-        return self.prior.schedule
-
-    def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        """x_t (k N, C, H, W), t (k N,), cond (k N, L, D), in k blocks -> eps (k N, C, H, W)."""
-        blocks = len(x_t) // len(self.s)
-        return self.prior.eps(
-            x_t, t, cond, self.low_s.repeat(blocks, 1, 1, 1), self.s.repeat(blocks)
-        )
-
-
-@torch.no_grad()
-def show(prior: SuperResolutionPrior, low: Tensor, size: int, s: Tensor, eps: Tensor) -> Shown:
-    """Bring low (N, 3, h, w) in [-1, 1] to size, noise it with eps (N, 3, size, size) at s (N,).
-
-    Bilinear and from corner to corner, as IFSuperResolutionPipeline does it.
-    """
-    up = interpolate(low, (size, size), mode="bilinear", align_corners=True)
-    return Shown(prior, add_noise(prior.low_schedule, up, eps, s), s)
 
 
 @torch.no_grad()
@@ -319,8 +249,8 @@ def _averaged(
     z = z.detach().repeat(noises, 1, 1, 1)
     share = None if prompts.share is None else prompts.share.repeat(noises)
     prompts = replace(prompts, rows=prompts.rows.repeat(noises, 1, 1), share=share)
-    t = _levels(z, asking.times, generator, rows)
-    eps = _noise(z, generator, rows)
+    t = draws.levels(z, asking.times, generator, rows)
+    eps = draws.noise(z, generator, rows)
     eps = eps if noise is None else noise(eps)
     g = stage_gradient(prior, z, prompts, asking.guidance, t, eps)
     return g.unflatten(0, (noises, -1)).mean(0)
@@ -339,36 +269,9 @@ def _show(
     small = 2 * shrink(x.detach(), cascade.size_low or cascade.size_1) - 1
     small = small.repeat(method.noises, 1, 1, 1)
     low, high = (min(level, cascade.top_level) for level in method.noise_levels)
-    s = _levels(small, (low, high), generator, rows)
-    eps = _noise(small[..., :1, :1].expand(-1, -1, size, size), generator, rows)
+    s = draws.levels(small, (low, high), generator, rows)
+    eps = draws.noise(small[..., :1, :1].expand(-1, -1, size, size), generator, rows)
     return show(cascade.stage_2, small, size, s, eps)
-
-
-def _cropped(
-    z: Tensor, shown: Shown, share: float, generator: torch.Generator, rows: Rows
-) -> tuple[Tensor, Shown]:
-    """A square of each of z (N, C, H, H), and the same one of what stage II is shown beside it.
-
-    (N, C, h, h), with h the share of H to the nearest GRAIN. Squares go on at the other side of a
-    render, so that its edge is seen as often as its middle; around the object, both sides show one
-    plain background.
-    """
-    side = z.shape[-1]
-    size = max(GRAIN * round(share * side / GRAIN), min(GRAIN, side))
-    if size >= side:
-        return z, shown
-    corners = torch.randint(side, (rows.of, 2), generator=generator, device=generator.device)
-    # Plain numbers, from a generator on the host: places on the device would make a step wait.
-    corners = rows.pick(corners).tolist()
-
-    def cut(pictures: Tensor) -> Tensor:
-        places = corners * (len(pictures) // len(corners))
-        pairs = zip(pictures, places, strict=True)
-        return torch.stack(
-            [row.roll((-i, -j), dims=(1, 2))[:, :size, :size] for row, (i, j) in pairs]
-        )
-
-    return cut(z), replace(shown, low_s=cut(shown.low_s))
 
 
 def _between(ends: tuple[float, float], step: int, steps: int) -> float:
@@ -380,21 +283,6 @@ def _now(asking: Asking, step: int, steps: int) -> Asking:
     bounds = zip(asking.times, asking.times_end, strict=True)
     low, high = (round(_between(ends, step, steps)) for ends in bounds)
     return replace(asking, times=(low, high))
-
-
-def _levels(
-    like: Tensor, bounds: tuple[int, int], generator: torch.Generator, rows: Rows
-) -> Tensor:
-    low, high = bounds
-    count = len(like) // len(rows.here) * rows.of
-    drawn = torch.randint(low, high + 1, (count,), generator=generator, device=generator.device)
-    return rows.pick(drawn).to(like.device)
-
-
-def _noise(like: Tensor, generator: torch.Generator, rows: Rows) -> Tensor:
-    count = len(like) // len(rows.here) * rows.of
-    kind = dict(dtype=like.dtype, generator=generator, device=generator.device)
-    return rows.pick(torch.randn(count, *like.shape[1:], **kind)).to(like.device)
 
 
 def _check(cascade: Cascade, lambda_1: float, lambda_2: float) -> None:

@@ -29,6 +29,7 @@ from pipelines.render import (
     visible,
 )
 from sds import csd, parallel
+from sds.draws import Rows
 from sds.losses import ramp
 from sds.optimize import State, Step, optimize, step_generator
 
@@ -256,7 +257,7 @@ def _judge(
         renders = view.render(task.asked(painted, view.points))
         low = None if frozen is None else view.render(task.asked(frozen, view.points))
         every = torch.arange(len(task.prompts.rows) * how.views)
-        rows = csd.Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
+        rows = Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
         prompts = questions(task, how, len(mine))
         noise = None
         if share := how.attached * held(index / steps):

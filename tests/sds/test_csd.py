@@ -10,8 +10,10 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from sds import csd
 from sds.csd import PAPER, Asking, Cascade, Method, Prompts, distill_cascade
+from sds.draws import Rows
 from sds.priors import Prior
 from sds.schedules import Schedule, ddpm
+from sds.super_resolution import GRAIN, show
 
 BAR = DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod
 LOW_BAR = DDPMScheduler(beta_schedule="linear").alphas_cumprod
@@ -134,7 +136,7 @@ def test_stage_1_alone_and_stage_2_alone_add_up():
     x, prompts = world()
     d = draws(N)
     teachers = cascade()
-    shown = csd.show(teachers.stage_2, avg_pool2d(2 * x - 1, 2), LARGE, d["s"], d["low_eps"])
+    shown = show(teachers.stage_2, avg_pool2d(2 * x - 1, 2), LARGE, d["s"], d["low_eps"])
     z = 2 * x - 1
     g_2 = csd.stage_gradient(shown, z, prompts, 21.0, d["t_2"], d["eps_2"])
     g_1 = csd.stage_gradient(
@@ -232,7 +234,7 @@ def test_descending_finds_the_mean_of_both_gaussian_teachers_in_image_range():
     # No noise at level 0 of a schedule whose first sigma is 0: the image is shown as it is.
     clean = ddpm(torch.cat([torch.ones(1), BAR[1:]]))
     two = GaussianStageTwo(GaussianTeacher(clean, std=0.4))
-    shown = csd.show(two, low, LARGE, torch.tensor([0]), randn(1, 3, LARGE, LARGE))
+    shown = show(two, low, LARGE, torch.tensor([0]), randn(1, 3, LARGE, LARGE))
     for prior, size, want in ((gaussian, SMALL, 0.5), (shown, LARGE, -0.4)):
         x, eps = rand(1, 3, size, size), randn(1, 3, size, size)
         for _ in range(300):
@@ -288,7 +290,7 @@ def test_shrinking_keeps_means_and_removes_what_is_too_fine():
 def test_the_low_image_is_spread_from_corner_to_corner():
     low = rand(1, 3, SMALL, SMALL)
     clean = ddpm(torch.ones(1000))
-    shown = csd.show(Toy(low_schedule=clean), low, LARGE, torch.tensor([9]), low.new_zeros(()))
+    shown = show(Toy(low_schedule=clean), low, LARGE, torch.tensor([9]), low.new_zeros(()))
     for corner in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
         torch.testing.assert_close(shown.low_s[(..., *corner)], low[(..., *corner)])
 
@@ -372,7 +374,7 @@ def test_renders_that_are_elsewhere_change_no_crop():
         some = replace(prompts, rows=prompts.rows[here])
         generator = torch.Generator().manual_seed(5)
         asked = (teachers, method, some, x[here], STEP, STEPS, generator)
-        (g,) = torch.autograd.grad(distill_cascade(*asked, rows=csd.Rows(here, N)).loss, x)
+        (g,) = torch.autograd.grad(distill_cascade(*asked, rows=Rows(here, N)).loss, x)
         halves += g
     torch.testing.assert_close(halves, whole)
 
@@ -382,7 +384,7 @@ def test_a_crop_is_no_smaller_than_networks_can_halve():
     only = csd.stage_2_only(PAPER)
     teachers = Cascade(None, Toy(), SMALL, 32)
     small = gradient(teachers, replace(only, crop=0.01), prompts, x)
-    assert [int((row != 0).any(0).sum()) for row in small] == [csd.GRAIN**2] * N
+    assert [int((row != 0).any(0).sum()) for row in small] == [GRAIN**2] * N
     # A render of no more than that is seen whole, with nothing drawn for its place.
     x, teachers = world()[0], Cascade(None, Toy(), SMALL, LARGE)
     whole = gradient(teachers, only, prompts, x)

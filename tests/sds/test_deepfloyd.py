@@ -10,11 +10,11 @@ from diffusers import (
 )
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
-from sds import csd
 from sds.csd import PAPER, Cascade, Prompts, distill_cascade
 from sds.priors import Prior
 from sds.priors import deepfloyd as df
 from sds.schedules import eps_from_output
+from sds.super_resolution import show
 
 T, S = torch.tensor([745, 20, 981]), torch.tensor([5, 980, 250])
 WORDS = ["a", "3d", "render", "of", "gray", "mushroom", "with", "yellow", "cap"]
@@ -248,7 +248,7 @@ def test_stage_2_is_asked_exactly_as_its_own_pipeline_asks_it():
     hook.remove()
     g = torch.Generator().manual_seed(3)
     torch.randn(1, 3, 16, 16, generator=g)  # what the pipeline starts from
-    shown = csd.show(prior, low, 16, torch.tensor([level]), torch.randn(1, 3, 16, 16, generator=g))
+    shown = show(prior, low, 16, torch.tensor([level]), torch.randn(1, 3, 16, 16, generator=g))
     seen, _, labels = asked[0]
     torch.testing.assert_close(seen[:1, 3:], shown.low_s)
     assert torch.equal(labels[:1], shown.s)

@@ -11,6 +11,7 @@ from sds.guidance import Branch, guided
 from sds.priors import Prior, upscaler
 from sds.priors import stable_diffusion as sd
 from sds.schedules import add_noise, eps_from_output
+from sds.super_resolution import Shown, show
 from tests import tiny_teachers as tiny
 
 T, S = torch.tensor([745, 20]), torch.tensor([5, 350])
@@ -67,7 +68,7 @@ def test_stage_2_is_asked_exactly_as_its_own_pipeline_asks_it():
     )
     hook.remove()
     noise = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(3))
-    shown = csd.show(prior, low, 16, torch.tensor([level]), noise)
+    shown = show(prior, low, 16, torch.tensor([level]), noise)
     seen, t, labels = asked[0]
     torch.testing.assert_close(seen[:1, 4:], shown.low_s)
     assert torch.equal(labels[:1], shown.s)
@@ -115,7 +116,7 @@ def test_csd_on_latents_beside_its_formulas_written_out():
     low_s = add_noise(given.stage_2.low_schedule, low, torch.randn(low.shape, generator=g), s)
     t_2 = torch.randint(20, 981, (2,), generator=g)
     e_2 = torch.randn(z_2.shape, generator=g)
-    shown = csd.Shown(given.stage_2, low_s, s)
+    shown = Shown(given.stage_2, low_s, s)
     total = 0.0
     for prior, z, t, e, read, weight in (
         (given.stage_1, z_1, t_1, e_1, prompts, 1.0),
