@@ -24,6 +24,7 @@ from miniature.mesh_methods import MeshTask, PaintFunction, mesh_methods
 from miniature.mesh_metrics import (
     changed_share,
     colour_error,
+    detail_error,
     iou,
     lightness_correlation,
     palette_error,
@@ -90,12 +91,13 @@ def score_mesh(
     edit: MeshEdit, method: str, painted: Fields, shape: Surface, seconds: float
 ) -> MeshRow:
     """Compare trained fields, on the CPU, with the true answer."""
-    points, face = seen(shape)
-    inside = edit.inside(face)
-    answer = edit.answer(points.position, inside)
-    layers = worn(painted, points)
+    all_around = seen(shape)
+    inside = edit.inside(all_around.face)
+    answer = edit.answer(all_around.points.position, inside)
+    layers = worn(painted, all_around.points)
     texture = layers.texture(THRESHOLD)[:, 0]
     found, style = texture[inside] / 255, layers.style[:, 0][inside] / 255
+    answer, places = answer[inside], all_around.index[inside]
     plain = edit.style.pattern == "plain"
     return MeshRow(
         number=edit.number,
@@ -104,10 +106,11 @@ def score_mesh(
         style=str(edit.style),
         method=method,
         iou=iou(layers.weight(THRESHOLD)[:, 0] >= 0.5, inside),
-        colour_error=colour_error(found, answer[inside]),
-        palette_error=palette_error(found, answer[inside]),
+        colour_error=colour_error(found, answer),
+        palette_error=palette_error(found, answer),
         # The new colours themselves: a region that stops short is the IoU's to see.
-        pattern_correlation=None if plain else lightness_correlation(style, answer[inside]),
+        pattern_correlation=None if plain else lightness_correlation(style, answer),
+        detail_error=detail_error(style, answer, places),
         changed_outside=changed_share(texture, layers.base[:, 0], ~inside),
         seconds=seconds,
     )

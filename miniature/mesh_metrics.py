@@ -4,18 +4,28 @@
     CIE76       = sqrt((dL*)^2 + (da*)^2 + (db*)^2), CIELAB of sRGB under D65 (IEC 61966-2-1)
     palette     = CIE76 of the colours sorted by L* on either side: blind to where a pattern lies
     correlation = Pearson's, of the lightness L*
+    detail      = sliced Wasserstein distance of small squares of L* less their means (Rabin et al.
+                  2011; Karras et al., 1710.10196, section 5): sees what a pattern is like at the
+                  scale of a few pixels, blind to where it lies and to its mean colour
 
 The points are the pixels of views from all around. By Cauchy's formula a patch shows, over all
 directions, a quarter of its area less what is hidden, so counting points weighs by visible area.
 This module knows nothing about fields, methods or meshes.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize, unfold
 
 from pipelines.render import Points, Surface, rasterise, sphere_views, visible
 
 VIEWS, SIZE = 32, 96
+SQUARE = 7
+"""Pixels along each side of the squares whose detail is compared."""
+DIRECTIONS = 128
+"""Random directions that the squares are projected on."""
 XYZ = (
     (0.4124564, 0.3575761, 0.1804375),
     (0.2126729, 0.7151522, 0.0721750),
@@ -24,11 +34,21 @@ XYZ = (
 """Linear sRGB to CIE XYZ; its rows sum to the white point D65."""
 
 
-def seen(surface: Surface) -> tuple[Points, Tensor]:
-    """Points of the visible surface, evenly over its visible area, and their faces (N,) long."""
+@dataclass(frozen=True)
+class Seen:
+    """Points of the visible surface, evenly over its visible area."""
+
+    points: Points
+    face: Tensor
+    """(N,) long: the face each lies on."""
+    index: Tensor
+    """(N,) long: each point's place in the VIEWS * SIZE * SIZE flattened pixels."""
+
+
+def seen(surface: Surface) -> Seen:
     buffer = rasterise(surface, sphere_views(VIEWS, torch.Generator().manual_seed(0)), SIZE)
     points, index = visible(surface, buffer)
-    return points, buffer.face.flatten()[index]
+    return Seen(points, buffer.face.flatten()[index], index)
 
 
 def iou(region: Tensor, part: Tensor) -> float:
@@ -75,6 +95,32 @@ def lightness_correlation(found: Tensor, answer: Tensor) -> float:
     if float(a.abs().max()) < 1e-6:
         return 0.0
     return float((a @ b) / (a.norm() * b.norm()))
+
+
+def detail_error(found: Tensor, answer: Tensor, index: Tensor) -> float | None:
+    """How far the detail of sRGB colours (N, 3) in [0, 1] is from the answer's, as a share of how
+    far a plain colour is: 0 is the same pattern, wherever it lies, and 1 is none.
+
+    index (N,): their places among the pixels (see `Seen`). Only whole squares count; None where
+    there are none, or where the answer's are plain.
+    """
+    mine, wanted = (_squares(lab(colours)[:, 0], index) for colours in (found, answer))
+    if not len(wanted) or float(wanted.abs().max()) < 1e-6:
+        return None
+    generator = torch.Generator().manual_seed(0)
+    ways = torch.randn(SQUARE**2, DIRECTIONS, generator=generator, dtype=wanted.dtype)
+    ways = normalize(ways, dim=0)
+    mine, wanted = ((squares @ ways).sort(0).values for squares in (mine, wanted))
+    return float((mine - wanted).abs().mean() / wanted.abs().mean())
+
+
+def _squares(light: Tensor, index: Tensor) -> Tensor:
+    """Every square of pixels that are all known, less its mean: (N,) -> (M, SQUARE**2)."""
+    pixels = light.new_full((VIEWS * SIZE * SIZE,), float("nan"))
+    pixels[index] = light
+    squares = unfold(pixels.view(VIEWS, 1, SIZE, SIZE), SQUARE).mT.flatten(0, 1)
+    squares = squares[squares.isfinite().all(1)]
+    return squares - squares.mean(1, keepdim=True)
 
 
 def changed_share(texture: Tensor, base: Tensor, where: Tensor) -> float:

@@ -17,6 +17,7 @@ SCORES = (
     "colour_error",
     "palette_error",
     "pattern_correlation",
+    "detail_error",
     "changed_outside",
     "seconds",
 )
@@ -40,6 +41,9 @@ class MeshRow:
     """The same, wherever the colours are: what a pattern at another place is not punished by."""
     pattern_correlation: float | None
     """Pearson's, of the new colours' lightness with the pattern inside the part; None if plain."""
+    detail_error: float | None
+    """What its detail is like, as a share of what a plain colour would get, wherever the pattern
+    lies; None if the answer shows none, or if the part is too thin for a square of pixels."""
     changed_outside: float
     """Share of the surface outside the part whose colour is no longer the mesh's own."""
     seconds: float
@@ -69,13 +73,13 @@ def mesh_summary(rows: Sequence[MeshRow]) -> dict[str, dict[str, float | None]]:
 
 
 def mesh_table(rows: Sequence[MeshRow]) -> str:
-    """Markdown: one line a method, means over all meshes; the correlation over patterned ones."""
-    heads = ["method", "IoU", "CIE76 inside", "of the palette", "pattern correlation"]
-    lines = [[*heads, "changed outside, %", "s per mesh"], ["---", *["---:"] * 6]]
+    """Markdown: one line a method, means over all meshes; of patterns, over patterned ones."""
+    heads = ["method", "IoU", "CIE76 inside", "of the palette", "pattern correlation", "detail"]
+    lines = [[*heads, "changed outside, %", "s per mesh"], ["---", *["---:"] * 7]]
     for method, mean in mesh_summary(rows).items():
-        pattern = mean["pattern_correlation"]
+        patterns = (mean["pattern_correlation"], mean["detail_error"])
         line = [method, f"{mean['iou']:.3f}"]
         line += [f"{mean[score]:.1f}" for score in ("colour_error", "palette_error")]
-        line += ["" if pattern is None else f"{pattern:.3f}"]
+        line += ["" if value is None else f"{value:.3f}" for value in patterns]
         lines.append([*line, f"{100 * mean['changed_outside']:.1f}", f"{mean['seconds']:.1f}"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -27,13 +27,13 @@ COLOUR = {**draw.COLOUR, "yellow": YELLOW, "gray": (GRAY, GRAY, GRAY)}
 TEMPLATE = ("a", "an", "3d", "render", "of", "gray", "with")
 """The words of the job's prompts (see `pipelines.paint.composites.prompts`)."""
 
-STRIPE = 0.4
+STRIPE = 0.5
 """Period of the stripes; half of it is the second colour."""
-LATTICE = 0.44
+LATTICE = 0.54
 """Edge of the dots' lattice cell."""
-DOT = 0.135
+DOT = 0.17
 """Radius of a dot; more than LATTICE / 4, so that a plane y = const always meets some."""
-CHECK = 0.26
+CHECK = 0.36
 """Edge of a checkerboard's cube."""
 EDGE = 0.01
 """The width over which one colour turns into the other: about a pixel of 256."""

@@ -28,7 +28,7 @@ class Answer(nn.Module):
 
     def __init__(self, edit):
         super().__init__()
-        self.edit, self.inside = edit, edit.inside(seen(surface(edit.mesh))[1])
+        self.edit, self.inside = edit, edit.inside(seen(surface(edit.mesh)).face)
 
     def forward(self, points):
         style = style_colours(points.position, self.edit.style)
@@ -63,7 +63,7 @@ def test_every_family_is_asked_twice_once_with_a_pattern():
 
 def test_every_part_asked_for_can_be_seen():
     for edit in mesh_edits("test", quick=True):
-        share = edit.inside(seen(surface(edit.mesh))[1]).float().mean()
+        share = edit.inside(seen(surface(edit.mesh)).face).float().mean()
         assert 0.01 < share < 0.99, edit.prompts
 
 
@@ -72,20 +72,21 @@ def test_the_true_answer_scores_perfectly():
     assert row.iou == 1 and row.changed_outside == 0
     # Only the rounding to 8 bits is left.
     assert row.colour_error < 0.5
-    assert row.pattern_correlation > 0.999
+    assert row.pattern_correlation > 0.999 and row.detail_error < 0.02
 
 
 def test_no_region_and_everything_as_region_are_told_apart():
-    inside = PATTERNED.inside(seen(surface(PATTERNED.mesh))[1])
+    inside = PATTERNED.inside(seen(surface(PATTERNED.mesh)).face)
     nothing, everything = score(Region(0.0)), score(Region(1.0))
     assert nothing.iou == nothing.changed_outside == 0
     assert everything.iou == pytest.approx(float(inside.double().mean()), rel=1e-6)
     assert everything.changed_outside == 1
     assert nothing.pattern_correlation == everything.pattern_correlation == 0
+    assert nothing.detail_error == everything.detail_error == pytest.approx(1)
     assert score(Region(1.0), mesh_edits("test")[0]).pattern_correlation is None
 
 
-ROW = MeshRow(0, "mug", "body", "red", "m", 0.5, 10.0, 8.0, None, 0.25, 3.0)
+ROW = MeshRow(0, "mug", "body", "red", "m", 0.5, 10.0, 8.0, None, None, 0.25, 3.0)
 ROWS = [ROW, replace(ROW, iou=1.0, pattern_correlation=0.5), replace(ROW, method="n")]
 
 
@@ -94,8 +95,8 @@ def test_means_leave_out_what_has_no_pattern():
     assert means["m"]["iou"] == 0.75 and means["m"]["pattern_correlation"] == 0.5
     assert means["n"]["pattern_correlation"] is None
     lines = mesh_table(ROWS).splitlines()
-    assert lines[2] == "| m | 0.750 | 10.0 | 8.0 | 0.500 | 25.0 | 3.0 |"
-    assert lines[3] == "| n | 0.500 | 10.0 | 8.0 |  | 25.0 | 3.0 |"
+    assert lines[2] == "| m | 0.750 | 10.0 | 8.0 | 0.500 |  | 25.0 | 3.0 |"
+    assert lines[3] == "| n | 0.500 | 10.0 | 8.0 |  |  | 25.0 | 3.0 |"
 
 
 def test_unknown_methods_and_useless_settings_are_refused(tmp_path):

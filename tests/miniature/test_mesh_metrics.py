@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from miniature.mesh_metrics import (
+    SIZE,
     changed_share,
     colour_error,
+    detail_error,
     iou,
     lab,
     lightness_correlation,
@@ -30,7 +32,7 @@ def box(x, y, z):
 
 def test_points_lie_evenly_over_the_area_of_a_convex_mesh():
     mesh = box(1.0, 0.7, 0.5)
-    _, face = seen(surface(mesh))
+    face = seen(surface(mesh)).face
     counts = torch.bincount(torch.from_numpy(mesh.labels)[face], minlength=3).double()
     area = torch.tensor([0.7 * 0.5, 1.0 * 0.5, 1.0 * 0.7]).double()
     # Cauchy's formula holds for all directions from afar; 32 at a distance of 3 come this close.
@@ -42,7 +44,7 @@ def test_what_is_inside_something_else_is_not_seen():
     vertices = np.concatenate([outer.vertices, inner.vertices / 2])
     faces = np.concatenate([outer.faces, inner.faces + 8])
     both = PartMesh("box", outer.parts, vertices, faces, np.repeat([0, 1], 12))
-    _, face = seen(surface(both))
+    face = seen(surface(both)).face
     assert len(face) > 10_000 and int(face.max()) < 12
 
 
@@ -93,6 +95,28 @@ def test_correlation_sees_the_pattern_and_not_its_contrast():
     assert lightness_correlation(pattern[:1].expand(4, 3), pattern) == 0
     with pytest.raises(ValueError, match="no pattern"):
         lightness_correlation(pattern, pattern[:1].expand(4, 3))
+
+
+def test_the_detail_error_asks_what_a_pattern_is_like_and_not_where_it_lies():
+    y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+    # 32 squares of 7 to a row: four whole periods.
+    index = (y * SIZE + x)[10:48, 10:48].flatten()
+
+    def stripes(period, moved=0, contrast=0.4):
+        light = 0.5 + contrast * ((((x + moved) // (period // 2)) % 2) - 0.5)
+        return light[10:48, 10:48].flatten()[:, None].expand(-1, 3)
+
+    answer = stripes(8)
+    assert detail_error(answer, answer, index) == 0
+    assert detail_error(torch.full_like(answer, 0.2), answer, index) == pytest.approx(1)
+    assert detail_error(stripes(8, moved=3), answer, index) < 1e-6
+    faint, wider, swapped = stripes(8, contrast=0.2), stripes(20), 1 - answer
+    assert detail_error(swapped, answer, index) < 0.1
+    assert 0.4 < detail_error(faint, answer, index) < 0.6
+    assert 0.2 < detail_error(wider, answer, index) < 1
+    assert detail_error(answer, torch.full_like(answer, 0.5), index) is None
+    thin = (index // SIZE) % SIZE < 14
+    assert detail_error(answer[thin], answer[thin], index[thin]) is None
 
 
 def test_a_change_of_one_level_counts_where_it_is_asked():
