@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
+from PIL import Image
 from torch import Tensor
+from transformers import CLIPTokenizer
 
 from miniature.denoising import (
     UNCONDITIONAL,
@@ -95,29 +97,9 @@ def train_image(
         return squared_errors(schedule, network, x, t, generator).mean()
 
     def on_save(averaged: Captioner, step: int) -> None:
-        pipe = StableDiffusionPipeline(
-            vae=vae,
-            text_encoder=averaged.text,
-            tokenizer=clip,
-            unet=averaged.denoiser,
-            scheduler=scheduler(),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
+        pipe = _pipeline(vae, clip, averaged)
         pipe.save_pretrained(work / "image")
-        pipe.set_progress_bar_config(disable=True)
-        prompts = [caption(sample_scene("tune", k), motion=False) for k in range(16)]
-        with torch.autocast(device, torch.bfloat16):
-            samples = pipe(
-                prompts,
-                num_inference_steps=25,
-                guidance_scale=4.0,
-                height=128,
-                width=128,
-                generator=torch.Generator(device).manual_seed(0),
-            ).images
-        sheet(samples, 8).save(work / "image.png")
+        sheet(_samples(pipe), 8).save(work / "image.png")
 
     train("image", model, loss, recipe, work / "image.ckpt", seed + 1, on_save)
     ship(work / "image", folder)
@@ -125,3 +107,30 @@ def train_image(
     return StableDiffusionPipeline.from_pretrained(
         work / "image", safety_checker=None, requires_safety_checker=False
     )
+
+
+def _pipeline(vae: AutoencoderKL, clip: CLIPTokenizer, model: Captioner) -> StableDiffusionPipeline:
+    return StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=model.text,
+        tokenizer=clip,
+        unet=model.denoiser,
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def _samples(pipe: StableDiffusionPipeline) -> list[Image.Image]:
+    """What it draws for sixteen captions of scenes it has not seen."""
+    pipe.set_progress_bar_config(disable=True)
+    with torch.autocast(pipe.device.type, torch.bfloat16):
+        return pipe(
+            [caption(sample_scene("tune", k), motion=False) for k in range(16)],
+            num_inference_steps=25,
+            guidance_scale=4.0,
+            height=128,
+            width=128,
+            generator=torch.Generator(pipe.device).manual_seed(0),
+        ).images
