@@ -12,13 +12,13 @@ from typing import Any
 from uuid import uuid4
 
 from pipelines import geometry, media, mesh, video
-from pipelines.runs import run_folder, settings
-from pipelines.runs.checkpoint import NAME as CHECKPOINT
 from pipelines.errors import InputError
 from pipelines.events import Event
-from pipelines.runs.hold import hold
 from pipelines.media.files import replacing
 from pipelines.mesh import PaintMesh
+from pipelines.runs import run_folder, settings
+from pipelines.runs.checkpoint import NAME as CHECKPOINT
+from pipelines.runs.hold import hold
 from pipelines.runs.run_folder import Status
 from pipelines.video import EditVideo
 

@@ -15,15 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipelines.runs import checkpoint, run_folder
-from pipelines.teachers import fitting
-from pipelines.runs.checkpoint import Checkpoint
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Preview, Step
-from pipelines.teachers.fitting import Frugal
-from pipelines.teachers.compiling import compiler_is_said
-from pipelines.runs.hold import hold
 from pipelines.media.stills import write_thumbnail
+from pipelines.runs import checkpoint, run_folder
+from pipelines.runs.checkpoint import Checkpoint
+from pipelines.runs.hold import hold
+from pipelines.teachers import fitting
+from pipelines.teachers.compiling import compiler_is_said
+from pipelines.teachers.fitting import Frugal
 from sds import parallel
 from sds.optimize import NonFinite
 
@@ -120,7 +120,9 @@ def _follow(order: Order, prepare: Prepare) -> Iterator[Event]:
 def _resumed(order: Order, since: Checkpoint) -> tuple[Order, list[str]]:
     """The order as it goes on, and what the user should know about that."""
     folder, old, taken = order.folder, run_folder.read_settings(order.folder), since.state["step"]
-    if order.steps < taken or (order.steps == taken and run_folder.read_status(folder).state == "done"):
+    if order.steps < taken or (
+        order.steps == taken and run_folder.read_status(folder).state == "done"
+    ):
         raise InputError(f"{folder.name} has taken all of its {taken} steps. Give more: --steps.")
     settings, notes = order.settings, []
     if order.steps != old.get("steps"):

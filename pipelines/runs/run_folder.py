@@ -26,9 +26,9 @@ from typing import Any, Literal
 import torch
 
 from pipelines.errors import InputError, RunFailed
-from pipelines.runs.hold import is_held
 from pipelines.media import files
 from pipelines.media.files import replacing
+from pipelines.runs.hold import is_held
 
 STOP = "stop"
 SETTINGS, STATUS, METRICS = "settings.json", "status.json", "metrics.json"
