@@ -189,10 +189,11 @@ def _optimise(
                 look = partial(work.preview, step.index)
                 preview = yield from fitting.fitting(work, look)
                 write_thumbnail(order.folder / run_folder.PREVIEW, preview.frames)
-                # The first one also warms up, which says nothing about the others.
-                look_cost = time.monotonic() - now if step.index else 0.0
                 yield preview
                 shown = time.monotonic()
+                # What its reader makes of it counts too. The first one also warms up, which says
+                # nothing about the others.
+                look_cost = shown - now if step.index else 0.0
             ends = parallel.agree(last or run_folder.stop_asked(order.folder))
             if (ends or checkpoint.is_due(time.monotonic() - saved, cost)) and step.finite():
                 reached = Checkpoint(step.state(), time.monotonic() - started)

@@ -11,14 +11,14 @@ from tests.pipelines import tiny_run
 STEPS, STEP = 100, 0.5
 
 
-@pytest.mark.parametrize("cost", [0.0, 0.1, 4.0])
-def test_costly_previews_come_seldom(tmp_path, monkeypatch, cost):
+@pytest.mark.parametrize(("making", "reading"), [(0.0, 0.0), (0.1, 0.0), (4.0, 0.0), (0.0, 4.0)])
+def test_costly_previews_come_seldom(tmp_path, monkeypatch, making, reading):
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(record, "time", SimpleNamespace(monotonic=lambda: clock.now))
     look, optimise = tiny_run.Tiny.preview, tiny_run.Tiny.optimise
 
     def preview(self, index):
-        clock.now += cost
+        clock.now += making
         return look(self, index)
 
     def steps(self, since):
@@ -28,8 +28,12 @@ def test_costly_previews_come_seldom(tmp_path, monkeypatch, cost):
 
     monkeypatch.setattr(tiny_run.Tiny, "preview", preview)
     monkeypatch.setattr(tiny_run.Tiny, "optimise", steps)
-    events = list(tiny_run.run(tmp_path / "run", steps=STEPS))
-    shown = [event.index for event in events if isinstance(event, Preview)]
+    shown = []
+    for event in tiny_run.run(tmp_path / "run", steps=STEPS):
+        if isinstance(event, Preview):
+            shown.append(event.index)
+            clock.now += reading
+    cost = making + reading
     # The first and the last are always there, and the second tells what one costs.
     assert shown[0] == 0 and shown[-1] == STEPS - 1
     assert cost * (len(shown) - 3) <= 0.05 * STEPS * STEP
