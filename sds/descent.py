@@ -1,7 +1,7 @@
 """From source latents to edited ones: the loop that every edit of latents shares.
 
     x <- x - rate * gate * gradient(x, t_k),   x = x_src at first, t_k from high noise to low
-    rate = strength * min(RATE / steps, 1)
+    rate = strength * min(RATE / steps, 1) * (1 - (1 - REST) k / (steps - 1))
     rate = strength * (1 - sigma_k+1 / sigma_k),   sigma = 0 in the end      along a flow
 
 Early steps settle what is there, late ones its detail, as a sampler does. The gradient is in units
@@ -24,8 +24,11 @@ LOW, HIGH = 50, 600
 """Timesteps a run visits. DDS (2304.07090) goes to 950; above 600 the noise hides where the object
 is, and the edit lands beside it."""
 RATE = 10.0
-"""Sum of all steps' learning rates at strength 1, chosen by measurement on the small world. A step
-of 1 goes all the way the teacher sees, so a single one is never longer."""
+"""The first step's learning rate at strength 1, times the number of steps; chosen by measurement on
+the small world. A step of 1 goes all the way the teacher sees, so a single one is never longer."""
+REST = 0.05
+"""What is left of the rate at the last step; it falls linearly. The first steps decide what is
+there, and late ones at full rate would put their own noise into every frame."""
 
 Gradient = Callable[[Tensor, int, torch.Generator], Tensor]
 """From latents (1, C, F, h, w), a timestep and a step's randomness to what to descend along."""
@@ -52,8 +55,7 @@ def descend(
     Raises NonFinite when the latents stop being finite; they are then the last good ones.
     """
     visits = descending(steps, low, high).tolist()
-    even = [min(RATE / steps, 1)] * steps
-    rates = even if sigma is None else euler_rates(sigma, visits)
+    rates = falling_rates(steps) if sigma is None else euler_rates(sigma, visits)
     optimizer = torch.optim.SGD([x], lr=strength)
 
     def fill(index: int) -> Tensor:
@@ -63,6 +65,11 @@ def descend(
         return rms(x - x_src)
 
     yield from optimize(fill, [x], optimizer, steps, since)
+
+
+def falling_rates(steps: int) -> list[float]:
+    """Every step's learning rate at strength 1: from min(RATE / steps, 1) down to REST of that."""
+    return (min(RATE / steps, 1) * torch.linspace(1, REST, steps, dtype=torch.float64)).tolist()
 
 
 def euler_rates(sigma: Tensor, visits: Sequence[int]) -> list[float]:

@@ -5,6 +5,7 @@ and every gradient is free of the noise: SDS x - m, DDS (x - m) - (x_src - m_src
 """
 
 from dataclasses import dataclass, field, fields, replace
+from math import prod
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +24,7 @@ from miniature.baselines import (
 )
 from pipelines.teachers.loaded import LoadedVideoTeacher
 from sds.assd import DDS, Method, Prompts, Teachers
-from sds.descent import RATE
+from sds.descent import falling_rates
 from sds.schedules import ddpm
 from sds.temporal import adaptive_mask
 from tests.sds.gaussian import GaussianTeacher
@@ -69,7 +70,7 @@ def task(source=0.1, target=0.12):
 
 def travelled(steps):
     """How much of the way to a fixed point the loop goes when the gradient is x - goal."""
-    return 1 - (1 - RATE / steps) ** steps
+    return 1 - prod(1 - rate for rate in falling_rates(steps))
 
 
 @pytest.mark.parametrize("guidance", [1.0, 7.5])

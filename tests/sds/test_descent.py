@@ -1,11 +1,12 @@
 """The loop of every edit of latents: which timesteps, at what rate, with whose randomness."""
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
 
-from sds.descent import RATE, descend, euler_rates
+from sds.descent import RATE, REST, descend, euler_rates, falling_rates
 from sds.schedules import flow
 from sds.timesteps import descending
 
@@ -27,7 +28,9 @@ def test_it_visits_falling_timesteps_at_the_stated_rate():
 
     x, values = moved(gradient, 91, seed=0, strength=0.5, low=50, high=950)
     assert seen == list(range(950, 49, -10))
-    torch.testing.assert_close(x, X_SRC - 0.5 * RATE / 91 * sum(seen) / 1000)
+    fall = [1 - (1 - REST) * k / 90 for k in range(91)]
+    gone = sum(rate * t for rate, t in zip(fall, seen, strict=True)) / 1000
+    torch.testing.assert_close(x, X_SRC - 0.5 * RATE / 91 * gone)
     assert values[0] == 0
     assert values[1] == pytest.approx(0.5 * RATE / 91 * 0.95, rel=1e-5)
 
@@ -35,6 +38,14 @@ def test_it_visits_falling_timesteps_at_the_stated_rate():
 def test_a_step_is_never_longer_than_the_teacher_sees():
     x, _ = moved(lambda x, t, generator: x - 1, 1, seed=0)
     torch.testing.assert_close(x, torch.ones_like(x))
+
+
+def test_few_steps_begin_at_1_and_many_at_their_share_and_all_fall_alike():
+    for steps, first in ((2, 1), (10, 1), (40, RATE / 40)):
+        rates = falling_rates(steps)
+        assert rates[0] == pytest.approx(first) and rates[-1] == pytest.approx(REST * first)
+        assert all(a - b == pytest.approx(rates[0] - rates[1]) for a, b in pairwise(rates))
+    assert falling_rates(1) == [1]
 
 
 def test_the_noise_follows_from_the_seed():
@@ -50,7 +61,7 @@ def test_nothing_moves_where_the_gate_is_zero():
     gate = (torch.arange(4) < 2).float().view(1, 1, 1, 1, 4)
     x, _ = moved(lambda x, t, generator: torch.ones_like(x), 50, seed=0, gate=gate)
     assert torch.equal(x[..., 2:], X_SRC[..., 2:])
-    torch.testing.assert_close(x[..., :2], X_SRC[..., :2] - RATE)
+    torch.testing.assert_close(x[..., :2], X_SRC[..., :2] - RATE * (1 + REST) / 2)
 
 
 def test_it_goes_on_to_where_it_would_have_ended():
