@@ -98,7 +98,6 @@ def score_mesh(
     texture = layers.texture(THRESHOLD)[:, 0]
     found, style = texture[inside] / 255, layers.style[:, 0][inside] / 255
     answer, places = answer[inside], all_around.index[inside]
-    plain = edit.style.pattern == "plain"
     return MeshRow(
         number=edit.number,
         object=edit.family,
@@ -109,7 +108,7 @@ def score_mesh(
         colour_error=colour_error(found, answer),
         palette_error=palette_error(found, answer),
         # The new colours themselves: a region that stops short is the IoU's to see.
-        pattern_correlation=None if plain else lightness_correlation(style, answer),
+        pattern_correlation=lightness_correlation(style, answer),
         detail_error=detail_error(style, answer, places),
         changed_outside=changed_share(texture, layers.base[:, 0], ~inside),
         seconds=seconds,

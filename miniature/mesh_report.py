@@ -40,7 +40,8 @@ class MeshRow:
     palette_error: float
     """The same, wherever the colours are: what a pattern at another place is not punished by."""
     pattern_correlation: float | None
-    """Pearson's, of the new colours' lightness with the pattern inside the part; None if plain."""
+    """Pearson's, of the new colours' lightness with the pattern inside the part; None if that is
+    plain."""
     detail_error: float | None
     """What its detail is like, as a share of what a plain colour would get, wherever the pattern
     lies; None if the answer shows none, or if the part is too thin for a square of pixels."""
