@@ -3,6 +3,7 @@
 This module knows nothing about what is denoised, nor about which network it is.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -47,21 +48,31 @@ def silence(model: nn.Module, names: Sequence[str]) -> None:
             nn.init.zeros_(parameter)
 
 
-def timesteps(count: int, generator: torch.Generator) -> Tensor:
-    """Logit-normal t in 0..999 (Esser et al., 2403.03206): most at the noise that edits visit."""
+def timesteps(count: int, generator: torch.Generator, middle: float) -> Tensor:
+    """Logit-normal t in 0..999 (Esser et al., 2403.03206), half of them below `middle`."""
     u = torch.randn(count, generator=generator, device=generator.device)
-    return (1000 * torch.sigmoid(u - 0.2)).long().clamp(max=999)
+    shift = math.log(middle / (1000 - middle))
+    return (1000 * torch.sigmoid(u + shift)).long().clamp(max=999)
 
 
 def squared_errors(
-    schedule: Schedule, model: Network, x: Tensor, t: Tensor, generator: torch.Generator
+    schedule: Schedule,
+    model: Network,
+    x: Tensor,
+    t: Tensor,
+    generator: torch.Generator,
+    weight: Tensor | None = None,
 ) -> Tensor:
-    """Mean squared error of what the network says about x (N, C, ...) noised at t (N,): (N,)."""
+    """Mean squared error of what the network says about x (N, C, ...) noised at t (N,): (N,).
+
+    weight: how much each place of x counts, broadcast to it; its mean is taken to be 1.
+    """
     eps = torch.randn(x.shape, generator=generator, device=x.device)
     x_t = add_noise(schedule, x, eps, t)
     with torch.autocast(x.device.type, torch.bfloat16):
         output = model(x_t, t)
-    return (output.float() - target(schedule, x, eps, t)).square().flatten(1).mean(1)
+    errors = (output.float() - target(schedule, x, eps, t)).square()
+    return (errors if weight is None else weight * errors).flatten(1).mean(1)
 
 
 def middles(covered: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ from sds.schedules import ddpm
 RECIPE = Recipe(steps=400, batch=4, rate=1.5e-3, warmup=30, save_every=60)
 CLOSE_UP = 24
 """Side, in latent cells, of the part of a clip that is seen: it holds the object's whole path."""
+MIDDLE = 450
+"""Half of the timesteps are below this one: most are at the noise that edits visit."""
 
 
 def path_middle(number: int) -> tuple[float, float]:
@@ -61,7 +63,7 @@ def train_motion(
         numbers = [FIRST_CLIP + k for k in picks.tolist()]
         middle = torch.tensor([path_middle(k) for k in numbers], device=device)
         x = close_ups(x * pipe.vae.config.scaling_factor, middle, CLOSE_UP, generator)
-        t = timesteps(recipe.batch, generator)
+        t = timesteps(recipe.batch, generator, MIDDLE)
         ids = tokens(pipe.tokenizer, captions(numbers, generator)).to(device)
         with torch.no_grad():
             said = text(ids).last_hidden_state.repeat_interleave(x.shape[1], dim=0)

@@ -1,18 +1,20 @@
 """The training loop's parts: orthogonal steps, starting from what is known, close-ups."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from miniature.denoising import JITTER, close_ups, middles, silence
-from miniature.image_training import CLOSE_UP
+from miniature.denoising import JITTER, close_ups, middles, silence, squared_errors, timesteps
+from miniature.image_training import CLOSE_UP, Frames
 from miniature.latents import FRAMES
 from miniature.motion_training import CLOSE_UP as CLIP_SIDE
 from miniature.motion_training import path_middle
 from miniature.muon import Muon, optimizers, orthogonal
 from miniature.scenes import centres, sample_scene
-from miniature.teachers import motion_adapter, unet
+from miniature.teachers import motion_adapter, scheduler, unet
 from miniature.training import warm_start
+from sds.schedules import ddpm, target
 
 
 @pytest.mark.parametrize("shape", [(24, 24), (16, 90), (90, 16)])
@@ -107,3 +109,41 @@ def test_a_motion_adapter_starts_as_nothing():
     model = motion_adapter((16, 32))
     ends = [p for name, p in model.named_parameters() if "proj_out" in name]
     assert ends and not any(p.any() for p in ends)
+
+
+def test_a_close_up_of_a_frame_shows_the_same_place_of_its_mask():
+    generator = torch.Generator().manual_seed(0)
+    covered = np.zeros((6, 32, 32), np.uint8)
+    for k in range(6):
+        covered[k, 3 * k : 3 * k + 6, 20 - 2 * k : 26 - 2 * k] = 255
+    frames = Frames(np.repeat(covered[:, None] / 255, 2, axis=1).astype(np.float16), covered)
+    for close, side in ((True, CLOSE_UP), (False, 32)):
+        x, mask, numbers = frames.batch(10, close, generator)
+        assert x.shape == (10, 2, side, side) and mask.shape == (10, 1, side, side)
+        assert torch.equal(x, mask.expand_as(x)) and mask.sum() == 36 * 10
+        assert set(numbers) <= set(range(6))
+
+
+def test_half_of_the_timesteps_are_below_the_middle():
+    drawn = timesteps(20_000, torch.Generator().manual_seed(0), 622)
+    assert drawn.min() >= 0 and drawn.max() <= 999
+    assert float((drawn < 622).float().mean()) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_weight_says_how_much_each_place_counts():
+    schedule = ddpm(scheduler().alphas_cumprod, "v_prediction")
+    x, t = torch.ones(2, 3, 4, 4), torch.tensor([100, 700])
+    weight = torch.zeros(2, 1, 4, 4)
+    weight[:, :, :2] = 2
+    plain, weighted = (
+        squared_errors(schedule, _silent, x, t, torch.Generator().manual_seed(0), given)
+        for given in (None, weight)
+    )
+    generator = torch.Generator().manual_seed(0)
+    truth = target(schedule, x, torch.randn(x.shape, generator=generator), t)
+    assert torch.allclose(plain, truth.square().flatten(1).mean(1))
+    assert torch.allclose(weighted, 2 * truth[:, :, :2].square().flatten(1).sum(1) / 48)
+
+
+def _silent(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    return torch.zeros_like(x_t)
