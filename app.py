@@ -54,16 +54,16 @@ def page() -> gr.Blocks:
     # Files of the page's own cache go after a day, also in a session that is still open.
     with gr.Blocks(title="Scorebrush", fill_width=True, delete_cache=(HOUR, 24 * HOUR)) as blocks:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
-        meet_visitors(blocks)
+        visitor = meet_visitors(blocks)
         with gr.Tabs() as tabs:
             with gr.Tab("Video", id="video"):
-                video = video_tab()
+                video = video_tab(visitor)
             with gr.Tab("Paint a mesh", id="mesh", elem_id="mesh-tab"):
-                mesh = mesh_tab()
+                mesh = mesh_tab(visitor)
             actions = Actions(tabs, (video_place(*video), mesh_place(*mesh)))
             with gr.Tab("Runs", id="runs", elem_id="runs-tab") as runs:
-                runs_tab(runs, actions)
-        drop_anywhere(actions)
+                runs_tab(runs, actions, visitor)
+        drop_anywhere(actions, visitor)
         api()
     # Nobody gets past the line by asking for an endpoint without gradio's queue.
     return blocks.queue(default_concurrency_limit=1, api_open=False)

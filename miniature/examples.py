@@ -34,17 +34,19 @@ RATE = 8
 RESOLUTION = 512
 """Texels along a side of an example's texture: what is shipped stays small."""
 KEPT = {
-    "video": ("result.mp4", comparison.NAME, run_folder.METRICS),
+    "video": ("result.mp4", comparison.NAME, run_folder.SETTINGS, run_folder.METRICS),
     "mesh": (
         "painted.glb",
         "texture.png",
         "localization.png",
         "turntable.mp4",
         comparison.NAME,
+        run_folder.SETTINGS,
         run_folder.METRICS,
     ),
 }
-"""What is kept of a run, by its kind."""
+"""What is kept of a run, by its kind. Its settings and metrics tell what a run takes, as long as
+there is none on a machine to tell it."""
 Preset = Literal["quick", "standard", "fine"]
 MESHES = {
     "mushroom": {"object": "mushroom", "edit": "cap", "style": "red", "plural": False},

@@ -33,6 +33,13 @@ class Left:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """The job's folder is a run, which can be stopped, reopened and resumed."""
+
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Step:
     """One step of the optimisation is done."""
 
@@ -42,8 +49,9 @@ class Step:
     """How many there will be."""
     seconds: float
     """Since the first step began."""
-    change: float
-    """Root mean square of the edit so far, in latent units."""
+    value: float
+    """What the job's curve shows: how far a clip has come from its source, or how much the teacher
+    still asks of a painting (root mean squares, in the teacher's units)."""
 
     @property
     def left(self) -> float:
@@ -73,4 +81,4 @@ class Done:
     metrics: dict[str, Any]
 
 
-Event = Waiting | Left | Note | Step | Preview | Done
+Event = Waiting | Left | Begun | Note | Step | Preview | Done

@@ -163,6 +163,7 @@ def _check(job: PaintMesh) -> MeshTeacher:
         check_prompt(teacher, job.edit, "edit")
     if job.total_steps < 1:
         raise InputError(f"{job.steps} steps paint nothing. Give at least 1.")
+    settings.check_seed(job.seed)
     if not 16 <= job.resolution <= 8192:
         raise InputError(f"A texture of {job.resolution} texels: give 16 to 8192; 1024 is usual.")
     if job.mask is None and (job.mask_view is not None or job.mask_replaces):

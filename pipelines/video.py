@@ -103,6 +103,7 @@ def _check(job: EditVideo) -> VideoTeacher:
     check_prompt(teacher, job.target, "target")
     if job.total_steps < 1:
         raise InputError(f"{job.steps} steps make no edit. Give at least 1.")
+    settings.check_seed(job.seed)
     if not 0 < job.strength < float("inf"):
         raise InputError(f"Strength {job.strength} must be above 0; 1 is the default.")
     if not 0 < job.low <= job.high < 1000:

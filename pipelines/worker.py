@@ -109,6 +109,12 @@ def stop(folder: Path) -> None:
             _stop(place)
 
 
+def is_at_work(folder: Path) -> bool:
+    """Whether the run in `folder` is in line or has its turn."""
+    with _changed:
+        return any(place.folder == folder for place in _line)
+
+
 def prepare(load: Callable[[], object]) -> None:
     """Call `load` when no job runs or waits, so that a later job finds it done.
 

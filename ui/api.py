@@ -18,7 +18,7 @@ from gradio.components import Component
 from pipelines import worker
 from pipelines.clip.job import Preset as VideoPreset
 from pipelines.errors import InputError, LineFull, RunFailed
-from pipelines.events import Done, Event, Left, Note, Step, Waiting
+from pipelines.events import Begun, Done, Event, Left, Note, Step, Waiting
 from pipelines.mesh import PaintMesh
 from pipelines.mesh import paint_mesh as painting
 from pipelines.paint.job import Preset as MeshPreset
@@ -179,8 +179,9 @@ def _reports(
             match event:
                 case Waiting() | Left():
                     report = report | {"status": in_line_text(event)}
+                case Begun(folder):
+                    claim(folder, owner_of(None, request))
                 case Note(text):
-                    claim(job.out, owner_of(request))
                     report = report | {"notes": [*report["notes"], text]}
                 case Step(index, steps):
                     status = f"Step {index + 1} of {steps}, {duration(event.left)} left"

@@ -10,6 +10,8 @@ Knows nothing about what the strokes are for.
 
 import base64
 import binascii
+import shutil
+import time
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -22,6 +24,8 @@ from pipelines.media import data_uri, read_strokes
 from ui.theme import PAGE
 
 _KIND = "data:image/png;base64,"
+_PREFIX = "brushed-"
+_DAY = 24 * 3600
 
 
 def brush_box(elem_id: str, label: str) -> gr.HTML:
@@ -66,6 +70,14 @@ def strokes_of(brushed: str | None) -> Path | None:
         raise InputError("What was brushed cannot be read. Brush it again.") from error
     folder = Path(get_upload_folder())
     folder.mkdir(parents=True, exist_ok=True)
-    path = Path(mkdtemp(prefix="brushed-", dir=folder)) / "strokes.png"
+    _sweep(folder)
+    path = Path(mkdtemp(prefix=_PREFIX, dir=folder)) / "strokes.png"
     path.write_bytes(content)
     return path if read_strokes(path).any() else None
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what was brushed more than a day ago: gradio keeps count of its own files only."""
+    for old in folder.glob(f"{_PREFIX}*"):
+        if time.time() - old.stat().st_mtime > _DAY:
+            shutil.rmtree(old, ignore_errors=True)

@@ -3,14 +3,14 @@
 Knows nothing about what is in them.
 """
 
-import html
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import gradio as gr
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, RunFailed
 from pipelines.teachers.catalog import MeshTeacher, VideoTeacher
+from ui.wording import on_the_page
 
 
 def fold(name: str, says: str, elem_id: str | None = None) -> gr.Accordion:
@@ -18,8 +18,15 @@ def fold(name: str, says: str, elem_id: str | None = None) -> gr.Accordion:
     return gr.Accordion(f"{name}: {says}", open=False, elem_id=elem_id, elem_classes="fold")
 
 
-def known_words(teacher: VideoTeacher | MeshTeacher) -> str:
-    """What a teacher is, what it asks of a machine, and the words it knows."""
+def known_words(find: Callable[[str], VideoTeacher | MeshTeacher], name: str) -> str:
+    """What a teacher is, what it asks of a machine, and the words it knows.
+
+    find: from its name to the teacher. A run that is opened may name one that is gone by now.
+    """
+    try:
+        teacher = find(name)
+    except InputError as error:
+        return on_the_page(str(error))
     words = "It reads plain English." if teacher.words is None else ", ".join(teacher.words)
     asks = f"Licence: {teacher.licence}."
     if teacher.memory_gb is not None:
@@ -43,5 +50,5 @@ def said_on_the_page() -> Iterator[None]:
     """What a user can put right becomes a message on the page."""
     try:
         yield
-    except InputError as error:
-        raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from error
+    except (InputError, RunFailed) as error:
+        raise gr.Error(on_the_page(str(error)), print_exception=False) from error

@@ -1,7 +1,9 @@
-"""What a run will take, said before it begins.
+"""What a run will take, said before it begins: as earlier runs here took, or else the examples.
 
 Knows nothing about how runs work.
 """
+
+from typing import Any
 
 import gradio as gr
 
@@ -15,6 +17,7 @@ from pipelines.teachers.catalog import video_teacher
 from pipelines.video import STEPS
 from ui.folders import base_folder
 from ui.progress import duration
+from ui.video_examples import EXAMPLES
 from ui.video_mask import cut_of
 
 
@@ -39,7 +42,7 @@ def forecast_video(
         return ""
     cut = cut_of(start, end, every)
     try:
-        file = facts(clip)
+        file, usual = facts(clip), video_teacher(teacher).side
     except InputError:
         # Said, with its remedy, when it is to be edited.
         return ""
@@ -51,19 +54,24 @@ def forecast_video(
         )
     if frames < 2:
         return "There are no two frames in this part of the clip. Choose another part."
-    h, w = working_size(file.size, side or video_teacher(teacher).side)
+    h, w = working_size(file.size, side or usual)
     asked = ("video", teacher, steps or STEPS[preset], float(frames * h * w), compile)
-    found = estimate(base_folder(), *asked)
-    return f"{frames} frames. {_said(found)}"
+    return f"{frames} frames. {_said(*asked)}"
 
 
 def forecast_mesh(teacher: str, compile: bool, preset: str, steps: int | None, views: int) -> str:
     """What a painting will take."""
-    asked = ("mesh", teacher, steps or MESH_STEPS[preset], float(views or 1), compile)
-    return _said(estimate(base_folder(), *asked))
+    return _said("mesh", teacher, steps or MESH_STEPS[preset], float(views or 1), compile)
 
 
-def _said(found: Estimate | None) -> str:
-    if found is None:
-        return "No estimate yet: nothing like it has run on this machine."
-    return f"About {duration(found.seconds)} and {found.memory_mb / 1000:.1f} GB of memory."
+def _said(*asked: Any) -> str:
+    """What is to be expected of what `estimate` is asked."""
+    if found := estimate(base_folder(), *asked):
+        return f"{_about(found)}."
+    if found := estimate(EXAMPLES, *asked):
+        return f"{_about(found)} where the examples were made. Nothing like it has run here yet."
+    return "No estimate yet: nothing like it has run on this machine."
+
+
+def _about(found: Estimate) -> str:
+    return f"About {duration(found.seconds)} and {found.memory_mb / 1000:.1f} GB of memory"

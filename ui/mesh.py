@@ -5,12 +5,14 @@ Knows nothing about how a painting runs (`ui.mesh_run`) or what its settings mea
 
 from dataclasses import fields
 from inspect import signature
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
 from pipelines.geometry import MESHES
 from pipelines.mesh import PaintMesh
+from ui.folds import said_on_the_page
 from ui.forecast import forecast_line, forecast_mesh
 from ui.keys import keys
 from ui.mesh_examples import OPENED, Example, example_row, opened, read_examples
@@ -19,7 +21,7 @@ from ui.mesh_run import Shown, move, paint
 from ui.mesh_settings import follow_teacher, method_fold, run_fold, teacher_fold, texture_fold
 from ui.preview import preview_box
 from ui.progress import progress_line
-from ui.running import stop
+from ui.running import expect_idle, stop
 from ui.viewer import viewer
 
 _HEIGHT = 400
@@ -27,7 +29,7 @@ _SCROLL = "() => document.getElementById('painted-outcome').scrollIntoView({bloc
 """On a narrow page the result lies below the form."""
 
 
-def mesh_tab() -> tuple[dict[str, Component], dict[str, Component]]:
+def mesh_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, Component]]:
     """Build the tab's blocks inside the current context and wire them.
 
     Returns its inputs by their name in `paint`, and its outputs by their name in `Shown`.
@@ -35,11 +37,13 @@ def mesh_tab() -> tuple[dict[str, Component], dict[str, Component]]:
     examples = read_examples()
     with gr.Row():
         with gr.Column(min_width=320):
-            inputs, buttons, samples = _form(examples)
+            inputs, buttons, samples, line = _form(examples)
         with gr.Column(min_width=320, elem_id="painted-outcome", elem_classes="outcome"):
             outputs = _outcome()
+    inputs["visitor"] = visitor
     inputs["threshold"] = outputs["threshold"]
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
+    _forecast(line, inputs, outputs["metrics"])
     _wire(inputs, outputs)
     _open_examples(samples, examples, inputs, outputs)
     return inputs, outputs
@@ -47,7 +51,7 @@ def mesh_tab() -> tuple[dict[str, Component], dict[str, Component]]:
 
 def _form(
     examples: list[Example],
-) -> tuple[dict[str, Component], dict[str, Component], gr.Dataset]:
+) -> tuple[dict[str, Component], dict[str, Component], gr.Dataset, gr.Markdown]:
     mesh = gr.File(label="Mesh", file_types=[*MESHES, ".zip"], height=140, elem_id="mesh")
     samples = example_row(examples)
     first = examples[0]
@@ -62,6 +66,7 @@ def _form(
             "Paint", variant="primary", elem_id="paint", scale=2, min_width=140
         )
         stop_button = gr.Button("Stop", interactive=False, elem_id="stop-painting", min_width=100)
+    buttons = {"start_button": start_button, "stop_button": stop_button}
     line = forecast_line("painting-forecast")
     keys("paint", "stop-painting")
     run = run_fold()
@@ -79,14 +84,14 @@ def _form(
         mask = mask_fold(mesh, texture)
     inputs = {"mesh": mesh} | words | run | mask | texture | method_fold() | teacher_fold()
     follow_teacher(inputs)
-    _forecast(line, inputs)
-    return inputs, {"start_button": start_button, "stop_button": stop_button}, samples
+    return inputs, buttons, samples, line
 
 
-def _forecast(line: gr.Markdown, inputs: dict[str, Component]) -> None:
+def _forecast(line: gr.Markdown, inputs: dict[str, Component], metrics: gr.Markdown) -> None:
+    """What a run will take, said again whenever what is asked changes, and when one has ended."""
     asked = [inputs[name] for name in signature(forecast_mesh).parameters]
     gr.on(
-        [component.change for component in (inputs["mesh"], *asked)],
+        [component.change for component in (inputs["mesh"], *asked, metrics)],
         forecast_mesh,
         asked,
         line,
@@ -100,7 +105,7 @@ def _forecast(line: gr.Markdown, inputs: dict[str, Component]) -> None:
 def _outcome() -> dict[str, Component]:
     preview = preview_box("painting")
     result = gr.Model3D(label="Painted mesh", height=_HEIGHT, interactive=False, elem_id="painted")
-    status = progress_line("painting-status")
+    status = progress_line("painting-status", "What the teacher still asks for")
     threshold = gr.Slider(
         0.05,
         0.95,
@@ -174,9 +179,15 @@ def _open_examples(
 ) -> None:
     """A click on an example fills in its mesh and its words, and shows what came of it."""
     shown = inputs | outputs
+
+    def open_one(index: int, run: str | None) -> dict[Component, Any]:
+        with said_on_the_page():
+            expect_idle(run)
+        return {shown[name]: value for name, value in opened(examples[index]).items()}
+
     samples.click(
-        lambda index: {shown[name]: value for name, value in opened(examples[index]).items()},
-        samples,
+        open_one,
+        [samples, outputs["run"]],
         [shown[name] for name in OPENED],
         show_progress="hidden",
         api_visibility="private",

@@ -126,12 +126,15 @@ def _wire(
     gone = gr.HTML(_NOTHING, visible=False)
     nothing = [*found, shown]
     gr.on(
-        [clear.click, mesh[0].upload, mesh[0].clear],
+        # A mask that was brushed is kept in the UVs of a mesh with so many faces.
+        [clear.click, mesh[0].upload, mesh[0].clear, mesh[1].input],
         lambda: (*(no_mask()[name] for name in ("where", *_FOUND)), gone),
         None,
         nothing,
         **quiet,
     )
+    # Also where an example or a run of another mesh is opened, which brings a mask of its own.
+    mesh[0].change(lambda: gone, None, shown, **quiet)
     inputs["mask"].upload(
         lambda where: (
             "within" if where == "words" else where,

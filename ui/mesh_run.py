@@ -3,7 +3,6 @@
 The job's events become `Shown`s, one field for each output on the page. Knows nothing about layout.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, fields
@@ -15,7 +14,7 @@ import gradio as gr
 
 from pipelines import worker
 from pipelines.errors import RunFailed
-from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
+from pipelines.events import Begun, Done, Event, Left, Note, Preview, Step, Waiting
 from pipelines.mesh import RESULT, PaintMesh, paint_mesh, usual
 from pipelines.paint.fields import Kind
 from pipelines.paint.job import Preset
@@ -29,9 +28,10 @@ from ui.gpu_time import gpu_seconds
 from ui.mesh_mask import NO_MESH, Where, mask_of
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, given, in_line, ready, seed_of, values_of
+from ui.running import Change, begun, given, in_line, ready, seed_of, values_of
 from ui.viewer import compared
 from ui.visitors import owner_of
+from ui.wording import on_the_page
 
 _NUDGE = 1 + 1e-6
 """The viewer sets its camera only to a position that differs from the one it reported."""
@@ -49,7 +49,6 @@ class Shown(Change):
     glb_file: Any = field(default_factory=gr.skip)
     zip_file: Any = field(default_factory=gr.skip)
     turntable_file: Any = field(default_factory=gr.skip)
-    metrics: Any = field(default_factory=gr.skip)
     seed: Any = field(default_factory=gr.skip)
 
 
@@ -60,6 +59,7 @@ _LAST = Shown()
 
 def paint(
     request: gr.Request,
+    visitor: str | None,
     mesh: str | None,
     object: str,
     edit: str,
@@ -151,7 +151,7 @@ def paint(
             ),
         )
 
-    yield from values_of(lambda: _shown(job()), _failed, owner_of(request))
+    yield from values_of(lambda: _shown(job()), _failed, owner_of(visitor, request))
 
 
 def run(job: PaintMesh, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
@@ -216,14 +216,14 @@ def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Ite
 
 def _shown(job: PaintMesh, resumes: bool = False) -> Iterator[Shown]:
     yield _nothing(
-        status=progress("Loading", 0, changes=[]),
-        run=None,
+        status=progress("Loading", 0, curve=[]),
         seed=job.seed,
         threshold=gr.Slider(interactive=False),
         start_button=gr.Button(interactive=False),
+        **begun(job.out),
     )
     notes: list[str] = []
-    changes: list[float] = []
+    curve: list[float] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
         work = worker.stream(partial(paint_mesh, job, resumes), job.out, gpu_seconds(job))
@@ -232,8 +232,8 @@ def _shown(job: PaintMesh, resumes: bool = False) -> Iterator[Shown]:
                 if isinstance(event, Note):
                     notes.append(event.text)
                 elif isinstance(event, Step):
-                    changes.append(event.change)
-                yield _of(event, job, notes, changes)
+                    curve.append(event.value)
+                yield _of(event, job, notes, curve)
         yield _LAST
     except RunFailed:
         # What was kept is a full result, and the message says so.
@@ -256,22 +256,19 @@ def _nothing(**changes: Any) -> Shown:
     )
 
 
-def _of(event: Event, job: PaintMesh, notes: list[str], changes: list[float]) -> Shown:
+def _of(event: Event, job: PaintMesh, notes: list[str], curve: list[float]) -> Shown:
     match event:
         case Waiting():
             return Shown(**in_line(event, job.out))
         case Left():
             return _failed(**in_line(event, job.out))
+        case Begun(folder):
+            return Shown(**begun(folder))
         case Note(text):
-            return Shown(
-                status=progress(text, 0),
-                run=str(job.out),
-                stop_button=gr.Button(interactive=True),
-            )
+            return Shown(status=progress(text, 0))
         case Step(index, steps):
             text = f"Step {index + 1} of {steps}, {duration(event.left)} left"
-            # The last stage's gradient: it falls as the colours settle.
-            return Shown(status=progress(text, (index + 1) / steps, changes=changes))
+            return Shown(status=progress(text, (index + 1) / steps, curve=curve))
         case Preview():
             return Shown(preview=previewed(event, columns=2), result=gr.Model3D(visible="hidden"))
         case Done(_, settings, metrics):
@@ -316,7 +313,7 @@ def result_of(
         for name in ("localization", "texture")
         for path in sorted(folder.glob(f"{name}*.png"))
     ]
-    measured = json.loads((folder / run_folder.METRICS).read_text())
+    measured = run_folder.read_metrics(folder)
     return Shown(
         status=gr.skip() if status is None else status,
         preview=gr.HTML(visible=False),
@@ -325,8 +322,17 @@ def result_of(
         threshold=gr.Slider(interactive=True),
         layers=gr.Gallery(pictures, visible=True),
         glb_file=gr.DownloadButton(value=str(folder / RESULT), visible=True),
-        zip_file=gr.DownloadButton(value=str(archive(folder)), visible=True),
+        zip_file=_zipped(folder),
         turntable_file=gr.DownloadButton(value=str(folder / "turntable.mp4"), visible=True),
         metrics=gr.skip() if metrics is None else metrics,
         **ready(),
     )
+
+
+def _zipped(folder: Path) -> gr.DownloadButton:
+    """Everything in one file. A disk that has no room for it takes nothing else away."""
+    try:
+        return gr.DownloadButton(value=str(archive(folder)), visible=True)
+    except RunFailed as error:
+        gr.Warning(on_the_page(str(error)))
+        return gr.DownloadButton(visible=False)

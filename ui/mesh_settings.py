@@ -87,9 +87,9 @@ def teacher_fold() -> dict[str, Component]:
         chosen = gr.Dropdown(
             list(mesh_teachers()), value=PaintMesh.teacher, label="Teacher", filterable=False
         )
-        known = gr.Markdown(known_words(mesh_teacher(PaintMesh.teacher)), elem_classes="words")
+        known = gr.Markdown(known_words(mesh_teacher, PaintMesh.teacher), elem_classes="words")
         chosen.change(
-            lambda name: known_words(mesh_teacher(name)),
+            lambda name: known_words(mesh_teacher, name),
             chosen,
             known,
             show_progress="hidden",

@@ -1,23 +1,23 @@
-"""A line of text over a thin bar, and a curve: how far a job is, and how much it has changed.
+"""A line of text over a thin bar, and a curve: how far a job is, and how it goes.
 
 Knows nothing about jobs.
 """
 
-import html
 import math
 from collections.abc import Sequence
 
 import gradio as gr
 
 from ui.theme import PAGE
+from ui.wording import on_the_page
 
 MOST_POINTS = 200
 """In a curve: a page that draws thousands of them each step is slow."""
 _WIDTH, _HEIGHT = 200, 40
 
 
-def progress_line(elem_id: str) -> gr.HTML:
-    """The empty line, to be placed on the page."""
+def progress_line(elem_id: str, curve_says: str) -> gr.HTML:
+    """The empty line, to be placed on the page. curve_says: what its curve shows."""
     template = (PAGE / "progress.html").read_text()
     return gr.HTML(
         "",
@@ -29,24 +29,22 @@ def progress_line(elem_id: str) -> gr.HTML:
         percent="0",
         kind="",
         curve="",
-        change="",
+        now="",
+        says=curve_says,
     )
 
 
 def progress(
-    text: str, done: float, failed: bool = False, changes: Sequence[float] | None = None
+    text: str, done: float, failed: bool = False, curve: Sequence[float] | None = None
 ) -> gr.HTML:
     """A new state of the line: its text, and how much is done, 0 to 1.
 
-    changes: how much had changed after each step; None leaves the curve as it is, an empty one
-    takes it away.
+    curve: its value after each step; None leaves the curve as it is, an empty one takes it away.
     """
     state = {"percent": f"{100 * done:.1f}", "kind": "failed" if failed else ""}
-    if changes is not None:
-        now = f"{changes[-1]:.3g}" if changes else ""
-        state |= {"curve": polyline(changes), "change": now}
-    # The text may quote what somebody typed, or what is in a file that was dropped on the page.
-    return gr.HTML(html.escape(text), **state)
+    if curve is not None:
+        state |= {"curve": polyline(curve), "now": f"{curve[-1]:.3g}" if curve else ""}
+    return gr.HTML(on_the_page(text), **state)
 
 
 def polyline(values: Sequence[float]) -> str:

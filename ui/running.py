@@ -3,7 +3,6 @@
 Knows nothing about the jobs.
 """
 
-import html
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -19,6 +18,7 @@ from pipelines.events import Left, Waiting
 from pipelines.runs.run_folder import is_run
 from ui.progress import progress
 from ui.visitors import claim
+from ui.wording import on_the_page
 
 SEEDS = 2**31
 """Seeds that are drawn are below this."""
@@ -32,6 +32,7 @@ class Change:
     run: Any = field(default_factory=gr.skip)
     start_button: Any = field(default_factory=gr.skip)
     stop_button: Any = field(default_factory=gr.skip)
+    metrics: Any = field(default_factory=gr.skip)
 
     def values(self) -> tuple[Any, ...]:
         """In the order of the fields."""
@@ -48,22 +49,26 @@ def values_of(
     failed: makes the tab's change from `status` and whatever else makes it ready again. owner:
     whose the run is that these changes are of, None where it is no new one.
     """
+    folder = None
     try:
         with closing(begin()) as changes:
             for change in changes:
-                if owner is not None and isinstance(change.run, str) and is_run(Path(change.run)):
-                    claim(Path(change.run), owner)
-                    owner = None
+                if isinstance(change.run, str):
+                    folder = Path(change.run)
+                    if owner is not None and is_run(folder):
+                        claim(folder, owner)
+                        owner = None
                 yield change.values()
     except Exception as error:
         # gr.Error is ZeroGPU's own: whose time is up, and what to do about it.
         known = isinstance(error, InputError | RunFailed | LineFull | gr.Error)
         text = str(error) if known else "This is a defect of the program. Its log says more."
         # Whatever happened, the page is ready for the next run.
-        yield failed(status=progress(text, 0, failed=True), **ready()).values()
+        none = {} if folder is None or is_run(folder) else {"run": None}
+        yield failed(status=progress(text, 0, failed=True), **ready(), **none).values()
         if not known:
             raise
-        raise gr.Error(html.escape(text, quote=False), print_exception=False) from error
+        raise gr.Error(on_the_page(text), print_exception=False) from error
 
 
 def ready() -> dict[str, Any]:
@@ -74,12 +79,23 @@ def ready() -> dict[str, Any]:
     }
 
 
+def begun(folder: Path) -> dict[str, Any]:
+    """The fields of a `Change` from when the run in `folder` can be stopped."""
+    return {"run": str(folder), "stop_button": gr.Button(interactive=True)}
+
+
+def expect_idle(run: str | None) -> None:
+    """Raises InputError where a tab's run, in the folder `run`, waits or works."""
+    if run is not None and worker.is_at_work(Path(run)):
+        raise InputError("A run is under way in its tab. Stop it first, or wait for its end.")
+
+
 def in_line(event: Waiting | Left, folder: Path) -> dict[str, Any]:
     """The fields of a `Change` while the run in `folder` waits for its turn."""
     status = {"status": progress(in_line_text(event), 0)}
     if isinstance(event, Left):
-        return status | ready()
-    return status | {"run": str(folder), "stop_button": gr.Button(interactive=True)}
+        return status | ready() | {"run": None}
+    return status | begun(folder)
 
 
 def in_line_text(event: Waiting | Left) -> str:
@@ -107,7 +123,8 @@ def seed_of(seed: int | None, random: bool) -> int:
     return int(given(seed, "The seed is empty. Give a whole number, such as 0."))
 
 
-def stop(run: str) -> dict[str, Any]:
+def stop(run: str | None) -> dict[str, Any]:
     """Take the run in the folder `run` out of the line, or stop it and keep what there is."""
-    worker.stop(Path(run))
+    if run is not None:
+        worker.stop(Path(run))
     return gr.Button(interactive=False)

@@ -22,7 +22,7 @@ _COPY = """() => {
 _QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def runs_tab(tab: gr.Tab, actions: Actions) -> None:
+def runs_tab(tab: gr.Tab, actions: Actions, visitor: gr.BrowserState) -> None:
     """Build the tab's blocks inside the current context, which is `tab`'s, and wire them."""
     names, chosen = gr.State([]), gr.State(None)
     with gr.Row():
@@ -33,19 +33,20 @@ def runs_tab(tab: gr.Tab, actions: Actions) -> None:
     # Pressed by the page once the zip is there.
     zip_file = gr.DownloadButton("Zip", visible="hidden", elem_id="run-zip")
     shown = [names, gallery, chosen, *(detail[name] for name in DETAIL)]
-    tab.select(listed, chosen, shown, queue=False, **_QUIET)
-    gallery.select(picked, names, shown[2:], queue=False, **_QUIET)
-    _wire_files(detail, chosen, shown, zip_file)
-    _wire_places(actions, detail, chosen)
-    _wire_dropped(actions, dropped)
+    mine = [chosen, visitor]
+    tab.select(listed, mine, shown, queue=False, **_QUIET)
+    gallery.select(picked, [names, visitor], shown[2:], queue=False, **_QUIET)
+    _wire_files(detail, mine, shown, zip_file)
+    _wire_places(actions, detail, mine)
+    _wire_dropped(actions, dropped, visitor)
 
 
-def drop_anywhere(actions: Actions) -> None:
+def drop_anywhere(actions: Actions, visitor: gr.BrowserState) -> None:
     """Let results be dropped anywhere on the page: outside of all tabs, since a tab is not there
     before it is first opened."""
     dropped = gr.File(label="Result", file_types=RESULTS, visible="hidden", elem_id="dropped")
     gr.HTML("", js_on_load=(PAGE / "drop.js").read_text(), target="dropped", visible="hidden")
-    _wire_dropped(actions, dropped)
+    _wire_dropped(actions, dropped, visitor)
 
 
 def _list() -> tuple[gr.Gallery, gr.File]:
@@ -101,25 +102,27 @@ def _detail() -> dict[str, Component]:
 
 def _wire_files(
     detail: Mapping[str, Component],
-    chosen: gr.State,
+    mine: Sequence[Component],
     shown: Sequence[Component],
     zip_file: gr.DownloadButton,
 ) -> None:
     asked = [detail[name] for name in ("ask", "sure", "keep")]
     detail["ask"].click(ask_to_delete, None, asked, queue=False, **_QUIET)
     detail["keep"].click(keep, None, asked, queue=False, **_QUIET)
-    detail["sure"].click(delete, chosen, list(shown), **_QUIET)
-    packed = detail["pack"].click(pack, chosen, zip_file, api_visibility="private")
+    detail["sure"].click(delete, list(mine), list(shown), **_QUIET)
+    packed = detail["pack"].click(pack, list(mine), zip_file, api_visibility="private")
     packed.success(None, js=_FETCH, api_visibility="private")
 
 
-def _wire_places(actions: Actions, detail: Mapping[str, Component], chosen: gr.State) -> None:
+def _wire_places(
+    actions: Actions, detail: Mapping[str, Component], mine: Sequence[Component]
+) -> None:
     """What is shown in the tab that the run was made in."""
     named = {"reopen": actions.reopen, "resume": actions.resume, "repeat": actions.repeat}
     for name, handler in named.items():
         detail[name].click(
             handler,
-            [chosen, *actions.running],
+            [*mine, *actions.running],
             actions.outputs,
             # The line is the worker's: it is shown, and it ends.
             concurrency_limit=None,
@@ -127,9 +130,9 @@ def _wire_places(actions: Actions, detail: Mapping[str, Component], chosen: gr.S
         )
 
 
-def _wire_dropped(actions: Actions, dropped: gr.File) -> None:
+def _wire_dropped(actions: Actions, dropped: gr.File, visitor: gr.BrowserState) -> None:
     restored = dropped.upload(
-        actions.restore, [dropped, *actions.running], actions.outputs, **_QUIET
+        actions.restore, [dropped, visitor, *actions.running], actions.outputs, **_QUIET
     )
     # Ready for the next one, whatever came of it.
     restored.then(lambda: None, None, dropped, **_QUIET)

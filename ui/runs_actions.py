@@ -14,11 +14,10 @@ from gradio.components import Component
 from pipelines.errors import InputError
 from pipelines.runs import history, settings
 from pipelines.runs.history import Job, Past
-from pipelines.runs.hold import is_held
 from ui.folders import base_folder, new_folder
 from ui.folds import said_on_the_page
 from ui.progress import progress
-from ui.running import Change
+from ui.running import Change, expect_idle
 from ui.runs_list import detail_of, thumbnail
 from ui.visitors import is_local, may_see, owner_of
 
@@ -47,9 +46,9 @@ class Place:
     each event."""
 
 
-def listed(chosen: str | None, request: gr.Request) -> tuple[Any, ...]:
+def listed(chosen: str | None, visitor: str | None, request: gr.Request) -> tuple[Any, ...]:
     """The visitor's runs, and what is known about the chosen one."""
-    found = _visible(request)
+    found = _visible(owner_of(visitor, request), request)
     names = [run.folder.name for run in found]
     current = next((run for run in found if run.folder.name == chosen), None)
     selected = None if current is None else names.index(chosen)
@@ -58,10 +57,12 @@ def listed(chosen: str | None, request: gr.Request) -> tuple[Any, ...]:
     return names, gallery, name, *detail_of(current, is_local(request))
 
 
-def picked(names: list[str], request: gr.Request, event: gr.SelectData) -> tuple[Any, ...]:
+def picked(
+    names: list[str], visitor: str | None, request: gr.Request, event: gr.SelectData
+) -> tuple[Any, ...]:
     """The run that was clicked on."""
     with said_on_the_page():
-        run = _own(names[event.index], request)
+        run = _own(names[event.index], owner_of(visitor, request), request)
         return run.folder.name, *detail_of(run, is_local(request))
 
 
@@ -75,17 +76,17 @@ def keep() -> tuple[gr.Button, ...]:
     return gr.Button(visible=True), gr.Button(visible=False), gr.Button(visible=False)
 
 
-def delete(chosen: str | None, request: gr.Request) -> tuple[Any, ...]:
+def delete(chosen: str | None, visitor: str | None, request: gr.Request) -> tuple[Any, ...]:
     """Delete the chosen run for good."""
     with said_on_the_page():
-        history.delete(_own(chosen, request).folder, base_folder())
-    return listed(None, request)
+        history.delete(_own(chosen, owner_of(visitor, request), request).folder, base_folder())
+    return listed(None, visitor, request)
 
 
-def pack(chosen: str | None, request: gr.Request) -> str:
+def pack(chosen: str | None, visitor: str | None, request: gr.Request) -> str:
     """The zip of the chosen run."""
     with said_on_the_page():
-        return str(history.archive(_own(chosen, request).folder))
+        return str(history.archive(_own(chosen, owner_of(visitor, request), request).folder))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,39 +111,57 @@ class Actions:
         return [place.outputs["run"] for place in self.places]
 
     def reopen(
-        self, request: gr.Request, chosen: str | None, *folders: str | None
+        self,
+        request: gr.Request,
+        chosen: str | None,
+        visitor: str | None,
+        *folders: str | None,
     ) -> Iterator[Changes]:
         """Show a run as it was: all that was asked, and what came of it."""
         with said_on_the_page():
-            run = _own(chosen, request)
+            run = _own(chosen, owner_of(visitor, request), request)
             yield self._opened(_job(run), folders)
             yield self._result(_job(run), run.folder)
             yield self._nothing()
 
     def resume(
-        self, request: gr.Request, chosen: str | None, *folders: str | None
+        self,
+        request: gr.Request,
+        chosen: str | None,
+        visitor: str | None,
+        *folders: str | None,
     ) -> Iterator[Changes]:
         """Go on with a run."""
         with said_on_the_page():
-            job = _job(_own(chosen, request))
+            owner = owner_of(visitor, request)
+            job = _job(_own(chosen, owner, request))
             yield self._opened(job, folders)
-        yield from self._run(job, request, resumes=True)
+        # It stays whose it is.
+        yield from self._run(job, None, resumes=True)
 
     def repeat(
-        self, request: gr.Request, chosen: str | None, *folders: str | None
+        self,
+        request: gr.Request,
+        chosen: str | None,
+        visitor: str | None,
+        *folders: str | None,
     ) -> Iterator[Changes]:
         """Run the same again, as a run of its own."""
         with said_on_the_page():
-            job = _job(_own(chosen, request))
+            owner = owner_of(visitor, request)
+            job = _job(_own(chosen, owner, request))
             yield self._opened(job, folders)
-        yield from self._run(history.again(job, new_folder()), request, resumes=False)
+        yield from self._run(history.again(job, new_folder()), owner, resumes=False)
 
-    def restore(self, request: gr.Request, path: str, *folders: str | None) -> Iterator[Changes]:
+    def restore(
+        self, request: gr.Request, path: str, visitor: str | None, *folders: str | None
+    ) -> Iterator[Changes]:
         """Give a result its settings back; its run too, where it is one of the visitor's."""
         with said_on_the_page():
             job = history.embedded_job(Path(path))
             asked = settings.describe(job)
-            same = (r for r in _visible(request) if r.job and settings.describe(r.job) == asked)
+            mine = _visible(owner_of(visitor, request), request)
+            same = (run for run in mine if run.job and settings.describe(run.job) == asked)
             run = next(same, None)
             yield self._opened(run.job if run else job, folders)
             files = "" if run else " The files it was made of are not in it: upload them again."
@@ -157,11 +176,10 @@ class Actions:
     def _opened(self, job: Job, folders: tuple[str | None, ...]) -> Changes:
         """The changes that turn to a job's tab and fill in all that it asks."""
         place = self._place(job)
-        busy = folders[self.places.index(place)]
-        if busy and is_held(Path(busy)):
-            raise InputError("A run is under way in its tab. Stop it first, or wait for its end.")
+        expect_idle(folders[self.places.index(place)])
         given = place.inputs_of(job) | dict.fromkeys(_gone(job))
-        changes: Changes = {place.inputs[name]: value for name, value in given.items()}
+        asked = {place.inputs[name]: value for name, value in given.items()}
+        changes: Changes = {part: _within(part, value) for part, value in asked.items()}
         return changes | {self.tabs: gr.Tabs(selected=place.name)}
 
     def _result(self, job: Job, folder: Path) -> Changes:
@@ -171,35 +189,34 @@ class Actions:
         """
         outputs, shown = self._place(job).outputs, self._place(job).result_of(folder)
         new = {f.name: getattr(shown, f.name) for f in fields(shown)}
-        new |= {"run": str(folder), "status": progress("Opened from Runs.", 0, changes=[])}
+        said = progress("Opened from Runs.", 0, curve=[])
+        new |= {"run": str(folder), "status": said, "metrics": ""}
         return {outputs[name]: value for name, value in new.items() if value != gr.skip()}
 
     def _nothing(self) -> Changes:
         """No change. The page is told a handler's last one twice, which a viewer may not bear."""
         return {self.tabs: gr.skip()}
 
-    def _run(self, job: Job, request: gr.Request, resumes: bool) -> Iterator[Changes]:
+    def _run(self, job: Job, owner: str | None, resumes: bool) -> Iterator[Changes]:
         place = self._place(job)
         outputs = [place.outputs[f.name] for f in fields(place.change)]
-        # One that resumes stays whose it is.
-        owner = None if resumes else owner_of(request)
         for values in place.run(job, owner, resumes):
             yield dict(zip(outputs, values, strict=True))
 
 
-def _visible(request: gr.Request) -> list[Past]:
+def _visible(owner: str, request: gr.Request) -> list[Past]:
     runs = history.past(base_folder())
-    return [run for run in runs if may_see(run.folder, request)][:MOST]
+    return [run for run in runs if may_see(run.folder, owner, request)][:MOST]
 
 
-def _own(name: str | None, request: gr.Request) -> Past:
+def _own(name: str | None, owner: str, request: gr.Request) -> Past:
     """The visitor's run of this name. Raises InputError where there is none."""
     gone = InputError("This run is not there any more. Pick another.")
     # Straight inside the base folder, and nothing hidden there.
     if not name or name != Path(name).name or name.startswith("."):
         raise gone
     folder = base_folder() / name
-    if not folder.is_dir() or not may_see(folder, request):
+    if not folder.is_dir() or not may_see(folder, owner, request):
         raise gone
     return history.one(folder)
 
@@ -214,3 +231,15 @@ def _gone(job: Job) -> list[str]:
     """The settings whose files are not there."""
     paths = {f.name: getattr(job, f.name) for f in fields(job) if f.name != "out"}
     return [k for k, path in paths.items() if isinstance(path, Path) and not path.is_file()]
+
+
+def _within(component: Component, value: Any) -> Any:
+    """The value; where it lies beyond a slider's ends, the slider with room for it.
+
+    The command line sets no such ends.
+    """
+    if not isinstance(component, gr.Slider) or not isinstance(value, int | float):
+        return value
+    low, high = min(component.minimum, value), max(component.maximum, value)
+    inside = (low, high) == (component.minimum, component.maximum)
+    return value if inside else gr.Slider(value=value, minimum=low, maximum=high)

@@ -5,15 +5,17 @@ Knows nothing about how an edit runs (`ui.video_run`) or what its settings mean.
 
 from dataclasses import fields
 from inspect import signature
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
+from ui.folds import said_on_the_page
 from ui.forecast import forecast_line, forecast_video
 from ui.keys import keys
 from ui.preview import preview_box
 from ui.progress import progress_line
-from ui.running import stop
+from ui.running import expect_idle, stop
 from ui.video_examples import EXAMPLES, OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
 from ui.video_run import Shown, edit
@@ -27,7 +29,7 @@ _SCROLL = "() => document.getElementById('outcome').scrollIntoView({block: 'near
 """On a narrow page the result lies below the form."""
 
 
-def video_tab() -> tuple[dict[str, Component], dict[str, Component]]:
+def video_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, Component]]:
     """Build the tab inside the current context and wire it.
 
     Returns its inputs by their name in `edit`, and its outputs by their name in `Shown`.
@@ -35,10 +37,12 @@ def video_tab() -> tuple[dict[str, Component], dict[str, Component]]:
     examples = read_examples()
     with gr.Row():
         with gr.Column(min_width=320):
-            inputs, buttons, samples = _form(examples)
+            inputs, buttons, samples, line = _form(examples)
         with gr.Column(min_width=320, elem_id="outcome", elem_classes="outcome"):
             outputs = _outcome()
+    inputs["visitor"] = visitor
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
+    _forecast(line, inputs, outputs["metrics"])
     _wire(inputs, outputs)
     _open_examples(samples, examples, inputs, outputs)
     return inputs, outputs
@@ -46,7 +50,7 @@ def video_tab() -> tuple[dict[str, Component], dict[str, Component]]:
 
 def _form(
     examples: list[Example],
-) -> tuple[dict[str, Component], dict[str, Component], gr.Dataset]:
+) -> tuple[dict[str, Component], dict[str, Component], gr.Dataset, gr.Markdown]:
     clip = gr.Video(
         label="Clip", sources=["upload"], height=_HEIGHT, loop=True, buttons=[], elem_id="clip"
     )
@@ -63,6 +67,7 @@ def _form(
     with gr.Row():
         start_button = gr.Button("Edit", variant="primary", elem_id="edit", scale=2, min_width=140)
         stop_button = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
+    buttons = {"start_button": start_button, "stop_button": stop_button}
     line = forecast_line("forecast")
     keys("edit", "stop")
     run = run_fold()
@@ -70,14 +75,14 @@ def _form(
     mask = mask_fold(clip, cut)
     inputs = {"clip": clip} | words | run | cut | mask | method_fold() | teacher_fold()
     follow_teacher(inputs)
-    _forecast(line, inputs)
-    return inputs, {"start_button": start_button, "stop_button": stop_button}, samples
+    return inputs, buttons, samples, line
 
 
-def _forecast(line: gr.Markdown, inputs: dict[str, Component]) -> None:
+def _forecast(line: gr.Markdown, inputs: dict[str, Component], metrics: gr.Markdown) -> None:
+    """What a run will take, said again whenever what is asked changes, and when one has ended."""
     asked = [inputs[name] for name in signature(forecast_video).parameters]
     gr.on(
-        [component.change for component in asked],
+        [component.change for component in (*asked, metrics)],
         forecast_video,
         asked,
         line,
@@ -91,7 +96,7 @@ def _forecast(line: gr.Markdown, inputs: dict[str, Component]) -> None:
 def _outcome() -> dict[str, Component]:
     preview = preview_box("preview")
     result = viewer("result")
-    status = progress_line("status")
+    status = progress_line("status", "How far it has come from the clip")
     with gr.Row():
         result_file = gr.DownloadButton(
             "Download clip", visible=False, size="md", elem_id="download", min_width=140
@@ -140,9 +145,15 @@ def _open_examples(
 ) -> None:
     """A click on an example fills in its clip and its words, and shows what came of it."""
     shown = inputs | outputs
+
+    def open_one(index: int, run: str | None) -> dict[Component, Any]:
+        with said_on_the_page():
+            expect_idle(run)
+        return {shown[name]: value for name, value in opened(examples[index]).items()}
+
     samples.click(
-        lambda index: {shown[name]: value for name, value in opened(examples[index]).items()},
-        samples,
+        open_one,
+        [samples, outputs["run"]],
         [shown[name] for name in OPENED],
         show_progress="hidden",
         api_visibility="private",

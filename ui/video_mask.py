@@ -129,11 +129,13 @@ def _wire(
     fresh = [inputs[name] for name in ("where", "brushed", "mask_frame", "mask")]
     gr.on(
         [clip.upload, clip.clear],
-        lambda: (*no_mask().values(), gr.Video(None, visible=False)),
+        lambda: tuple(no_mask().values()),
         None,
-        [*fresh, shown],
+        fresh,
         **quiet,
     )
+    # Also where an example or a run of another clip is opened, which brings a mask of its own.
+    clip.change(lambda: gr.Video(None, visible=False), None, shown, **quiet)
     gr.on(
         [number.input for number in cut.values()],
         lambda: (no_brush(), gr.Video(None, visible=False)),

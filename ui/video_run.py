@@ -3,7 +3,6 @@
 The job's events become `Shown`s, one field for each output on the page. Knows nothing about layout.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ import gradio as gr
 from pipelines import worker
 from pipelines.clip.job import Method, Preset
 from pipelines.errors import RunFailed
-from pipelines.events import Done, Event, Left, Note, Preview, Step, Waiting
+from pipelines.events import Begun, Done, Event, Left, Note, Preview, Step, Waiting
 from pipelines.runs import run_folder
 from pipelines.video import EditVideo, edit_video, settled
 from ui.brush import no_brush
@@ -24,7 +23,7 @@ from ui.folders import new_folder
 from ui.gpu_time import gpu_seconds
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, given, in_line, ready, seed_of, values_of
+from ui.running import Change, begun, given, in_line, ready, seed_of, values_of
 from ui.video_mask import NO_CLIP, Where, cut_of, mask_of
 from ui.viewer import compared
 from ui.visitors import owner_of
@@ -38,12 +37,12 @@ class Shown(Change):
     result: Any = field(default_factory=gr.skip)
     result_file: Any = field(default_factory=gr.skip)
     settings_file: Any = field(default_factory=gr.skip)
-    metrics: Any = field(default_factory=gr.skip)
     seed: Any = field(default_factory=gr.skip)
 
 
 def edit(
     request: gr.Request,
+    visitor: str | None,
     clip: str | None,
     source: str,
     target: str,
@@ -120,7 +119,7 @@ def edit(
             ),
         )
 
-    yield from values_of(lambda: _shown(job()), Shown, owner_of(request))
+    yield from values_of(lambda: _shown(job()), Shown, owner_of(visitor, request))
 
 
 def run(job: EditVideo, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
@@ -163,12 +162,13 @@ def inputs_of(job: EditVideo) -> dict[str, Any]:
 
 def _shown(job: EditVideo, resumes: bool = False) -> Iterator[Shown]:
     yield _nothing(
-        status=progress("Loading", 0, changes=[]),
+        status=progress("Loading", 0, curve=[]),
         seed=job.seed,
         start_button=gr.Button(interactive=False),
+        **begun(job.out),
     )
     notes: list[str] = []
-    changes: list[float] = []
+    curve: list[float] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
         work = worker.stream(partial(edit_video, job, resumes), job.out, gpu_seconds(job))
@@ -177,8 +177,8 @@ def _shown(job: EditVideo, resumes: bool = False) -> Iterator[Shown]:
                 if isinstance(event, Note):
                     notes.append(event.text)
                 elif isinstance(event, Step):
-                    changes.append(event.change)
-                yield _of(event, job, notes, changes)
+                    curve.append(event.value)
+                yield _of(event, job, notes, curve)
     except RunFailed:
         # What was kept is a full result, and the message says so.
         yield result_of(job.out)
@@ -197,19 +197,17 @@ def _nothing(**changes: Any) -> Shown:
     )
 
 
-def _of(event: Event, job: EditVideo, notes: list[str], changes: list[float]) -> Shown:
+def _of(event: Event, job: EditVideo, notes: list[str], curve: list[float]) -> Shown:
     match event:
         case Waiting() | Left():
             return Shown(**in_line(event, job.out))
+        case Begun(folder):
+            return Shown(**begun(folder))
         case Note(text):
-            return Shown(
-                status=progress(text, 0),
-                run=str(job.out),
-                stop_button=gr.Button(interactive=True),
-            )
+            return Shown(status=progress(text, 0))
         case Step(index, steps):
             text = f"Step {index + 1} of {steps}, {duration(event.left)} left"
-            return Shown(status=progress(text, (index + 1) / steps, changes=changes))
+            return Shown(status=progress(text, (index + 1) / steps, curve=curve))
         case Preview():
             return Shown(preview=previewed(event, columns=2), result=gr.HTML(visible="hidden"))
         case Done(_, settings, metrics):
@@ -239,7 +237,7 @@ def result_of(folder: Path, status: Any = None, metrics: str = "") -> Shown:
     result, settings = folder / "result.mp4", folder / run_folder.SETTINGS
     if not result.is_file():
         return _nothing(**ready())
-    measured = json.loads((folder / run_folder.METRICS).read_text())
+    measured = run_folder.read_metrics(folder)
     return Shown(
         status=gr.skip() if status is None else status,
         preview=gr.HTML(visible=False),

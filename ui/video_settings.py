@@ -127,9 +127,9 @@ def teacher_fold() -> dict[str, Component]:
         chosen = gr.Dropdown(
             list(video_teachers()), value=EditVideo.teacher, label="Teacher", filterable=False
         )
-        known = gr.Markdown(known_words(video_teacher(EditVideo.teacher)), elem_classes="words")
+        known = gr.Markdown(known_words(video_teacher, EditVideo.teacher), elem_classes="words")
         chosen.change(
-            lambda name: known_words(video_teacher(name)),
+            lambda name: known_words(video_teacher, name),
             chosen,
             known,
             show_progress="hidden",

@@ -20,23 +20,29 @@ from pipelines.runs.run_folder import OWNER
 
 _TOKENS = 24
 """Bytes of a token."""
-_MET: dict[str, str] = {}
-"""The owner behind each open page, by gradio's name of the page's session."""
 
 
-def meet_visitors(blocks: gr.Blocks) -> None:
-    """Give every browser that opens the page a token, inside the context of `blocks`."""
+def meet_visitors(blocks: gr.Blocks) -> gr.BrowserState:
+    """Give every browser that opens the page a token, inside the context of `blocks`.
+
+    The page sends it with every request that asks whose a run is: what the server remembers of a
+    page is gone when it restarts, and while a laptop sleeps.
+    """
     # The storage has a fixed key and secret, or a restart of the studio would forget everyone. The
     # secret is no secret, since the page itself holds it; the token is one.
     token = gr.BrowserState(storage_key="scorebrush-visitor", secret="scorebrush")
     blocks.load(_meet, token, token, show_progress="hidden", queue=False, api_visibility="private")
-    blocks.unload(_forget)
+    return token
 
 
-def owner_of(request: gr.Request) -> str:
-    """The owner behind a request; one without a page (the API) owns what its session makes."""
-    session = request.session_hash or secrets.token_urlsafe(_TOKENS)
-    return _MET.get(session) or _hashed(session)
+def owner_of(token: str | None, request: gr.Request) -> str:
+    """The owner behind a page's token; without one (the API) whoever the session is.
+
+    Only that session can ask for such a run again.
+    """
+    if _is_token(token):
+        return _hashed(token)
+    return _hashed(request.session_hash or secrets.token_urlsafe(_TOKENS))
 
 
 def claim(folder: Path, owner: str) -> None:
@@ -45,10 +51,10 @@ def claim(folder: Path, owner: str) -> None:
         part.write_text(owner)
 
 
-def may_see(folder: Path, request: gr.Request) -> bool:
-    """Whether the run in `folder` is shown to whoever asks."""
+def may_see(folder: Path, owner: str, request: gr.Request) -> bool:
+    """Whether the run in `folder` is shown to an owner who asks."""
     try:
-        return secrets.compare_digest((folder / OWNER).read_text(), owner_of(request))
+        return secrets.compare_digest((folder / OWNER).read_text(), owner)
     except FileNotFoundError:
         return is_local(request)
     except (OSError, ValueError, TypeError):
@@ -73,15 +79,12 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _meet(token: str | None, request: gr.Request) -> str:
-    if not isinstance(token, str) or len(token) < _TOKENS:
-        token = secrets.token_urlsafe(_TOKENS)
-    _MET[request.session_hash] = _hashed(token)
-    return token
+def _meet(token: str | None) -> str:
+    return token if _is_token(token) else secrets.token_urlsafe(_TOKENS)
 
 
-def _forget(request: gr.Request) -> None:
-    _MET.pop(request.session_hash, None)
+def _is_token(token: str | None) -> bool:
+    return isinstance(token, str) and len(token) >= _TOKENS
 
 
 def _hashed(token: str) -> str:

@@ -7,6 +7,8 @@ const press = (id) => {
 };
 const pressed = (event) => {
   if (!element.isConnected) return document.removeEventListener("keydown", pressed, true);
+  // Escape ends what is being typed, or closes an open list, before it stops a run.
+  if (event.isComposing || event.target.ariaExpanded === "true") return;
   const runs = event.key === "Enter" && (event.ctrlKey || event.metaKey);
   if (!runs && event.key !== "Escape") return;
   if (press(runs ? props.start : props.stop)) event.preventDefault();

@@ -69,7 +69,7 @@ def load_layers(folder: Path) -> tuple[Layers, ...]:
     single = (folder / file_name("style", 0, 1)).exists()
     count = 1 if single else len(list(folder.glob("style_*.png")))
     if not count:
-        raise InputError(f"{folder} holds no painted mesh. Give the folder of a finished run.")
+        raise InputError(f"{folder.name} holds no painted mesh. Give the folder of a finished run.")
 
     def read(name: str, k: int) -> Tensor:
         return read_image(folder / file_name(name, k, count))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.errors import InputError, RunFailed
-from pipelines.events import Done, Event, Note, Preview, Step
+from pipelines.events import Begun, Done, Event, Note, Preview, Step
 from pipelines.media.stills import write_thumbnail
 from pipelines.runs import checkpoint, run_folder
 from pipelines.runs.checkpoint import Checkpoint
@@ -67,7 +67,7 @@ class Order:
 
 
 def run(order: Order, prepare: Prepare) -> Iterator[Event]:
-    """Run a job in its folder; yields notes, steps and previews, and `Done` when all is written.
+    """Run a job in its folder; yields `Begun`, notes, steps, previews, and `Done` at its end.
 
     A file called `stop` in the folder ends it after the current step, as a full result. Raises
     InputError when the folder cannot be used, and RunFailed when the numbers stop being finite (the
@@ -93,6 +93,8 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
             with run_folder.full_disk_is_said("start the run again"):
                 run_folder.begin(order.folder, order.settings, order.inputs)
         with _recorded(order.folder):
+            # Before the teachers load: whoever asked for the run may stop it, or leave it, by then.
+            yield Begun(order.folder)
             yield from map(Note, notes)
             if parallel.count() > 1:
                 yield Note(f"Shared by {parallel.count()} processes.")

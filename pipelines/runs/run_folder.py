@@ -128,6 +128,15 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What a run measured; nothing where that was not written, or cannot be read.
+
+    A run that is cut short between its result and its last file has none.
+    """
+    found = _read_json(folder / METRICS)
+    return found if isinstance(found, dict) else {}
+
+
 def read_status(folder: Path) -> Status:
     """How far a run is; one whose status cannot be read counts as interrupted at its start."""
     given = _read_json(folder / STATUS)

@@ -3,14 +3,17 @@
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 from playwright.sync_api import expect
+from torch.nn.functional import max_pool2d
 
 from pipelines.media import clip_from_frames, read_clip, read_mask, write_clip
 from tests.e2e.acts import brush, open_fold, put, shown_to_brush
 from tests.e2e.conftest import WAIT
+from tests.pipelines.test_media import audio_packets, make_file
 
 SOURCE, TARGET = "a red ball rolling left on the grass", "a blue ball rolling left on the grass"
 COUNT, HEIGHT, WIDTH, RATE = 6, 64, 96, 6
@@ -19,7 +22,7 @@ LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 @pytest.fixture(scope="module")
 def small_clip(tmp_path_factory):
-    """A red disc moving left over a darker green."""
+    """A red disc moving left over a darker green, with sound."""
     y, x = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
     frames = torch.zeros(COUNT, HEIGHT, WIDTH, 3, dtype=torch.uint8)
     frames[..., 1] = 60
@@ -27,9 +30,10 @@ def small_clip(tmp_path_factory):
         frame[(x - 60 + 4 * index) ** 2 + (y - 36) ** 2 < 200] = torch.tensor(
             [220, 30, 30], dtype=torch.uint8
         )
-    path = tmp_path_factory.mktemp("clip") / "disc.mp4"
-    write_clip(path, frames, clip_from_frames(frames, RATE))
-    return path
+    folder = tmp_path_factory.mktemp("clip")
+    sound = make_file(folder / "sound.m4a", audio="aac")
+    write_clip(folder / "disc.mp4", frames, replace(clip_from_frames(frames, RATE), source=sound))
+    return folder / "disc.mp4"
 
 
 def fill(page, clip, steps, target=TARGET):
@@ -60,7 +64,7 @@ def test_edit_is_shown_as_it_grows_and_downloads_whole(page, small_clip, runs_fo
     page.locator("#edit").click()
     page.locator("#preview img").wait_for()
     assert page.locator("#preview img").get_attribute("src").startswith("data:image/jpeg")
-    assert re.search(r"Step [1-3] of 3", page.locator("#status").inner_text())
+    assert re.search(r"Step [1-3] of 3, \d+ s left", page.locator("#status").inner_text())
     expect(page.locator("#edit")).to_be_disabled()
 
     expect(page.locator("#status")).to_contain_text("Done in")
@@ -68,9 +72,16 @@ def test_edit_is_shown_as_it_grows_and_downloads_whole(page, small_clip, runs_fo
     page.locator("#result .viewer-stage").wait_for()
     expect(page.locator("#preview")).to_be_hidden()
     expect(page.locator("#metrics")).to_contain_text("3 steps")
+    expect(page.locator("#status")).to_contain_text(re.compile(r"How far it has come.*: 0\.\d+"))
+    # What a run takes is known by now.
+    expect(page.locator("#forecast")).to_contain_text(
+        re.compile(r"6 frames\. About \d+ s and \d\.\d GB of memory\.$")
+    )
 
-    clip = read_clip(download(page, "Download clip", tmp_path))
+    result = download(page, "Download clip", tmp_path)
+    clip = read_clip(result)
     assert (len(clip), clip.size, clip.rate) == (COUNT, (HEIGHT, WIDTH), RATE)
+    assert audio_packets(result) == audio_packets(small_clip) != []
     settings = json.loads(download(page, "Download settings", tmp_path).read_text())
     asked = {name: settings[name] for name in ("source", "target", "steps", "preset", "mask")}
     assert asked == {
@@ -110,6 +121,34 @@ def test_leaving_the_page_stops_the_edit_and_keeps_it(page, small_clip, runs_fol
         time.sleep(0.1)
     assert json.loads((folder / "metrics.json").read_text())["steps"] < 500
     assert (folder / "stop").exists()
+
+
+def test_an_example_does_not_take_the_page_from_a_run(page, small_clip):
+    fill(page, small_clip, steps=500)
+    page.locator("#edit").click()
+    page.locator("#preview img").wait_for()
+    page.locator("#examples button").first.click()
+    page.get_by_text("A run is under way in its tab.").wait_for()
+    expect(page.get_by_label("What it should show")).to_have_value(TARGET)
+    # A list that is open takes Escape for itself.
+    open_fold(page, "Teacher")
+    page.get_by_label("Teacher", exact=True).click()
+    page.keyboard.press("Escape")
+    expect(page.locator("#status")).to_contain_text(re.compile(r"Step \d+"))
+    expect(page.locator("#stop")).to_be_enabled()
+    page.locator("#stop").click()
+    expect(page.locator("#status")).to_contain_text("Stopped after")
+
+
+def test_a_clip_that_is_none_says_so(page, tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"no clip at all" * 100)
+    page.locator("#clip input[type=file]").set_input_files(path)
+    page.get_by_label("What it shows").fill(SOURCE)
+    page.get_by_label("What it should show").fill(TARGET)
+    page.locator("#edit").click()
+    expect(page.locator("#status")).to_contain_text("clip.mp4")
+    expect_ready(page)
 
 
 def test_words_nobody_taught_are_named(page, small_clip, runs_folder):
@@ -231,9 +270,14 @@ def test_a_brushed_mask_lets_only_its_inside_change(page, small_clip, runs_folde
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["mask_frame"] == 2 and settings["seed"] != 0
     expect(page.get_by_label("Seed", exact=True)).to_have_value(str(settings["seed"]))
-    clip = read_clip(small_clip)
+    clip, result = read_clip(small_clip), read_clip(folder / "result.mp4")
     mask = read_mask(folder / "inputs" / "mask" / "mask.png", clip)
     assert 0.005 < mask.mean() < 0.3
+    # Of the frame it was brushed on, what is compressed again differs a little everywhere.
+    away = (result.frames[2].float() - clip.frames[2].float()).abs().mean(-1)
+    near = max_pool2d(mask[2, None].float(), 9, stride=1, padding=4)[0] > 0
+    assert away[~near].max() < 25 and away[~near].mean() < 3
+    assert away[mask[2, 0] > 0.5].mean() > 4 * away[~near].mean()
     x = torch.arange(WIDTH).expand(HEIGHT, WIDTH)
     assert 0.35 * WIDTH < float((mask * x).sum() / mask.sum()) < 0.7 * WIDTH
 

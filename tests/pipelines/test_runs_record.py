@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from pipelines.errors import InputError, RunFailed
-from pipelines.events import Done, Note, Preview, Step
+from pipelines.events import Begun, Done, Note, Preview, Step
 from pipelines.runs import checkpoint, run_folder
 from pipelines.runs.hold import hold
 from tests.pipelines.tiny_run import RESULT, STEPS, run
@@ -60,11 +60,13 @@ def test_a_folder_is_a_run_from_the_first_step(tmp_path):
     given.write_text("input")
     folder = tmp_path / "run"
     events = run(folder, inputs={"clip/given.txt": given})
-    assert next(events) == Note("tiny")
+    # Before anything loads.
+    assert next(events) == Begun(folder)
     assert run_folder.read_settings(folder)["steps"] == STEPS
     assert (folder / "inputs" / "clip" / "given.txt").read_text() == "input"
     assert run_folder.read_status(folder).state == "running"
     seen = list(events)
+    assert seen[0] == Note("tiny")
     assert [e.index for e in seen if isinstance(e, Step)] == list(range(STEPS))
     previews = [e.index for e in seen if isinstance(e, Preview)]
     assert (previews[0], previews[-1]) == (0, STEPS - 1)

@@ -1,5 +1,6 @@
 """Brushing on views of a mesh, as the tab's handlers do it: from view to view to the job's mask."""
 
+import os
 from pathlib import Path
 
 import gradio as gr
@@ -13,6 +14,7 @@ from pipelines.paint.painted import random_points
 from pipelines.paint.painting import sample_atlases
 from pipelines.paint.uv_mask import read_masks
 from tests.ui.pictures import address
+from ui.brush import strokes_of
 from ui.mesh_mask import begin_view, change_strokes, mask_of
 
 MESH = Path("assets/examples/mushroom.obj")
@@ -71,6 +73,14 @@ def test_strokes_before_a_change_are_meant_as_they_were_made(tmp_path, monkeypat
     # Nothing brushed, nothing to keep.
     unbrushed = change_strokes(*mesh, mask, False, 45, 10, "", drawn, True, "within")
     assert len(unbrushed) == 6 and all(change == gr.skip() for change in unbrushed)
+
+
+def test_what_was_brushed_long_ago_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    old, new = strokes_of(stroke()), strokes_of(stroke())
+    os.utime(old.parent, (0, 0))
+    strokes_of(stroke())
+    assert not old.parent.exists() and new.exists()
 
 
 def test_words_need_no_mask_and_a_mask_needs_one():

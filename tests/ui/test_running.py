@@ -5,12 +5,16 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from app import page
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Left, Waiting
-from ui.running import Change, in_line, in_line_text, values_of
+from pipelines.runs import run_folder
+from ui import mesh_run, video_run
+from ui.running import Change, in_line, in_line_text, stop, values_of
+from ui.wording import FIELDS, on_the_page
 
-STATUS, START = 0, 2
-"""Where the two stand among a change's values."""
+STATUS, RUN, START = 0, 1, 2
+"""Where they stand among a change's values."""
 
 
 def broken(error):
@@ -67,4 +71,73 @@ def test_line_says_who_is_ahead_and_can_be_left():
     waiting = in_line(Waiting(2), folder)
     assert waiting["run"] == str(folder) and waiting["stop_button"].interactive is True
     left = in_line(Left(), folder)
-    assert left["start_button"].interactive is True and "run" not in left
+    assert left["start_button"].interactive is True and left["run"] is None
+
+
+def test_a_run_is_claimed_as_soon_as_its_folder_is_there(tmp_path):
+    folder = tmp_path / "run"
+
+    def begin():
+        yield Change(run=str(folder))
+        folder.mkdir()
+        (folder / run_folder.SETTINGS).write_text("{}")
+        yield Change(run=str(folder))
+        raise MemoryError
+
+    values = values_of(begin, Change, "anna")
+    next(values)
+    assert not folder.exists()
+    next(values)
+    assert (folder / run_folder.OWNER).read_text() == "anna"
+    # What failed stays the tab's run, so that it can be resumed.
+    assert next(values)[RUN] == gr.skip()
+
+
+def test_a_run_that_never_began_is_not_the_tab_s(tmp_path):
+    def begin():
+        yield Change(run=str(tmp_path / "run"))
+        raise InputError("There is no clip.")
+
+    values = values_of(begin, Change, "anna")
+    next(values)
+    assert next(values)[RUN] is None
+    assert stop(None).interactive is False
+
+
+@pytest.mark.parametrize(
+    "tab, file, button",
+    [(video_run, "result.mp4", "result_file"), (mesh_run, "painted.glb", "glb_file")],
+    ids=["video", "mesh"],
+)
+@pytest.mark.parametrize("damaged", [None, "{", "[]"])
+def test_a_result_whose_measures_were_never_written_is_shown(tmp_path, tab, file, button, damaged):
+    (tmp_path / file).write_bytes(b"result")
+    if damaged is not None:
+        (tmp_path / run_folder.METRICS).write_text(damaged)
+    assert getattr(tab.result_of(tmp_path), button).visible is True
+
+
+def test_a_disk_that_has_no_room_for_the_zip_takes_nothing_else(tmp_path, monkeypatch):
+    def full(folder):
+        raise RunFailed("The disk is full.")
+
+    said = []
+    monkeypatch.setattr(gr, "Warning", said.append)
+    monkeypatch.setattr(mesh_run, "archive", full)
+    (tmp_path / "painted.glb").write_bytes(b"result")
+    shown = mesh_run.result_of(tmp_path)
+    assert shown.zip_file.visible is False and shown.glb_file.visible is True
+    assert said == ["The disk is full."]
+
+
+def test_sentences_name_the_page_s_fields():
+    said = on_the_page("Lower --side (now 512), or --max-faces 50000. <b>--unheard</b>")
+    assert said == (
+        'Lower "Working size" (now 512), or "Simplify to faces" 50000. &lt;b&gt;--unheard&lt;/b&gt;'
+    )
+
+
+def test_every_option_a_sentence_names_has_its_field_on_the_page(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCOREBRUSH_RUNS", str(tmp_path))
+    labels = {getattr(block, "label", None) for block in page().blocks.values()}
+    assert set(FIELDS.values()) <= labels

@@ -1,7 +1,10 @@
 """The Runs tab's handlers: whose runs are listed, and what is done with one."""
 
+import time
 import zipfile
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +13,11 @@ import gradio as gr
 import pytest
 import torch
 
-from pipelines import mesh, video
+from pipelines import mesh, video, worker
+from pipelines.events import Note
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.mesh import PaintMesh
 from pipelines.runs import history, run_folder
-from pipelines.runs.hold import hold
 from pipelines.runs.run_folder import Status
 from pipelines.video import EditVideo
 from ui import mesh_run, runs_actions, runs_list, video_run
@@ -26,6 +29,7 @@ from ui.visitors import claim, is_local, may_see, owner_of
 def visitor(session, host="127.0.0.1:7860", client="127.0.0.1", **headers):
     return SimpleNamespace(
         session_hash=session,
+        token=f"the token of {session}".ljust(24, "."),
         headers={"host": host, **headers},
         client=SimpleNamespace(host=client),
     )
@@ -54,7 +58,7 @@ def make(base, name, owner=None, state="stopped", kind="video"):
     run_folder.write_json(folder / run_folder.SETTINGS, module.describe(job))
     run_folder.write_status(folder, Status(state, 1e9 + len(list(base.iterdir())), 4))
     if owner is not None:
-        claim(folder, owner_of(owner))
+        claim(folder, owner_of(owner.token, owner))
     return job
 
 
@@ -74,7 +78,7 @@ def actions():
             yield Shown(status="running").values()
             yield Shown(status="done").values()
 
-        names = ("status", "run", "start_button", "stop_button", "result")
+        names = ("status", "run", "start_button", "stop_button", "metrics", "result")
         job = EditVideo(Path("a"), "", "", Path("b")) if kind is EditVideo else None
         job = job or PaintMesh(Path("a"), "", "", Path("b"))
         return Place(
@@ -105,7 +109,7 @@ def by_label(*changes):
 
 
 def names_of(request):
-    return runs_actions.listed(None, request)[0]
+    return runs_actions.listed(None, request.token, request)[0]
 
 
 def test_everyone_sees_their_own_runs_the_newest_first(base):
@@ -136,7 +140,10 @@ def test_runs_without_an_owner_are_shown_on_this_machine_only(base):
 def test_the_folder_does_not_give_the_owner_away(base):
     make(base, "one", ANNA)
     assert "anna" not in (base / "one" / run_folder.OWNER).read_text()
-    assert may_see(base / "one", ANNA) and not may_see(base / "one", BERT)
+    assert all(
+        may_see(base / "one", owner_of(who.token, who), ANNA) == (who is ANNA)
+        for who in (ANNA, BERT)
+    )
 
 
 @pytest.mark.parametrize("name", ["two", "../runs/two", "", None, ".", "..", "gone"])
@@ -145,11 +152,11 @@ def test_nobody_touches_what_is_not_theirs(base, actions, name):
     make(base, "two", BERT)
     made, _ = actions
     tries = [
-        lambda: runs_actions.delete(name, ANNA),
-        lambda: runs_actions.pack(name, ANNA),
-        lambda: next(made.reopen(ANNA, name, None, None)),
-        lambda: next(made.resume(ANNA, name, None, None)),
-        lambda: next(made.repeat(ANNA, name, None, None)),
+        lambda: runs_actions.delete(name, ANNA.token, ANNA),
+        lambda: runs_actions.pack(name, ANNA.token, ANNA),
+        lambda: next(made.reopen(ANNA, name, ANNA.token, None, None)),
+        lambda: next(made.resume(ANNA, name, ANNA.token, None, None)),
+        lambda: next(made.repeat(ANNA, name, ANNA.token, None, None)),
     ]
     for attempt in tries:
         with pytest.raises(gr.Error, match="not there any more"):
@@ -160,7 +167,7 @@ def test_nobody_touches_what_is_not_theirs(base, actions, name):
 def test_a_run_is_reopened_in_its_tab_with_all_its_settings(base, actions):
     made, _ = actions
     job = make(base, "one", ANNA)
-    asked, came, _ = made.reopen(ANNA, "one", None, None)
+    asked, came, _ = made.reopen(ANNA, "one", ANNA.token, None, None)
     assert set(asked) | set(came) <= set(made.outputs)
     assert made.tabs in asked and "video result" not in by_label(asked)
     shown = by_label(asked, came)
@@ -168,27 +175,64 @@ def test_a_run_is_reopened_in_its_tab_with_all_its_settings(base, actions):
     assert shown["video clip"] == str(job.clip)
     assert shown["video result"] == shown["video run"] == str(job.out)
     make(base, "two", ANNA, kind="mesh")
-    assert by_label(*made.reopen(ANNA, "two", None, None))["mesh object"] == "cow"
+    assert by_label(*made.reopen(ANNA, "two", ANNA.token, None, None))["mesh object"] == "cow"
 
 
 def test_a_tab_that_is_at_work_is_left_alone(base, actions):
     made, _ = actions
     make(base, "one", ANNA)
     job = make(base, "two", ANNA)
-    with hold(job.out), pytest.raises(gr.Error, match="under way"):
-        next(made.reopen(ANNA, "one", str(job.out), None))
-    assert next(made.reopen(ANNA, "one", str(job.out), None))
+    again = (ANNA, "one", ANNA.token, str(job.out), None)
+    with closing(worker.stream(partial(notes, job.out), job.out)) as events:
+        # From the moment it is asked for, before its folder is there.
+        assert next(events) == Note("on")
+        with pytest.raises(gr.Error, match="under way"):
+            next(made.reopen(*again))
+    happens(lambda: not worker.is_at_work(job.out))
+    assert next(made.reopen(*again))
+
+
+def notes(folder):
+    while not run_folder.stop_asked(folder):
+        yield Note("on")
+
+
+def happens(condition):
+    """Wait for a condition."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_page_that_the_studio_forgot_keeps_its_runs(base):
+    """What a server remembers of a page is gone when it restarts; the browser's token is not."""
+    make(base, "one", ANNA)
+    before, after = visitor("a session"), visitor("another session")
+    assert runs_actions.listed(None, ANNA.token, before)[0] == ["one"]
+    assert runs_actions.listed(None, ANNA.token, after)[0] == ["one"]
+    assert runs_actions.listed(None, None, after)[0] == []
+
+
+def test_a_setting_beyond_a_slider_gets_a_slider_with_room():
+    slider = gr.Slider(0.1, 3)
+    assert runs_actions._within(slider, 2.5) == 2.5
+    wide = runs_actions._within(slider, 5)
+    assert (wide.minimum, wide.maximum, wide.value) == (0.1, 5, 5)
+    assert runs_actions._within(gr.Textbox(), 5) == 5
 
 
 def test_resuming_goes_on_with_the_same_run_and_repeating_makes_another(base, actions):
     made, ran = actions
     job = make(base, "one", ANNA)
-    statuses = [by_label(c).get("video status") for c in made.resume(ANNA, "one", None, None)]
+    statuses = [
+        by_label(c).get("video status") for c in made.resume(ANNA, "one", ANNA.token, None, None)
+    ]
     assert statuses[1:] == ["running", "done"]
-    list(made.repeat(ANNA, "one", None, None))
+    list(made.repeat(ANNA, "one", ANNA.token, None, None))
     (first, nobody, resumes), (second, owner, anew) = ran
     assert first == video.settled(job) and resumes and nobody is None
-    assert not anew and owner == owner_of(ANNA)
+    assert not anew and owner == owner_of(ANNA.token, ANNA)
     assert second.out.parent == base and not second.out.exists()
     assert history.again(second, job.out) == video.settled(job)
 
@@ -201,15 +245,15 @@ def test_a_dropped_result_gives_its_settings_back(base, actions, tmp_path, monke
     frames = torch.zeros(2, 16, 16, 3, dtype=torch.uint8)
     result = tmp_path / "result.mp4"
     write_clip(result, frames, clip_from_frames(frames, 5), video.describe(job))
-    mine = by_label(*made.restore(ANNA, str(result), None, None))
+    mine = by_label(*made.restore(ANNA, str(result), ANNA.token, None, None))
     assert mine["video clip"] == str(job.clip) and mine["video run"] == str(job.out)
-    theirs = by_label(*made.restore(BERT, str(result), None, None))
+    theirs = by_label(*made.restore(BERT, str(result), BERT.token, None, None))
     assert theirs["video source"] == "a red ball" and theirs["video clip"] is None
     assert "video run" not in theirs
     assert "upload them again" not in said[0] and "upload them again" in said[1]
     with pytest.raises(gr.Error, match="not made here"):
         write_clip(result, frames, clip_from_frames(frames, 5))
-        next(made.restore(ANNA, str(result), None, None))
+        next(made.restore(ANNA, str(result), ANNA.token, None, None))
 
 
 def test_what_is_listed_says_what_it_is(base):
@@ -233,7 +277,7 @@ def test_what_is_listed_says_what_it_is(base):
 def test_a_broken_run_can_only_be_packed_and_deleted(base):
     make(base, "one", ANNA)
     (base / "one" / run_folder.SETTINGS).write_text("{")
-    about, *buttons, command, copy = runs_actions.listed("one", ANNA)[3:]
+    about, *buttons, command, copy = runs_actions.listed("one", ANNA.token, ANNA)[3:]
     assert about.startswith("**one**  \nBroken, begun")
     assert [button.visible for button in buttons] == [False] * 3 + [True] * 2 + [False] * 2
     assert not command.visible and not copy.visible
@@ -241,14 +285,15 @@ def test_a_broken_run_can_only_be_packed_and_deleted(base):
 
 def test_packing_and_deleting(base):
     make(base, "one", ANNA)
-    with zipfile.ZipFile(runs_actions.pack("one", ANNA)) as packed:
+    with zipfile.ZipFile(runs_actions.pack("one", ANNA.token, ANNA)) as packed:
         assert set(packed.namelist()) == {"settings.json", "inputs/clip/ball.mp4"}
-    names, _, chosen, *_ = runs_actions.delete("one", ANNA)
+    names, _, chosen, *_ = runs_actions.delete("one", ANNA.token, ANNA)
     assert names == [] and chosen is None and not (base / "one").exists()
 
 
 def test_picking_names_the_run_that_was_clicked_on(base):
     make(base, "one", ANNA)
     make(base, "two", ANNA)
-    chosen, about, *_ = runs_actions.picked(["two", "one"], ANNA, SimpleNamespace(index=1))
+    clicked = SimpleNamespace(index=1)
+    chosen, about, *_ = runs_actions.picked(["two", "one"], ANNA.token, ANNA, clicked)
     assert chosen == "one" and "a red ball" in about

@@ -52,8 +52,8 @@ def test_a_progress_without_changes_leaves_the_curve():
         return update.props
 
     assert "curve" not in props(progress("Loading", 0))
-    assert props(progress("Loading", 0, changes=[]))["curve"] == ""
-    assert props(progress("Step", 0.5, changes=[0.1, 0.234567]))["change"] == "0.235"
+    assert props(progress("Loading", 0, curve=[]))["curve"] == ""
+    assert props(progress("Step", 0.5, curve=[0.1, 0.234567]))["now"] == "0.235"
 
 
 def test_what_a_progress_quotes_is_text():
@@ -103,7 +103,7 @@ def test_the_inputs_of_a_job_are_the_tab_s():
         compile=True,
     )
     found = video_run.inputs_of(job)
-    assert {*found, "request"} == set(signature(video_run.edit).parameters)
+    assert {*found, "request", "visitor"} == set(signature(video_run.edit).parameters)
     assert (found["start"], found["end"], found["every"]) == (1.0, 2.0, 3)
     assert (found["where"], found["mask"], found["seed"]) == ("mask", "m.png", 7)
     assert found["compile"] is True
@@ -111,7 +111,7 @@ def test_the_inputs_of_a_job_are_the_tab_s():
     job = PaintMesh(Path("a.obj"), "a", "b", Path("out"), edit="c", compile=True, painting=how)
     found = mesh_run.inputs_of(job)
     assert (found["compile"], found["crop"]) == (True, 0.25)
-    assert {*found, "request"} == set(signature(mesh_run.paint).parameters)
+    assert {*found, "request", "visitor"} == set(signature(mesh_run.paint).parameters)
     assert found["where"] == "words"
 
 
@@ -173,11 +173,18 @@ def test_the_forecast_says_what_is_too_long(tmp_path, monkeypatch):
     path = tmp_path / "long.mp4"
     write_clip(path, frames, clip_from_frames(frames, 10))
 
-    def said(start=0.0, end=0.0, every=1):
-        return forecast_video(str(path), "miniature", False, "quick", 0, 128, start, end, every)
+    def said(start=0.0, end=0.0, every=1, teacher="miniature"):
+        cut = (start, 29.0 if teacher != "miniature" else end, every)
+        return forecast_video(str(path), teacher, False, "quick", 0, 128, *cut)
 
     assert said().startswith("310 frames are more than the 300")
-    assert said(every=2) == "155 frames. No estimate yet: nothing like it has run on this machine."
+    # As long as nothing has run here, the examples that ship tell.
+    assert re.fullmatch(
+        r"155 frames\. About \d+ (s|min) and \d\.\d GB of memory where the examples were made\. "
+        r"Nothing like it has run here yet\.",
+        said(every=2),
+    )
+    assert said(teacher="wan-1.3b").endswith("nothing like it has run on this machine.")
     assert said(start=1, end=2).startswith("10 frames.")
     assert said(start=40).startswith("There are no two frames")
     assert forecast_video(None, "miniature", False, "quick", 0, 128, 0, 0, 1) == ""

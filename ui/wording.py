@@ -1,0 +1,39 @@
+"""Sentences of the jobs as the page says them: an option of the command line becomes its field.
+
+Knows nothing about when they are said.
+"""
+
+import html
+import re
+
+FIELDS = {
+    "compile": "Compile the networks",
+    "edit": "Part to paint",
+    "end": "End",
+    "eta": "From DDS to FlowEdit",
+    "fusion": "Attention fusion",
+    "global": "Paint everything",
+    "mask-view": "The file is drawn on the view above",
+    "max-faces": "Simplify to faces",
+    "ode": "Step along the noise levels",
+    "side": "Working size",
+    "start": "Start",
+    "steps": "Steps",
+    "teacher": "Teacher",
+    "views": "Views",
+}
+"""The page's field for each option that a sentence may name."""
+_OPTION = re.compile(r"--([a-z][a-z-]*)")
+
+
+def on_the_page(text: str) -> str:
+    """A sentence in the page's own names, with nothing in it that a page would take for markup.
+
+    It may quote what somebody typed, or what is in a file.
+    """
+
+    def field(found: re.Match[str]) -> str:
+        name = FIELDS.get(found[1])
+        return found[0] if name is None else f'"{name}"'
+
+    return html.escape(_OPTION.sub(field, text), quote=False)
