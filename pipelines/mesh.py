@@ -78,7 +78,8 @@ class Paint:
         """The new colours on gray, from every side."""
         query = self.task.asked(self.painted, self.sides.points, background=False)
         p = self.task.bound(self.sides.points) if query.region is None else query.region
-        return Preview(index, to_uint8(self.sides.picture(p * query.style + (1 - p) * GRAY)))
+        picture = self.sides.picture(p * query.style + (1 - p) * GRAY)
+        return Preview(index, to_uint8(picture).cpu())
 
     def write(self, said: dict[str, Any]) -> tuple[Path, list[str], dict[str, Any]]:
         """Layers, textures, meshes, turntable, and the shares that were painted."""

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from sds import losses, parallel, temporal
 from sds.attention import fused
+from sds.draws import sent
 from sds.focus import salience
 from sds.guidance import Branch, guided
 from sds.optical_flow import Flows
@@ -150,7 +151,7 @@ def _noise(x: Tensor, method: Method, generator: torch.Generator) -> Tensor:
     if method.smoothing == "shared":
         shape[2] = 1
     noise = torch.randn(shape, generator=generator, device=generator.device)
-    return noise.to(x.device, non_blocking=True).expand_as(x)
+    return sent(noise, x.device).expand_as(x)
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,18 @@ def levels(like: Tensor, bounds: tuple[int, int], generator: torch.Generator, ro
     low, high = bounds
     count = len(like) // len(rows.here) * rows.of
     drawn = torch.randint(low, high + 1, (count,), generator=generator, device=generator.device)
-    return rows.pick(drawn).to(like.device)
+    return sent(rows.pick(drawn), like.device)
 
 
 def noise(like: Tensor, generator: torch.Generator, rows: Rows) -> Tensor:
     """Standard normal, in the shape and dtype of `like` (k n, ...)."""
     count = len(like) // len(rows.here) * rows.of
     kind = dict(dtype=like.dtype, generator=generator, device=generator.device)
-    return rows.pick(torch.randn(count, *like.shape[1:], **kind)).to(like.device)
+    return sent(rows.pick(torch.randn(count, *like.shape[1:], **kind)), like.device)
+
+
+def sent(drawn: Tensor, device: torch.device) -> Tensor:
+    """A copy on a device for which the host does not wait: not even for what is queued there."""
+    if device.type == "cuda" and drawn.device.type == "cpu":
+        drawn = drawn.pin_memory()
+    return drawn.to(device, non_blocking=True)

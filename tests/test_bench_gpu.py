@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from sds.priors import compiled
 from tests.bench import gpu
@@ -23,12 +24,16 @@ def test_the_smallest_configuration_runs_end_to_end(tmp_path, monkeypatch):
         assert literal.startswith("literal")
         assert sum(what.startswith("on a small card") for what in others) == 3
         for numbers in case["steps"].values():
-            assert numbers["seconds"] > 0 and numbers["share_of_matmul_rate"] >= 0
+            assert numbers["seconds"] > 0 and numbers["teacher_tflop"] <= numbers["tflop"]
             assert numbers["times_faster_than_literal"] > 0
             expected = {"first_seconds", "peak_memory_gb", "tflop", "tflop_per_second"}
             assert set(numbers) >= expected | {"idle_share"}
         for label in (literal, others[0]):
-            assert case["steps"][label]["tflop"] > 0
+            # What is not the teachers' is little: fields, renders.
+            asked = case["steps"][label]["teacher_tflop"]
+            assert asked > 0 and case["steps"][label]["teacher_share_of_matmul_rate"] > 0
+            if case["job"] == "video":
+                assert asked == pytest.approx(case["steps"][label]["tflop"])
 
     # The literal DDS step and ours ask the same of the teacher: only how it is called differs.
     steps = said["cases"]["wan-1.3b"]["steps"]
@@ -39,9 +44,24 @@ def test_the_smallest_configuration_runs_end_to_end(tmp_path, monkeypatch):
 
 def test_compiled_blocks_are_measured_and_the_plain_ones_come_back(monkeypatch):
     monkeypatch.setattr(compiled, "_BACKEND", "eager")
-    said = gpu.run(gpu.Bench(rounds=1, only=("wan-1.3b",), small=True, compile=True))
+    *_, said = gpu.run(gpu.Bench(rounds=1, only=("wan-1.3b",), small=True, compile=True))
     steps = said["cases"]["wan-1.3b"]["steps"]
     fast = steps["with compiled blocks"]
     assert 0 < fast["seconds"] < fast["first_seconds"]
     assert fast["tflop"] == pytest.approx(steps["as shipped"]["tflop"])
     assert sum(what.startswith("on a small card") for what in steps) == 3
+
+
+def test_what_was_measured_before_a_step_that_fails_is_kept(monkeypatch, tmp_path):
+    def broken(*_):
+        raise RuntimeError("the machine was taken away")
+
+    out = tmp_path / "gpu.json"
+    words = ["gpu", "--json", str(out), "--rounds", "1", "--small", "--no-compile"]
+    monkeypatch.setattr("sys.argv", [*words, "--only", "wan-1.3b"])
+    monkeypatch.setattr(gpu, "step_down", broken)
+    with pytest.raises(RuntimeError):
+        gpu.main()
+    assert "as shipped" in json.loads(out.read_text())["cases"]["wan-1.3b"]["steps"]
+    failed = gpu.measured(broken, [], torch.device("cpu"), 1, 1.0)
+    assert failed == {"failed": "RuntimeError: the machine was taken away"}

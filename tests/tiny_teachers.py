@@ -143,6 +143,15 @@ def stable_diffusion(prediction: str = "epsilon") -> StableDiffusionPipeline:
 
 
 @cache
+def stable_diffusion_of(size: int) -> StableDiffusionPipeline:
+    """The same for latents of another size."""
+    return StableDiffusionPipeline(
+        **stable_diffusion().components | {"unet": unet2d(sample_size=size)},
+        requires_safety_checker=False,
+    )
+
+
+@cache
 def motion_adapter() -> MotionAdapter:
     torch.manual_seed(4)
     return lively(

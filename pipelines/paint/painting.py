@@ -292,9 +292,9 @@ def _frozen(painted: Fields, values: Sequence[Tensor]) -> Fields:
 
 
 def render_size(cascade: csd.Cascade, detailed: bool) -> int:
-    """Pixels along each side of a render: what stage II sees, or finer than stage I, not both."""
+    """Pixels along each side of a render: enough for both stages, or finer than stage I alone."""
     if detailed:
-        return cascade.size_2
+        return max(cascade.size_1, cascade.size_2)
     return max(cascade.size_1, min(SUPERSAMPLING * cascade.size_1, cascade.size_2))
 
 

@@ -3,6 +3,7 @@
 This module knows nothing about edits, prompts or which teachers there are.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from sds.priors.stable_diffusion import Pipeline
 
 
-def build_video(teacher: VideoTeacher) -> tuple[LoadedVideoTeacher, Thrift]:
+MakeRoom = Callable[[], None]
+"""Lets go of what is on the card and need not be."""
+
+
+def build_video(teacher: VideoTeacher, make_room: MakeRoom) -> tuple[LoadedVideoTeacher, Thrift]:
     """The networks of a video teacher, and what it is to do without on this card.
 
     Raises InputError or ValueError where they are no use.
@@ -32,41 +37,41 @@ def build_video(teacher: VideoTeacher) -> tuple[LoadedVideoTeacher, Thrift]:
         case "wan":
             from sds.priors import wan
 
-            pipe = wan.load(_folder(teacher.video), dtype)
-            chosen, home = _planned(teacher, device, dtype, pipe.transformer)
+            pipe = wan.load(_folder(teacher, teacher.video), dtype)
+            chosen, home = _planned(teacher, device, dtype, make_room, pipe.transformer)
             video, codec = wan.video_prior(pipe, home, dtype), wan.video_codec(pipe, device)
             patch = pipe.transformer.config.patch_size[1]
         case "cogvideox":
             from sds.priors import cogvideox
 
-            pipe = cogvideox.load(_folder(teacher.video), dtype, _codec_dtype(dtype))
-            chosen, home = _planned(teacher, device, dtype, pipe.transformer)
+            pipe = cogvideox.load(_folder(teacher, teacher.video), dtype, _codec_dtype(dtype))
+            chosen, home = _planned(teacher, device, dtype, make_room, pipe.transformer)
             video = cogvideox.video_prior(pipe, home, dtype)
             codec = cogvideox.video_codec(pipe, device)
             patch = pipe.transformer.config.patch_size
         case _:
-            return _unet_video(teacher, device, dtype)
+            return _unet_video(teacher, device, dtype, make_room)
     window = (teacher.frames - 1) // codec.stride + 1
     teachers = assd.Teachers(video, SingleFrames(video, window), window)
     return LoadedVideoTeacher(teachers, codec, device, codec.factor * patch), chosen
 
 
 def _unet_video(
-    teacher: VideoTeacher, device: torch.device, dtype: torch.dtype
+    teacher: VideoTeacher, device: torch.device, dtype: torch.dtype, make_room: MakeRoom
 ) -> tuple[LoadedVideoTeacher, Thrift]:
     """A video UNet in the latent space of Stable Diffusion, and a model for its frames."""
     from sds.priors import stable_diffusion as sd
 
-    folder, codec_dtype = _folder(teacher.video), _codec_dtype(dtype)
+    folder, codec_dtype = _folder(teacher, teacher.video), _codec_dtype(dtype)
     image = None
     if teacher.image is not None:
-        image = sd.load(_folder(teacher.image), dtype, codec_dtype)
+        image = sd.load(_folder(teacher, teacher.image), dtype, codec_dtype)
     networks = [] if image is None else [image.unet]
     if teacher.shape == "unet3d":
         from sds.priors import unet3d
 
         pipe = unet3d.load(folder, dtype, codec_dtype)
-        chosen, home = _planned(teacher, device, dtype, pipe.unet, *networks)
+        chosen, home = _planned(teacher, device, dtype, make_room, pipe.unet, *networks)
         video: VideoPrior = unet3d.video_prior(pipe, home, dtype)
         window = teacher.frames
         if image is not None:
@@ -77,7 +82,7 @@ def _unet_video(
             if image is None
             else sd.with_motion(image, folder, dtype, teacher.betas)
         )
-        chosen, home = _planned(teacher, device, dtype, pipe.unet, *networks)
+        chosen, home = _planned(teacher, device, dtype, make_room, pipe.unet, *networks)
         video = sd.video_prior(pipe, home, dtype)
         window = min(teacher.frames, video.max_frames)
     frames = (
@@ -103,19 +108,19 @@ def _expect_one_space(video: "Pipeline", image: "Pipeline") -> None:
         )
 
 
-def build_mesh(teacher: MeshTeacher) -> tuple[LoadedMeshTeacher, Thrift]:
+def build_mesh(teacher: MeshTeacher, make_room: MakeRoom) -> tuple[LoadedMeshTeacher, Thrift]:
     """The networks of a cascade, and what it is to do without on this card.
 
     Raises InputError or ValueError where they are no use.
     """
     device, dtype = machine()
-    folders = _folder(teacher.stage_1), _folder(teacher.stage_2)
+    folders = _folder(teacher, teacher.stage_1), _folder(teacher, teacher.stage_2)
     if teacher.shape == "deepfloyd":
         from sds.priors import deepfloyd
 
         small = deepfloyd.load_stage_1(folders[0], dtype)
         large = deepfloyd.load_stage_2(folders[1], dtype)
-        chosen, home = _planned(teacher, device, dtype, small.unet, large.unet)
+        chosen, home = _planned(teacher, device, dtype, make_room, small.unet, large.unet)
         stage_1 = deepfloyd.stage_1_prior(small, home, dtype)
         stage_2 = deepfloyd.stage_2_prior(large, home, dtype)
         cascade = csd.Cascade(stage_1, stage_2, stage_1.size, stage_2.size)
@@ -126,7 +131,7 @@ def build_mesh(teacher: MeshTeacher) -> tuple[LoadedMeshTeacher, Thrift]:
     codec_dtype = _codec_dtype(dtype)
     one = sd.load(folders[0], dtype, codec_dtype)
     two = upscaler.load(folders[1], dtype, codec_dtype)
-    chosen, home = _planned(teacher, device, dtype, one.unet, two.unet)
+    chosen, home = _planned(teacher, device, dtype, make_room, one.unet, two.unet)
     stage_1 = upscaler.stage_1_prior(one, home, dtype)
     stage_2 = upscaler.stage_2_prior(two, home, dtype)
     encode_1 = upscaler.picture_encoder(one, device, codec_dtype)
@@ -145,7 +150,11 @@ def build_mesh(teacher: MeshTeacher) -> tuple[LoadedMeshTeacher, Thrift]:
 
 
 def _planned(
-    teacher: Teacher, device: torch.device, dtype: torch.dtype, *networks: nn.Module
+    teacher: Teacher,
+    device: torch.device,
+    dtype: torch.dtype,
+    make_room: MakeRoom,
+    *networks: nn.Module,
 ) -> tuple[Thrift, torch.device]:
     """What the teacher does without on this card, and where its networks are made ready."""
     if device.type != "cuda":
@@ -153,11 +162,14 @@ def _planned(
     weights = sum(p.numel() for network in networks for p in network.parameters()) * dtype.itemsize
     needs = None if teacher.memory_gb is None else teacher.memory_gb * 10**9
     chosen = thrift.plan(torch.cuda.mem_get_info()[0], weights, needs)
+    if chosen != Thrift():
+        make_room()
+        chosen = thrift.plan(torch.cuda.mem_get_info()[0], weights, needs)
     return chosen, torch.device("cpu") if chosen.fp8 else device
 
 
-def _folder(source: str) -> str:
-    return str(hub.fetch(source, takes_half()))
+def _folder(teacher: Teacher, source: str) -> str:
+    return str(hub.fetch(source, takes_half(), teacher.unread(source)))
 
 
 def _codec_dtype(dtype: torch.dtype) -> torch.dtype:

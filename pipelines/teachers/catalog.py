@@ -96,7 +96,8 @@ def video_teachers() -> dict[str, VideoTeacher]:
             side=432,  # 576x320
             frames=24,
             licence=_RESEARCH,
-            about="ZeroScope with Stable Diffusion 1.5: a pair like the one in the ASSD paper.",
+            about="ZeroScope with Stable Diffusion 1.5: a pair like the one in the ASSD paper. "
+            "It is published as a pickle: convert it first; trying it says how.",
             memory_gb=8,
             recipe=_DDS,
         ),

@@ -22,22 +22,24 @@ _last: dict[type[Teacher], tuple[Teacher, Any]] = {}
 
 
 def announcements(teacher: Teacher) -> list[str]:
-    """What loading the teacher will download, a sentence each with licence and size.
+    """What loading the teacher will download, each with its licence, size and memory.
 
     None where all of it is here. Raises InputError where something cannot be had.
     """
     said = []
     for source in dict.fromkeys(teacher.sources):
-        wanted = hub.download(source, takes_half())
+        wanted = hub.download(source, takes_half(), teacher.unread(source))
         if wanted is not None:
+            memory = teacher.memory_gb
+            needs = "" if memory is None else f" For a GPU with {memory} GB or more."
             size = f"{wanted.bytes / 1e9:.1f} GB"
-            said.append(f"Downloading {source}, {size}. Licence: {teacher.licence}.")
+            said.append(f"Downloading {source}, {size}. Licence: {teacher.licence}.{needs}")
     return said
 
 
 def is_here(teacher: Teacher) -> bool:
     """Whether the teacher can be loaded without a download. The hub is not asked."""
-    return all(hub.is_here(source) for source in teacher.sources)
+    return all(hub.is_here(source, teacher.unread(source)) for source in teacher.sources)
 
 
 def load_video_teacher(name: str, compile: bool = False) -> LoadedVideoTeacher:
@@ -50,7 +52,11 @@ def load_mesh_teacher(name: str, compile: bool = False) -> LoadedMeshTeacher:
     return _kept(mesh_teacher(name), build_mesh, compile)
 
 
-def _kept(teacher: Teacher, build: Callable[[Any], tuple[T, Thrift]], compile: bool) -> T:
+def _kept(
+    teacher: Teacher,
+    build: Callable[[Any, Callable[[], None]], tuple[T, Thrift]],
+    compile: bool,
+) -> T:
     """The last teacher of this job if it is this one, else a new one, compiled or not as asked."""
     before, loaded = _last.get(type(teacher), (None, None))
     if before == teacher:
@@ -61,11 +67,17 @@ def _kept(teacher: Teacher, build: Callable[[Any], tuple[T, Thrift]], compile: b
     _last.pop(type(teacher), None)
     let_go()
     try:
-        loaded, chosen = build(teacher)
+        loaded, chosen = build(teacher, _make_room)
         loaded.settle(chosen, compile)
     except InputError:
         raise
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise InputError(f"The teacher {teacher.name} cannot be used: {error}.") from error
     _last[type(teacher)] = (teacher, loaded)
     return loaded
+
+
+def _make_room() -> None:
+    """Let go of the other job's teacher: one that does not fit beside it comes first."""
+    _last.clear()
+    let_go()

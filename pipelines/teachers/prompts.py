@@ -76,7 +76,7 @@ def _read(source: str, texts: Sequence[str]) -> Tensor:
 
         try:
             return encoders.embed(str(folder), missing, _roomy(device, size), dtype).cpu()
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise InputError(f"{source} cannot read this: {error}.") from error
         finally:
             let_go()

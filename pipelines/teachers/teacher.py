@@ -57,6 +57,10 @@ class VideoTeacher:
         """Everything that is loaded for it."""
         return (self.video,) if self.image is None else (self.video, self.image)
 
+    def unread(self, source: str) -> tuple[str, ...]:
+        """The parts of one of the sources that are never loaded."""
+        return ()
+
 
 @dataclass(frozen=True)
 class MeshTeacher:
@@ -82,6 +86,14 @@ class MeshTeacher:
     def sources(self) -> tuple[str, ...]:
         """Everything that is loaded for it."""
         return self.stage_1, self.stage_2
+
+    def unread(self, source: str) -> tuple[str, ...]:
+        """The parts of one of the sources that are never loaded.
+
+        DeepFloyd's stages are saved with a text encoder each, several gigabytes, and share one.
+        """
+        shares = self.shape == "deepfloyd" and source == self.stage_2 != self.stage_1
+        return ("text_encoder", "tokenizer") if shares else ()
 
 
 Teacher = VideoTeacher | MeshTeacher

@@ -1,6 +1,7 @@
 """What a teacher does without so that it fits the card: chosen when it is loaded, or on the way.
 
-    few rows   smaller calls of the networks, the autoencoder in tiles    exact, a little slower
+    few rows   smaller calls of the networks: exact, a little slower;
+               the autoencoder in tiles, which overlap and are blended
     fp8        weights kept in fp8, in the compute dtype layer by layer   half the weights, rounded
     offload    weights in the computer's memory, visiting the card        hardly any weights, slow
 

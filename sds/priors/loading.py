@@ -24,12 +24,15 @@ def reading(folder: str, dtype: torch.dtype, vae: torch.dtype | None = None) -> 
     """How a pipeline's `from_pretrained` reads a folder: the dtypes, and which of its files.
 
     vae: the dtype of the autoencoder, where it is another one.
-    Half-precision files are taken where the folder has some and the dtype asks for no more, or
-    where there are no others.
+    Half-precision files are taken where some part has them and the dtype asks for no more, or where
+    a part has no others. What lies beside a pipeline's parts is none of its files.
     """
-    files = list(Path(folder).rglob("*.safetensors"))
-    half = [path for path in files if ".fp16." in path.name]
-    wanted = bool(half) and (dtype != torch.float32 or len(half) == len(files))
+    inside = "*/*.safetensors" if any(Path(folder).glob("*/config.json")) else "*.safetensors"
+    parts: dict[Path, list[bool]] = {}
+    for path in Path(folder).glob(inside):
+        parts.setdefault(path.parent, []).append(".fp16" in path.name)
+    half = any(any(found) for found in parts.values())
+    wanted = half and (dtype != torch.float32 or any(all(found) for found in parts.values()))
     return {
         "dtype": {"default": dtype, "vae": dtype if vae is None else vae},
         "use_safetensors": True,

@@ -94,17 +94,24 @@ IF_1 = IF_SHAPE | dict(
     layers_per_block=3,
     cross_attention_dim=2816,
 )
-# DeepFloyd/IF-II-L-v1.0: inferred, for its file could not be read. The model card says 1.2 billion
-# parameters on 256x256; widths and depths here give 1.24 with attention at the coarsest level only.
+# DeepFloyd/IF-II-L-v1.0: depths, time embedding, scaled residuals and the like as in diffusers'
+# conversion script; its widths are inferred, for its file could not be read. That makes 1.15
+# billion parameters; the model card says 1.2.
 IF_2 = IF_SHAPE | dict(
     in_channels=6,
     sample_size=256,
     class_embed_type="timestep",
     down_block_types=(*["ResnetDownsampleBlock2D"] * 4, "SimpleCrossAttnDownBlock2D"),
     up_block_types=("SimpleCrossAttnUpBlock2D", *["ResnetUpsampleBlock2D"] * 4),
-    block_out_channels=(320, 640, 960, 1280, 1280),
-    layers_per_block=3,
+    block_out_channels=(320, 320, 640, 960, 1280),
+    layers_per_block=(2, 2, 3, 5, 5),
+    only_cross_attention=True,
     cross_attention_dim=1280,
+    time_embedding_dim=1280,
+    time_embedding_act_fn="gelu",
+    resnet_skip_time_act=True,
+    resnet_out_scale_factor=1 / 0.7071,
+    mid_block_scale_factor=1 / 0.7071,
 )
 IF_SMALL = dict(
     attention_head_dim=8,
@@ -202,7 +209,7 @@ def deepfloyd(
     one, two = IF_1 | (IF_SMALL if small else {}), IF_2 | (IF_SMALL if small else {})
     if small:
         one |= dict(sample_size=16)
-        two |= dict(sample_size=32, block_out_channels=(16, 16, 16, 32, 32))
+        two |= dict(sample_size=32, block_out_channels=(16, 16, 16, 32, 32), time_embedding_dim=32)
     rest = dict(tokenizer=None, text_encoder=None, safety_checker=None, feature_extractor=None)
     rest |= dict(watermarker=None, requires_safety_checker=False)
     scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="learned_range")

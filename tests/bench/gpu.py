@@ -12,7 +12,8 @@ to see that it runs; its numbers mean nothing, and the file says so.
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import median
@@ -107,7 +108,10 @@ def _video_case(
         "encode the clip": lambda: codec.encode(clip),
         "decode the clip": lambda: codec.decode(x_src),
     }
-    return Case("video", list(x_src.shape), [model.teachers.video.network], steps, loaded, again)
+    networks = [loaded.teachers.video.network]
+    if isinstance(loaded.teachers.image, sd.ImagePrior):
+        networks.append(loaded.teachers.image.network)
+    return Case("video", list(x_src.shape), networks, steps, loaded, again)
 
 
 def wan_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
@@ -162,7 +166,7 @@ def deepfloyd_case(device: torch.device, dtype: torch.dtype, small: bool) -> Cas
         },
         loaded,
         lambda: mesh.ours(replace(task, cascade=loaded.cascade), PAPER),
-        inferred="Stage II's widths and depths are inferred from its number of parameters.",
+        inferred="Stage II's widths are inferred from its number of parameters.",
     )
 
 
@@ -229,70 +233,131 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * side**3 / seconds_of(lambda: a @ b, device, 20) / 1e12
 
 
-def measured(step: Step, device: torch.device, rounds: int, rate: float) -> dict[str, Any]:
-    """One step's numbers. A step that does not fit into memory says so."""
+@contextmanager
+def marked(networks: Sequence[nn.Module], mark: Callable[..., None]) -> Iterator[None]:
+    """Call `mark` before and after every call of a network."""
+    hooks = [network.register_forward_pre_hook(mark) for network in networks]
+    hooks += [network.register_forward_hook(mark) for network in networks]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def teacher_seconds(step: Step, networks: Sequence[nn.Module], device: torch.device) -> float:
+    """What one step spends in the calls of its teachers."""
+    marks: list[Any] = []
+
+    def mark(*_: Any) -> None:
+        if device.type == "cuda":
+            marks.append(torch.cuda.Event(enable_timing=True))
+            marks[-1].record()
+        else:
+            marks.append(time.perf_counter())
+
+    with marked(networks, mark):
+        step()
+    pairs = zip(marks[::2], marks[1::2], strict=True)
+    if device.type != "cuda":
+        return sum(after - before for before, after in pairs)
+    torch.cuda.synchronize()
+    return sum(before.elapsed_time(after) for before, after in pairs) / 1e3
+
+
+def tflops(step: Step, networks: Sequence[nn.Module]) -> tuple[float, float]:
+    """What one step computes in all, and in the calls of its teachers."""
+    marks: list[int] = []
+    with FlopCounterMode(display=False) as counter:
+        with marked(networks, lambda *_: marks.append(counter.get_total_flops())):
+            step()
+        total = counter.get_total_flops()
+    asked = sum(after - before for before, after in zip(marks[::2], marks[1::2], strict=True))
+    return total / 1e12, asked / 1e12
+
+
+def measured(
+    step: Step, networks: Sequence[nn.Module], device: torch.device, rounds: int, rate: float
+) -> dict[str, Any]:
+    """One step's numbers. A step that cannot be taken says why: the others are worth having."""
     try:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         first = first_seconds(step, device)
         seconds = seconds_of(step, device, rounds)
         peak = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
-        with FlopCounterMode(display=False) as counter:
-            step()
-        tflop = counter.get_total_flops() / 1e12
+        tflop, asked = tflops(step, networks)
+        answering = teacher_seconds(step, networks, device)
         return {
             "first_seconds": first,
             "seconds": seconds,
             "peak_memory_gb": peak,
             "tflop": tflop,
             "tflop_per_second": tflop / seconds,
-            "share_of_matmul_rate": tflop / seconds / rate,
+            "teacher_seconds": answering,
+            "teacher_tflop": asked,
+            "teacher_share_of_matmul_rate": asked / answering / rate if answering else None,
             "idle_share": idle_share(step, device),
         }
     except torch.OutOfMemoryError:
         return {"failed": "out of memory"}
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {error}"}
 
 
-def run(bench: Bench) -> dict[str, Any]:
-    """All numbers, as JSON."""
+def run(bench: Bench) -> Iterator[dict[str, Any]]:
+    """All numbers so far, as JSON, whenever there are more."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = compute_dtype(device)
     rate = matmul_rate(device, dtype)
-    return {
+    cases: dict[str, Any] = {}
+    found = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
         "says": _says(device, bench.small),
         "torch": torch.__version__,
         "dtype": str(dtype).removeprefix("torch."),
         "matmul_tflop_per_second": rate,
-        "cases": {name: _numbers(name, bench, device, dtype, rate) for name in bench.only},
+        "cases": cases,
     }
+    for name in bench.only:
+        let_go()
+        case = CASES[name](device, dtype, bench.small)
+        for numbers in _numbers(case, bench, device, rate):
+            cases[name] = numbers
+            yield found
 
 
 def _numbers(
-    name: Name, bench: Bench, device: torch.device, dtype: torch.dtype, rate: float
-) -> dict[str, Any]:
-    """Everything about one teacher, which is then let go."""
-    let_go()
-    case = CASES[name](device, dtype, bench.small)
-    steps = {what: measured(step, device, bench.rounds, rate) for what, step in case.steps.items()}
-    if bench.compile:
-        case.loaded.settle(Thrift(), compile=True)
-        steps["with compiled blocks"] = measured(case.again(), device, bench.rounds, rate)
-        case.loaded.settle(Thrift(), compile=False)
-    while step_down(case.loaded):
-        what = ", ".join(f.name for f in fields(Thrift) if getattr(case.loaded.thrift, f.name))
-        steps[f"on a small card: {what}"] = measured(case.again(), device, bench.rounds, rate)
-    literal = next(iter(steps.values())).get("seconds")
-    for numbers in steps.values():
-        if literal is not None and "seconds" in numbers:
-            numbers["times_faster_than_literal"] = literal / numbers["seconds"]
-    return {
+    case: Case, bench: Bench, device: torch.device, rate: float
+) -> Iterator[dict[str, Any]]:
+    """Everything about one teacher so far, after each step."""
+    steps: dict[str, dict[str, Any]] = {}
+    found = {
         "job": case.job,
         "shape": case.shape,
         "inferred": case.inferred,
         "parameters": [sum(p.numel() for p in network.parameters()) for network in case.networks],
         "steps": steps,
     }
+    for what, step in _steps(case, bench.compile):
+        numbers = measured(step, case.networks, device, bench.rounds, rate)
+        literal = next(iter(steps.values()), numbers).get("seconds")
+        if literal is not None and "seconds" in numbers:
+            numbers["times_faster_than_literal"] = literal / numbers["seconds"]
+        steps[what] = numbers
+        yield found
+
+
+def _steps(case: Case, compile: bool) -> Iterator[tuple[str, Step]]:
+    """A teacher's steps, the literal one first; it is made ready for each when its turn comes."""
+    yield from case.steps.items()
+    if compile:
+        case.loaded.settle(Thrift(), compile=True)
+        yield "with compiled blocks", case.again()
+        case.loaded.settle(Thrift(), compile=False)
+    while step_down(case.loaded):
+        what = ", ".join(f.name for f in fields(Thrift) if getattr(case.loaded.thrift, f.name))
+        yield f"on a small card: {what}", case.again()
 
 
 def _says(device: torch.device, small: bool) -> str:
@@ -304,10 +369,12 @@ def _says(device: torch.device, small: bool) -> str:
 
 def main() -> None:
     bench = tyro.cli(Bench, description=__doc__)
-    text = json.dumps(run(bench), indent=2)
+    for found in run(bench):
+        text = json.dumps(found, indent=2)
+        # After each step: a machine that is lent may be taken away.
+        if bench.json is not None:
+            bench.json.write_text(text + "\n")
     print(text)
-    if bench.json is not None:
-        bench.json.write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import huggingface_hub
@@ -83,12 +84,14 @@ def test_what_was_cut_short_is_fetched_on(fake):
     assert fake.fetched == ["vae/diffusion_pytorch_model.safetensors"]
 
 
-def test_the_log_says_licence_and_size_before_a_download(fake, monkeypatch):
+def test_the_log_says_licence_size_and_memory_before_a_download(fake, monkeypatch):
     teacher = catalog.mesh_teachers()["sd-x4"]
     monkeypatch.setattr(loading, "takes_half", lambda: False)
-    pair = SimpleNamespace(sources=(REPO, REPO), licence=teacher.licence)
+    pair = replace(teacher, stage_1=REPO, stage_2=REPO)
     (said,) = loading.announcements(pair)
     assert said == f"Downloading {REPO}, 0.0 GB. Licence: {teacher.licence}."
+    (said,) = loading.announcements(replace(pair, memory_gb=24))
+    assert said.endswith(" For a GPU with 24 GB or more.")
     hub.fetch(REPO, half=False)
     assert loading.announcements(pair) == []
 
@@ -172,6 +175,36 @@ def test_pickles_are_refused_with_the_way_around(fake, checkpoint, tmp_path):
     with pytest.raises(InputError, match=r"unet as a pickle only.*save_pretrained"):
         hub.fetch(str(only), half=False)
     assert not any("unet" in name for name in fake.fetched)
+
+
+def test_code_of_its_own_is_refused_by_name(checkpoint, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / "mine")
+    index = json.loads((checkpoint / "model_index.json").read_text())
+    index["_class_name"] = ["my_pipeline", "MyPipeline"]
+    (tmp_path / "mine" / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"code of its own \(MyPipeline\)"):
+        catalog.video_teacher(str(tmp_path / "mine"))
+
+
+def test_parts_that_nobody_reads_are_not_fetched(fake):
+    without = ("text_encoder", "tokenizer")
+    all_of_it = hub.download(REPO, half=False).bytes
+    assert hub.download(REPO, half=False, without=without).bytes < all_of_it
+    folder = hub.fetch(REPO, half=False, without=without)
+    assert not any(name.startswith(without) for name in fake.fetched)
+    assert hub.is_here(REPO, without) and not hub.is_here(REPO)
+    # A folder may do without them as well.
+    assert hub.fetch(str(folder), half=False, without=without) == folder
+    with pytest.raises(InputError, match="not whole: its text_encoder"):
+        hub.fetch(str(folder), half=False)
+
+
+def test_only_the_second_of_deepfloyd_s_stages_does_without_a_text_encoder():
+    teachers = catalog.mesh_teachers()
+    paper = teachers["if-xl"]
+    assert paper.unread(paper.stage_2) == ("text_encoder", "tokenizer")
+    assert paper.unread(paper.stage_1) == ()
+    assert teachers["sd-x4"].unread(teachers["sd-x4"].stage_2) == ()
 
 
 def test_a_folder_that_is_not_whole_is_refused(checkpoint, tmp_path):

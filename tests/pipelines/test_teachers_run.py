@@ -1,6 +1,9 @@
 """Both jobs from file to file on every family of teachers: tiny ones, saved and read from disk."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,14 +15,16 @@ from pipelines.events import Done, Note, Step
 from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
 from pipelines.mesh import PaintMesh, paint_mesh
 from pipelines.runs import run_folder
+from pipelines.teachers import building, loading
 from pipelines.teachers.catalog import mesh_teachers, video_teacher, video_teachers
 from pipelines.teachers.loaded import COMPILES
 from pipelines.teachers.loading import load_mesh_teacher, load_video_teacher
 from pipelines.teachers.prompts import video_prompts
-from pipelines.teachers.thrift import networks_of
+from pipelines.teachers.thrift import Thrift, networks_of
 from pipelines.video import EditVideo, edit_video
 from sds.assd import Method
 from sds.priors import compiled
+from sds.priors import stable_diffusion as sd
 from sds.priors.single_frames import SingleFrames
 from tests import tiny_teachers as tiny
 
@@ -177,6 +182,60 @@ def test_the_mesh_job_runs_on_every_family(painting, teacher_of, names):
     assert (cascade.size_1, cascade.size_2, cascade.size_low) == (size_1, size_2, low)
     assert (cascade.encode_1 is None) == ("if" in names)
     assert cascade.top_level == (999 if "if" in names else 350)
+
+
+def test_a_first_stage_larger_than_the_second_is_shown_what_it_works_at(painting, tmp_path):
+    """Stable Diffusion 2 at 768 pixels, and an upscaler to 512."""
+    folders = [
+        tiny.save(tiny.stable_diffusion_of(32), tmp_path / "large"),
+        tiny.save(tiny.upscaler(), tmp_path / "upscaler"),
+    ]
+    job = replace(painting, teacher="+".join(folders), steps=2, resolution=32)
+    how = replace(mesh_teachers()["sd-x4"].painting, views=1, detail_from=0.5)
+    assert isinstance(list(paint_mesh(replace(job, painting=how)))[-1], Done)
+    cascade = load_mesh_teacher(job.teacher).cascade
+    assert cascade.size_1 > cascade.size_2
+
+
+def test_the_second_stage_of_deepfloyd_needs_no_text_encoder(painting, tmp_path):
+    one, two = (Path(tiny.save(MADE[n](), tmp_path / n)) for n in ("if_1", "if_2"))
+    for part in ("text_encoder", "tokenizer"):
+        shutil.rmtree(two / part)
+    assert load_mesh_teacher(f"{one}+{two}").cascade.size_2 == 16
+    # Half a file is a sentence too.
+    weights = next((two / "unet").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:1000])
+    load_mesh_teacher("miniature")
+    with pytest.raises(InputError, match="cannot be used"):
+        load_mesh_teacher(f"{one}+{two}")
+
+
+def test_what_lies_beside_a_pipeline_does_not_decide_how_it_is_read(tmp_path):
+    """Parts in half precision only, and a checkpoint in one file, as people keep them."""
+    folder = Path(tiny.save(tiny.stable_diffusion(), tmp_path / "sd"))
+    for path in folder.glob("*/*.safetensors"):
+        path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
+    (folder / "v1-5-pruned.safetensors").write_bytes(b"another program's")
+    for dtype in (torch.float32, torch.float16):
+        assert sd.load(str(folder), dtype).unet.dtype == dtype
+
+
+def test_another_job_s_teacher_makes_room_where_one_does_not_fit(monkeypatch):
+    """The first rung of the ladder that fits beside it is not the one that fits without it."""
+    load_video_teacher("miniature")
+    planned = []
+
+    def plan(free, weights, needs):
+        planned.append(len(loading._last))
+        return Thrift(few_rows=len(planned) == 1)
+
+    monkeypatch.setattr(building.thrift, "plan", plan)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 0))
+    card = SimpleNamespace(type="cuda")
+    network = torch.nn.Linear(1, 1)
+    asked = (mesh_teachers()["if-xl"], card, torch.float32, loading._make_room, network)
+    assert building._planned(*asked) == (Thrift(), card)
+    assert planned == [1, 0]
 
 
 def compiled_networks(teachers):

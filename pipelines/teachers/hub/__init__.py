@@ -44,25 +44,30 @@ class Download:
 def read_index(source: str) -> dict[str, Any]:
     """The index of a checkpoint: its class and those of its parts.
 
-    Raises InputError, with the remedy, when it cannot be had.
+    Raises InputError, with the remedy, when it cannot be had, or asks for code of its own.
     """
     for name in (INDEX, SINGLE):
         path = _file(source, name)
         found = None if path is None else read(path)
-        if found and "_class_name" in found:
+        if found and isinstance(found.get("_class_name"), str):
             return found
+        if found and isinstance(found.get("_class_name"), list):
+            raise InputError(
+                f"{source} asks for code of its own ({found['_class_name'][-1]}), which is not "
+                "run: give a model that diffusers knows."
+            )
     raise InputError(
         f"{source} holds no model in the format of diffusers, which has a {INDEX}: give the folder "
         "or the id of one that does."
     )
 
 
-def download(source: str, half: bool) -> Download | None:
+def download(source: str, half: bool, without: Sequence[str] = ()) -> Download | None:
     """What `fetch` would fetch; None where all is here. Raises InputError as `fetch` does."""
-    if _whole(source) is not None:
+    if _whole(source, without) is not None:
         return None
     repo, revision = name_of(source)
-    wanted = parts_of(read_index(source))
+    wanted = parts_of(read_index(source), without)
     with explained(source), _quiet():
         listed = huggingface_hub.snapshot_download(
             repo, revision=revision, allow_patterns=[f"{part}*" for part in wanted], dry_run=True
@@ -73,16 +78,17 @@ def download(source: str, half: bool) -> Download | None:
     return Download(source, tuple(files), sum(file.file_size or 0 for file in missing))
 
 
-def fetch(source: str, half: bool) -> Path:
+def fetch(source: str, half: bool, without: Sequence[str] = ()) -> Path:
     """The folder of a checkpoint, fetched from the hub where it is not here yet.
 
-    half: take weights in half precision where there are both. Raises InputError, with the remedy,
-    when it cannot be had: gated, missing, out of reach, not whole, pickles only, no space.
+    half: take weights in half precision where there are both. without: parts that nobody reads.
+    Raises InputError, with the remedy, when it cannot be had: gated, missing, out of reach, not
+    whole, pickles only, no space.
     """
-    here = _whole(source)
+    here = _whole(source, without)
     if here is not None:
         return here
-    wanted = download(source, half)
+    wanted = download(source, half, without)
     repo, revision = name_of(source)
     with explained(source):
         _expect_space(wanted.bytes)
@@ -92,9 +98,9 @@ def fetch(source: str, half: bool) -> Path:
     return Path(folder)
 
 
-def is_here(source: str) -> bool:
+def is_here(source: str, without: Sequence[str] = ()) -> bool:
     """Whether a checkpoint needs no fetching. The hub is not asked."""
-    return _whole(source) is not None
+    return _whole(source, without) is not None
 
 
 def may_fetch() -> bool:
@@ -144,7 +150,7 @@ def _cached(source: str, name: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _whole(source: str) -> Path | None:
+def _whole(source: str, without: Sequence[str]) -> Path | None:
     """The folder of a checkpoint that is here and whole; None for one on the hub that is not.
 
     Raises InputError for a folder that is not whole, and for what can be no id.
@@ -159,7 +165,7 @@ def _whole(source: str) -> Path | None:
         if not index:
             return None
         root = path.parent
-    missing = [part for part in parts_of(index) if not is_whole(root / part, part)]
+    missing = [part for part in parts_of(index, without) if not is_whole(root / part, part)]
     if missing and mine:
         names = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
         with _weights_are_there(source):

@@ -32,12 +32,13 @@ class NoWeights(ValueError):
         """Whether it has them as a pickle."""
 
 
-def parts_of(index: dict[str, Any]) -> list[str]:
-    """The parts that are used, as prefixes of file names."""
+def parts_of(index: dict[str, Any], without: Sequence[str] = ()) -> list[str]:
+    """The parts that are used, as prefixes of file names. without: parts that are not, besides."""
+    unused = {*UNUSED, *without}
     named = [
         f"{name}/"
         for name, value in index.items()
-        if isinstance(value, list) and value and isinstance(value[0], str) and name not in UNUSED
+        if isinstance(value, list) and value and isinstance(value[0], str) and name not in unused
     ]
     return named or [""]
 
