@@ -1,8 +1,7 @@
 """Random draws of a step whose rows several processes share.
 
 Every process draws for all rows, in the same order, and picks its own: what is drawn for a row does
-not depend on where it is. This module knows nothing
-about what is drawn for.
+not depend on where it is. This module knows nothing about what is drawn for.
 """
 
 from dataclasses import dataclass

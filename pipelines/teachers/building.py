@@ -132,20 +132,7 @@ def build_mesh(teacher: MeshTeacher, make_room: MakeRoom) -> tuple[LoadedMeshTea
     one = sd.load(folders[0], dtype, codec_dtype)
     two = upscaler.load(folders[1], dtype, codec_dtype)
     chosen, home = _planned(teacher, device, dtype, make_room, one.unet, two.unet)
-    stage_1 = upscaler.stage_1_prior(one, home, dtype)
-    stage_2 = upscaler.stage_2_prior(two, home, dtype)
-    encode_1 = upscaler.picture_encoder(one, device, codec_dtype)
-    encode_2 = upscaler.picture_encoder(two, device, codec_dtype)
-    cascade = csd.Cascade(
-        stage_1=stage_1,
-        stage_2=stage_2,
-        size_1=stage_1.size * encode_1.factor,
-        size_2=stage_2.size * encode_2.factor,
-        encode_1=encode_1,
-        encode_2=encode_2,
-        size_low=stage_2.size,
-        top_level=two.config.max_noise_level,
-    )
+    cascade = upscaler.cascade(one, two, home, device, dtype, codec_dtype)
     return LoadedMeshTeacher(cascade, device), chosen
 
 

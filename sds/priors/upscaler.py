@@ -18,6 +18,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionUps
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from sds.csd import Cascade
 from sds.priors.loading import frozen, no_progress_bars, read_schedule, reading
 from sds.priors.stages import StageOnePrior, StageTwoPrior
 from sds.schedules import ddpm
@@ -106,6 +107,32 @@ def stage_2_prior(
     low = ddpm(pipe.low_res_scheduler.alphas_cumprod)
     unet = frozen(pipe.unet, device, dtype)
     return StageTwoPrior(unet, read_schedule(pipe).to(device), low.to(device), rows_per_call)
+
+
+def cascade(
+    small: StableDiffusionPipeline,
+    large: StableDiffusionUpscalePipeline,
+    home: torch.device,
+    device: torch.device,
+    dtype: torch.dtype,
+    vae_dtype: torch.dtype,
+) -> Cascade:
+    """Both pipelines as the two stages of CSD, and their autoencoders. Moves and freezes them.
+
+    home: where the networks are made ready, which may not be the device that computes.
+    """
+    stage_1, stage_2 = stage_1_prior(small, home, dtype), stage_2_prior(large, home, dtype)
+    encoders = [picture_encoder(pipe, device, vae_dtype) for pipe in (small, large)]
+    return Cascade(
+        stage_1=stage_1,
+        stage_2=stage_2,
+        size_1=stage_1.size * encoders[0].factor,
+        size_2=stage_2.size * encoders[1].factor,
+        encode_1=encoders[0],
+        encode_2=encoders[1],
+        size_low=stage_2.size,
+        top_level=large.config.max_noise_level,
+    )
 
 
 def load(folder: str, dtype: torch.dtype, vae_dtype: torch.dtype) -> StableDiffusionUpscalePipeline:

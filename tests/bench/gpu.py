@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import tyro
+from diffusers import StableDiffusionPipeline
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -33,17 +34,20 @@ from pipelines.teachers.machine import compute_dtype, let_go
 from pipelines.teachers.thrift import Thrift
 from sds import csd
 from sds.assd import Method, Prompts, Teachers
-from sds.priors import deepfloyd, wan
+from sds.priors import VideoPrior, cogvideox, deepfloyd, unet3d, upscaler, wan
 from sds.priors import stable_diffusion as sd
 from sds.priors.single_frames import SingleFrames
+from sds.priors.video_codec import VideoCodec
 from sds.references import References
-from tests.bench import architectures, mesh, video
+from tests.bench import mesh, video
+from tests.bench.architectures import cascades, transformers, unets
+from tests.bench.architectures.making import maker
 
 WARM_UP = 2
 TEXTURE, TEXTURE_SMALL = 1024, 32
 """Side of the literal painting's texture: as released, and where nothing is measured."""
 RENDER_SMALL = 64
-Name = Literal["wan-1.3b", "animatediff", "if-xl"]
+Name = Literal["wan-1.3b", "animatediff", "if-xl", "wan-5b", "cogvideox-2b", "zeroscope", "sd-x4"]
 Step = Callable[[], object]
 
 
@@ -55,7 +59,7 @@ class Bench:
     """Where to write the numbers."""
     rounds: int = 5
     """Steps timed of each loop."""
-    only: tuple[Name, ...] = ("wan-1.3b", "animatediff", "if-xl")
+    only: tuple[Name, ...] = get_args(Name)
     """Which teachers."""
     small: bool = not torch.cuda.is_available()
     """Tiny networks of the same shapes."""
@@ -86,10 +90,10 @@ def _prompts(width: int, length: int, rows: int, device: torch.device) -> Tensor
 
 
 def _video_case(
-    loaded: LoadedVideoTeacher, said: Tensor, shipped: Method, size: tuple[int, int, int]
+    loaded: LoadedVideoTeacher, prompts: Prompts, shipped: Method, size: tuple[int, int, int]
 ) -> Case:
     """size: frames, height and width of the clip."""
-    prompts, device = Prompts(*said.split(1)), loaded.device
+    device = loaded.device
     model, codec = video.Model(loaded.teachers, prompts), loaded.codec
     frames, *sides = size
     generator = torch.Generator().manual_seed(0)
@@ -114,50 +118,102 @@ def _video_case(
     return Case("video", list(x_src.shape), networks, steps, loaded, again)
 
 
+def _transformer_case(
+    prior: VideoPrior, codec: VideoCodec, teacher: str, said: Tensor, size: tuple[int, int, int]
+) -> Case:
+    """A transformer that is also asked about single frames. size: as in `_video_case`."""
+    window = (size[0] - 1) // codec.stride + 1
+    loaded = LoadedVideoTeacher(
+        Teachers(prior, SingleFrames(prior, window), window), codec, said.device, multiple=16
+    )
+    prompts = Prompts(*said.split(1))
+    return _video_case(loaded, prompts, video_teacher(teacher).recipe.method, size)
+
+
 def wan_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
     """81 frames of 832x480."""
-    pipe = architectures.wan(architectures.maker(device), dtype, small)
-    prior, codec = wan.video_prior(pipe, device, dtype), wan.video_codec(pipe, device)
-    size = (9, 32, 48) if small else (81, 480, 832)
-    window = (size[0] - 1) // codec.stride + 1
+    pipe = transformers.wan(maker(device), dtype, small)
     said = _prompts(pipe.transformer.config.text_dim, wan.TOKENS, 3, device)
-    teachers = Teachers(prior, SingleFrames(prior, window), window)
-    loaded = LoadedVideoTeacher(teachers, codec, device, multiple=16)
-    return _video_case(loaded, said, video_teacher("wan-1.3b").recipe.method, size)
+    parts = wan.video_prior(pipe, device, dtype), wan.video_codec(pipe, device)
+    return _transformer_case(*parts, "wan-1.3b", said, (9, 32, 48) if small else (81, 480, 832))
+
+
+def wan_5b_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
+    """81 frames of 1280x704."""
+    pipe = transformers.wan_5b(maker(device), dtype, small)
+    said = _prompts(pipe.transformer.config.text_dim, wan.TOKENS, 3, device)
+    parts = wan.video_prior(pipe, device, dtype), wan.video_codec(pipe, device)
+    return _transformer_case(*parts, "wan-5b", said, (9, 64, 96) if small else (81, 704, 1280))
+
+
+def cogvideox_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
+    """49 frames of 720x480."""
+    pipe = transformers.cogvideox(maker(device), dtype, small)
+    said = _prompts(pipe.transformer.config.text_embed_dim, cogvideox.TOKENS, 3, device)
+    parts = cogvideox.video_prior(pipe, device, dtype), cogvideox.video_codec(pipe, device)
+    return _transformer_case(*parts, "cogvideox-2b", said, (9, 32, 48) if small else (49, 480, 720))
+
+
+def _unet_case(
+    image: StableDiffusionPipeline,
+    pipe: sd.Pipeline,
+    video: VideoPrior,
+    teacher: str,
+    size: tuple[int, int, int],
+    device: torch.device,
+) -> Case:
+    """A video UNet beside Stable Diffusion. size: as in `_video_case`."""
+    dtype = video.network.dtype
+    teachers = Teachers(video, sd.image_prior(image, device, dtype), size[0])
+    codec = sd.latent_codec(pipe, device, torch.float32 if dtype == torch.float16 else dtype)
+    loaded = LoadedVideoTeacher(teachers, codec, device, multiple=64)
+    own, said = (
+        Prompts(*_prompts(width, 77, 3, device).split(1))
+        for width in (
+            video.network.config.cross_attention_dim,
+            image.unet.config.cross_attention_dim,
+        )
+    )
+    shipped = video_teacher(teacher).recipe.method
+    return _video_case(loaded, replace(own, image=said), shipped, size)
 
 
 def animatediff_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
     """16 frames of 512x512."""
-    make = architectures.maker(device)
-    image = architectures.stable_diffusion(make, dtype, small)
-    pipe = architectures.animatediff(make, image, dtype, small)
+    image = unets.stable_diffusion(maker(device), dtype, small)
+    pipe = unets.animatediff(maker(device), image, dtype, small)
     size = (4, 64, 64) if small else (16, 512, 512)
-    teachers = Teachers(
-        sd.video_prior(pipe, device, dtype), sd.image_prior(image, device, dtype), 16
-    )
-    codec = sd.latent_codec(pipe, device, torch.float32 if dtype == torch.float16 else dtype)
-    said = _prompts(pipe.unet.config.cross_attention_dim, 77, 3, device)
-    loaded = LoadedVideoTeacher(teachers, codec, device, multiple=64)
-    return _video_case(loaded, said, video_teacher("animatediff").recipe.method, size)
+    video = sd.video_prior(pipe, device, dtype)
+    return _unet_case(image, pipe, video, "animatediff", size, device)
 
 
-def deepfloyd_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
-    """The paper's cascade: 4 views of three composites, both stages in every step."""
-    one, two = architectures.deepfloyd(architectures.maker(device), dtype, small)
-    stage_1 = deepfloyd.stage_1_prior(one, device, dtype)
-    stage_2 = deepfloyd.stage_2_prior(two, device, dtype)
-    cascade = csd.Cascade(stage_1, stage_2, stage_1.size, stage_2.size)
-    said = _prompts(one.unet.config.encoder_hid_dim, deepfloyd.TOKENS, 4, device)
+def zeroscope_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
+    """24 frames of 576x320."""
+    image = unets.stable_diffusion(maker(device), dtype, small)
+    pipe = unets.zeroscope(maker(device), image, dtype, small)
+    size = (4, 64, 64) if small else (24, 320, 576)
+    video = unet3d.video_prior(pipe, device, dtype)
+    return _unet_case(image, pipe, video, "zeroscope", size, device)
+
+
+def _cascade_case(
+    cascade: csd.Cascade, said: Sequence[Tensor], networks: Sequence[nn.Module], small: bool
+) -> Case:
+    """4 views of three composites, both stages in every step. said: prompts for each stage."""
+    device = said[0].device
+    rows = csd.Prompts(said[0][:-1], said[0][-1:])
+    if len(said) > 1:
+        rows = replace(rows, large=csd.Prompts(said[1][:-1], said[1][-1:]))
     shape = surface(sample_mesh("tune", 1, "robot")).to(device)
-    task = Task(shape, cascade, csd.Prompts(said[:-1], said[-1:]), mask=None)
+    task = Task(shape, cascade, rows, mask=None)
     texture, render = (TEXTURE_SMALL, RENDER_SMALL) if small else (TEXTURE, mesh.RENDER)
     hashed = replace(PAPER, field=Painting().field)
     alone = replace(task, cascade=replace(cascade, stage_2=None))
     loaded = LoadedMeshTeacher(cascade, device)
     return Case(
         "mesh",
-        [3 * PAPER.views, 3, stage_2.size, stage_2.size],
-        [one.unet, two.unet],
+        [3 * PAPER.views, 3, cascade.size_2, cascade.size_2],
+        networks,
         {
             "literal 3D Paintbrush": mesh.literal(task, texture, render),
             "at the paper's settings": mesh.ours(task, PAPER),
@@ -166,14 +222,38 @@ def deepfloyd_case(device: torch.device, dtype: torch.dtype, small: bool) -> Cas
         },
         loaded,
         lambda: mesh.ours(replace(task, cascade=loaded.cascade), PAPER),
-        inferred="Stage II's widths are inferred from its number of parameters.",
     )
+
+
+def deepfloyd_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
+    """The paper's cascade."""
+    one, two = cascades.deepfloyd(maker(device), dtype, small)
+    stage_1 = deepfloyd.stage_1_prior(one, device, dtype)
+    stage_2 = deepfloyd.stage_2_prior(two, device, dtype)
+    cascade = csd.Cascade(stage_1, stage_2, stage_1.size, stage_2.size)
+    said = _prompts(one.unet.config.encoder_hid_dim, deepfloyd.TOKENS, 4, device)
+    case = _cascade_case(cascade, [said], [one.unet, two.unet], small)
+    return replace(case, inferred="Stage II's widths are inferred from its number of parameters.")
+
+
+def upscaler_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
+    """Stable Diffusion 1.5 and the x4 upscaler, which is not gated."""
+    one = unets.stable_diffusion(maker(device), dtype, small)
+    two = cascades.upscaler(maker(device), dtype, small)
+    codec_dtype = torch.float32 if dtype == torch.float16 else dtype
+    cascade = upscaler.cascade(one, two, device, device, dtype, codec_dtype)
+    said = [_prompts(p.unet.config.cross_attention_dim, 77, 4, device) for p in (one, two)]
+    return _cascade_case(cascade, said, [one.unet, two.unet], small)
 
 
 CASES: dict[Name, Callable[[torch.device, torch.dtype, bool], Case]] = {
     "wan-1.3b": wan_case,
     "animatediff": animatediff_case,
     "if-xl": deepfloyd_case,
+    "wan-5b": wan_5b_case,
+    "cogvideox-2b": cogvideox_case,
+    "zeroscope": zeroscope_case,
+    "sd-x4": upscaler_case,
 }
 
 

@@ -94,8 +94,7 @@ def literal(what: Task, side: int, render: int = RENDER) -> Callable[[], None]:
         seen = sample_atlases([texture], view.points)
         total = seen.new_zeros(())
         for k, colour in enumerate(colours(Query(seen[:, :1], seen[:, 1:4], seen[:, 4:]))):
-            rows = what.prompts.rows[k : k + 1].expand(PAPER.views, -1, -1)
-            asked = replace(what.prompts, rows=rows)
+            asked = _row(what.prompts, k)
             picture = view.picture(colour)
             judged = csd.distill_cascade(what.cascade, method, asked, picture, 0, 1, generator)
             total = total + judged.loss
@@ -105,6 +104,12 @@ def literal(what: Task, side: int, render: int = RENDER) -> Callable[[], None]:
 
     points = None
     return step
+
+
+def _row(said: csd.Prompts, k: int) -> csd.Prompts:
+    """Prompt k for each view, as either stage reads it."""
+    large = None if said.large is None else _row(said.large, k)
+    return replace(said, rows=said.rows[k : k + 1].expand(PAPER.views, -1, -1), large=large)
 
 
 def ours(what: Task, how: Painting) -> Callable[[], None]:
