@@ -4,10 +4,10 @@
 // there is no moment at which strokes belong to another picture than the one that is seen.
 const find = (name) => element.querySelector(name);
 const stage = find(".brush-stage"), picture = find("img"), canvas = find("canvas"), ring = find(".brush-ring");
-const width = find("input"), erase = find(".brush-erase"), undo = find(".brush-undo");
+const width = find("input"), erase = find(".brush-erase"), undo = find(".brush-undo"), redo = find(".brush-redo");
 const context = canvas.getContext("2d");
 const MOST = 420; // pixels high on the page
-let strokes = [], drawn = null, kept = null, loads = 0;
+let strokes = [], undone = [], drawn = null, kept = null, loads = 0;
 
 const thick = () => width.value / 100 * Math.min(canvas.width, canvas.height);
 
@@ -24,7 +24,7 @@ function drawAll() {
   context.clearRect(0, 0, canvas.width, canvas.height);
   if (kept) context.drawImage(kept, 0, 0, canvas.width, canvas.height);
   strokes.forEach(draw);
-  undo.disabled = !strokes.length;
+  undo.disabled = !strokes.length; redo.disabled = !undone.length;
 }
 
 function tell() { props.value = strokes.length || kept ? canvas.toDataURL("image/png") : ""; }
@@ -41,7 +41,7 @@ async function decoded(address) {
 
 async function load() {
   const { picture: address, value } = props, turn = ++loads;
-  strokes = []; drawn = kept = null; busy(true);
+  strokes = []; undone = []; drawn = kept = null; busy(true);
   if (!address) return;
   const [below, over] = await Promise.all([decoded(address), value ? decoded(value) : null]);
   if (turn !== loads) return; // What came since is newer.
@@ -67,7 +67,7 @@ canvas.addEventListener("pointerdown", (event) => {
   if (event.button) return;
   canvas.setPointerCapture(event.pointerId); event.preventDefault();
   drawn = { points: [at(event)], thick: thick(), erases: erase.ariaPressed === "true" };
-  strokes.push(drawn); drawAll();
+  strokes.push(drawn); undone = []; drawAll();
 });
 canvas.addEventListener("pointermove", (event) => {
   circle(event);
@@ -79,6 +79,8 @@ const lift = () => { if (drawn) { drawn = null; tell(); } };
 for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, lift);
 canvas.addEventListener("pointerleave", circle);
 erase.addEventListener("click", () => { erase.ariaPressed = String(erase.ariaPressed !== "true"); });
-undo.addEventListener("click", () => { strokes.pop(); drawAll(); tell(); });
+const move = (from, to) => { if (from.length) { to.push(from.pop()); drawAll(); tell(); } };
+undo.addEventListener("click", () => move(strokes, undone));
+redo.addEventListener("click", () => move(undone, strokes));
 watch(["picture", "value", "says"], load);
 load();
