@@ -30,7 +30,7 @@ from miniature.teachers import scheduler, text_encoder, tokenizer, tokens, unet
 from miniature.training import Recipe, train, warm_start
 from sds.schedules import ddpm
 
-RECIPE = Recipe(steps=17_000, batch=16, rate=7e-4, save_every=300)
+RECIPE = Recipe(steps=16_300, batch=16, rate=7e-4, save_every=300)
 CLOSE_UP = 16
 """Side, in latent cells, of a close-up: most objects just fit."""
 CLOSE_UPS = 0.8
