@@ -5,14 +5,13 @@ Knows nothing about how a painting runs (`ui.mesh_run`) or what its settings mea
 
 from dataclasses import fields
 from inspect import signature
-from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
 from pipelines.geometry import MESHES
 from pipelines.mesh import PaintMesh
-from ui.folds import said_on_the_page
+from ui.examples import open_on_click
 from ui.forecast import forecast_line, forecast_mesh
 from ui.keys import keys
 from ui.mesh_examples import OPENED, Example, example_row, opened, read_examples
@@ -21,7 +20,7 @@ from ui.mesh_run import Shown, move, paint
 from ui.mesh_settings import follow_teacher, method_fold, run_fold, teacher_fold, texture_fold
 from ui.preview import preview_box
 from ui.progress import progress_line
-from ui.running import expect_idle, stop
+from ui.running import stop
 from ui.viewer import viewer
 
 _HEIGHT = 400
@@ -45,7 +44,7 @@ def mesh_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, 
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
     _forecast(line, inputs, outputs["metrics"])
     _wire(inputs, outputs)
-    _open_examples(samples, examples, inputs, outputs)
+    open_on_click(samples, lambda index: opened(examples[index]), inputs | outputs, OPENED)
     return inputs, outputs
 
 
@@ -167,28 +166,5 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         shown,
         show_progress="hidden",
         concurrency_limit=1,
-        api_visibility="private",
-    )
-
-
-def _open_examples(
-    samples: gr.Dataset,
-    examples: list[Example],
-    inputs: dict[str, Component],
-    outputs: dict[str, Component],
-) -> None:
-    """A click on an example fills in its mesh and its words, and shows what came of it."""
-    shown = inputs | outputs
-
-    def open_one(index: int, run: str | None) -> dict[Component, Any]:
-        with said_on_the_page():
-            expect_idle(run)
-        return {shown[name]: value for name, value in opened(examples[index]).items()}
-
-    samples.click(
-        open_one,
-        [samples, outputs["run"]],
-        [shown[name] for name in OPENED],
-        show_progress="hidden",
         api_visibility="private",
     )

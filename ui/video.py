@@ -5,17 +5,16 @@ Knows nothing about how an edit runs (`ui.video_run`) or what its settings mean.
 
 from dataclasses import fields
 from inspect import signature
-from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from ui.folds import said_on_the_page
+from ui.examples import open_on_click
 from ui.forecast import forecast_line, forecast_video
 from ui.keys import keys
 from ui.preview import preview_box
 from ui.progress import progress_line
-from ui.running import expect_idle, stop
+from ui.running import stop
 from ui.video_examples import EXAMPLES, OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
 from ui.video_run import Shown, edit
@@ -44,7 +43,7 @@ def video_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str,
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
     _forecast(line, inputs, outputs["metrics"])
     _wire(inputs, outputs)
-    _open_examples(samples, examples, inputs, outputs)
+    open_on_click(samples, lambda index: opened(examples[index]), inputs | outputs, OPENED)
     return inputs, outputs
 
 
@@ -132,29 +131,6 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         outputs["run"],
         stop_button,
         queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-
-
-def _open_examples(
-    samples: gr.Dataset,
-    examples: list[Example],
-    inputs: dict[str, Component],
-    outputs: dict[str, Component],
-) -> None:
-    """A click on an example fills in its clip and its words, and shows what came of it."""
-    shown = inputs | outputs
-
-    def open_one(index: int, run: str | None) -> dict[Component, Any]:
-        with said_on_the_page():
-            expect_idle(run)
-        return {shown[name]: value for name, value in opened(examples[index]).items()}
-
-    samples.click(
-        open_one,
-        [samples, outputs["run"]],
-        [shown[name] for name in OPENED],
         show_progress="hidden",
         api_visibility="private",
     )

@@ -11,7 +11,7 @@ from torch import nn
 
 from pipelines.teachers import hub, thrift
 from pipelines.teachers.loaded import LoadedMeshTeacher, LoadedVideoTeacher
-from pipelines.teachers.machine import machine, takes_half
+from pipelines.teachers.machine import autoencoder_dtype, machine, takes_half
 from pipelines.teachers.teacher import MeshTeacher, Teacher, VideoTeacher
 from pipelines.teachers.thrift import Thrift
 from sds import assd, csd
@@ -44,7 +44,7 @@ def build_video(teacher: VideoTeacher, make_room: MakeRoom) -> tuple[LoadedVideo
         case "cogvideox":
             from sds.priors import cogvideox
 
-            pipe = cogvideox.load(_folder(teacher, teacher.video), dtype, _codec_dtype(dtype))
+            pipe = cogvideox.load(_folder(teacher, teacher.video), dtype, autoencoder_dtype(dtype))
             chosen, home = _planned(teacher, device, dtype, make_room, pipe.transformer)
             video = cogvideox.video_prior(pipe, home, dtype)
             codec = cogvideox.video_codec(pipe, device)
@@ -62,7 +62,7 @@ def _unet_video(
     """A video UNet in the latent space of Stable Diffusion, and a model for its frames."""
     from sds.priors import stable_diffusion as sd
 
-    folder, codec_dtype = _folder(teacher, teacher.video), _codec_dtype(dtype)
+    folder, codec_dtype = _folder(teacher, teacher.video), autoencoder_dtype(dtype)
     image = None
     if teacher.image is not None:
         image = sd.load(_folder(teacher, teacher.image), dtype, codec_dtype)
@@ -128,7 +128,7 @@ def build_mesh(teacher: MeshTeacher, make_room: MakeRoom) -> tuple[LoadedMeshTea
     from sds.priors import stable_diffusion as sd
     from sds.priors import upscaler
 
-    codec_dtype = _codec_dtype(dtype)
+    codec_dtype = autoencoder_dtype(dtype)
     one = sd.load(folders[0], dtype, codec_dtype)
     two = upscaler.load(folders[1], dtype, codec_dtype)
     chosen, home = _planned(teacher, device, dtype, make_room, one.unet, two.unet)
@@ -157,8 +157,3 @@ def _planned(
 
 def _folder(teacher: Teacher, source: str) -> str:
     return str(hub.fetch(source, takes_half(), teacher.unread(source)))
-
-
-def _codec_dtype(dtype: torch.dtype) -> torch.dtype:
-    """What image autoencoders run in: fp16 is too narrow for them."""
-    return torch.float32 if dtype == torch.float16 else dtype

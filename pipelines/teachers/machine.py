@@ -27,6 +27,11 @@ def compute_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
 
 
+def autoencoder_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What image autoencoders run in beside networks in `dtype`: fp16 is too narrow for them."""
+    return torch.float32 if dtype == torch.float16 else dtype
+
+
 def takes_half() -> bool:
     """Whether weights in half precision are as good here as those in full."""
     return machine()[1] != torch.float32

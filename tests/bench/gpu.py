@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 
 import torch
 import tyro
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, WanPipeline
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -30,7 +30,7 @@ from miniature.meshes import sample_mesh, surface
 from pipelines.paint.painting import PAPER, Painting, Task
 from pipelines.teachers.catalog import video_teacher
 from pipelines.teachers.loaded import LoadedMeshTeacher, LoadedVideoTeacher, step_down
-from pipelines.teachers.machine import compute_dtype, let_go
+from pipelines.teachers.machine import autoencoder_dtype, compute_dtype, let_go
 from pipelines.teachers.thrift import Thrift
 from sds import csd
 from sds.assd import Method, Prompts, Teachers
@@ -130,20 +130,31 @@ def _transformer_case(
     return _video_case(loaded, prompts, video_teacher(teacher).recipe.method, size)
 
 
+def _wan_case(
+    pipe: WanPipeline,
+    teacher: str,
+    size: tuple[int, int, int],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Case:
+    """size: as in `_video_case`."""
+    said = _prompts(pipe.transformer.config.text_dim, wan.TOKENS, 3, device)
+    parts = wan.video_prior(pipe, device, dtype), wan.video_codec(pipe, device)
+    return _transformer_case(*parts, teacher, said, size)
+
+
 def wan_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
     """81 frames of 832x480."""
     pipe = transformers.wan(maker(device), dtype, small)
-    said = _prompts(pipe.transformer.config.text_dim, wan.TOKENS, 3, device)
-    parts = wan.video_prior(pipe, device, dtype), wan.video_codec(pipe, device)
-    return _transformer_case(*parts, "wan-1.3b", said, (9, 32, 48) if small else (81, 480, 832))
+    size = (9, 32, 48) if small else (81, 480, 832)
+    return _wan_case(pipe, "wan-1.3b", size, device, dtype)
 
 
 def wan_5b_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
     """81 frames of 1280x704."""
     pipe = transformers.wan_5b(maker(device), dtype, small)
-    said = _prompts(pipe.transformer.config.text_dim, wan.TOKENS, 3, device)
-    parts = wan.video_prior(pipe, device, dtype), wan.video_codec(pipe, device)
-    return _transformer_case(*parts, "wan-5b", said, (9, 64, 96) if small else (81, 704, 1280))
+    size = (9, 64, 96) if small else (81, 704, 1280)
+    return _wan_case(pipe, "wan-5b", size, device, dtype)
 
 
 def cogvideox_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
@@ -165,7 +176,7 @@ def _unet_case(
     """A video UNet beside Stable Diffusion. size: as in `_video_case`."""
     dtype = video.network.dtype
     teachers = Teachers(video, sd.image_prior(image, device, dtype), size[0])
-    codec = sd.latent_codec(pipe, device, torch.float32 if dtype == torch.float16 else dtype)
+    codec = sd.latent_codec(pipe, device, autoencoder_dtype(dtype))
     loaded = LoadedVideoTeacher(teachers, codec, device, multiple=64)
     own, said = (
         Prompts(*_prompts(width, 77, 3, device).split(1))
@@ -183,8 +194,8 @@ def animatediff_case(device: torch.device, dtype: torch.dtype, small: bool) -> C
     image = unets.stable_diffusion(maker(device), dtype, small)
     pipe = unets.animatediff(maker(device), image, dtype, small)
     size = (4, 64, 64) if small else (16, 512, 512)
-    video = sd.video_prior(pipe, device, dtype)
-    return _unet_case(image, pipe, video, "animatediff", size, device)
+    prior = sd.video_prior(pipe, device, dtype)
+    return _unet_case(image, pipe, prior, "animatediff", size, device)
 
 
 def zeroscope_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case:
@@ -192,8 +203,8 @@ def zeroscope_case(device: torch.device, dtype: torch.dtype, small: bool) -> Cas
     image = unets.stable_diffusion(maker(device), dtype, small)
     pipe = unets.zeroscope(maker(device), image, dtype, small)
     size = (4, 64, 64) if small else (24, 320, 576)
-    video = unet3d.video_prior(pipe, device, dtype)
-    return _unet_case(image, pipe, video, "zeroscope", size, device)
+    prior = unet3d.video_prior(pipe, device, dtype)
+    return _unet_case(image, pipe, prior, "zeroscope", size, device)
 
 
 def _cascade_case(
@@ -240,8 +251,7 @@ def upscaler_case(device: torch.device, dtype: torch.dtype, small: bool) -> Case
     """Stable Diffusion 1.5 and the x4 upscaler, which is not gated."""
     one = unets.stable_diffusion(maker(device), dtype, small)
     two = cascades.upscaler(maker(device), dtype, small)
-    codec_dtype = torch.float32 if dtype == torch.float16 else dtype
-    cascade = upscaler.cascade(one, two, device, device, dtype, codec_dtype)
+    cascade = upscaler.cascade(one, two, device, device, dtype, autoencoder_dtype(dtype))
     said = [_prompts(p.unet.config.cross_attention_dim, 77, 4, device) for p in (one, two)]
     return _cascade_case(cascade, said, [one.unet, two.unet], small)
 
