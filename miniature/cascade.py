@@ -100,12 +100,16 @@ def scheduler() -> DDPMScheduler:
     return DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="fixed_small")
 
 
-def embed(t5: T5Tokenizer, text: T5EncoderModel, captions: list[str]) -> Tensor:
-    """Captions as IFPipeline embeds them: (N, TOKENS, WIDTH)."""
-    said = t5(captions, padding="max_length", max_length=TOKENS, return_tensors="pt")
-    said = said.to(text.device)
+def tokens(t5: T5Tokenizer, captions: Sequence[str]) -> Tensor:
+    """Token ids of captions: (N, TOKENS)."""
+    said = t5(list(captions), padding="max_length", max_length=TOKENS, return_tensors="pt")
+    return said.input_ids
+
+
+def embed(text: T5EncoderModel, ids: Tensor) -> Tensor:
+    """Captions, as token ids (N, TOKENS), embedded as IFPipeline does it: (N, TOKENS, WIDTH)."""
     with torch.autocast(text.device.type, torch.bfloat16):
-        return text(said.input_ids, attention_mask=said.attention_mask).last_hidden_state
+        return text(ids, attention_mask=ids != text.config.pad_token_id).last_hidden_state
 
 
 def stage_1_pipeline(

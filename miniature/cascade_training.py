@@ -16,6 +16,7 @@ from diffusers import IFPipeline, IFSuperResolutionPipeline, UNet2DConditionMode
 from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn.functional import interpolate
+from transformers import T5Tokenizer
 
 from miniature.cascade import (
     STAGE_1,
@@ -29,15 +30,17 @@ from miniature.cascade import (
     stage_2_pipeline,
     text_encoder,
     tokenizer,
+    tokens,
     unet,
 )
 from miniature.denoising import (
-    UNCONDITIONAL,
     Captioner,
+    Captions,
     Network,
     for_training,
     silence,
     squared_errors,
+    squares,
 )
 from miniature.shipping import sheet, ship, write_words
 from miniature.training import Recipe, train, warm_start
@@ -70,34 +73,35 @@ PLAN_2 = Plan(STAGE_2, RECIPE_2)
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """The training set."""
+    """The training set, on the device that trains."""
 
-    store: np.ndarray
+    store: Tensor
     """uint8 (N, 3, S, S)."""
-    captions: list[str]
-    """One for each picture."""
+    captions: Captions
 
-    def batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, list[str]]:
-        """Random pictures (count, 3, S, S) in [-1, 1], and captions.
-
-        Some captions are empty, for classifier-free guidance (2207.12598).
-        """
+    def batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Random pictures (count, 3, S, S) in [-1, 1], and token ids (count, TOKENS)."""
         device = generator.device
         picks = torch.randint(len(self.store), (count,), generator=generator, device=device)
-        kept = torch.rand(count, generator=generator, device=device) >= UNCONDITIONAL
-        x = torch.from_numpy(self.store[picks.cpu().numpy()]).to(device).float() / 127.5 - 1
-        pairs = zip(picks.tolist(), kept.tolist(), strict=True)
-        return x, [self.captions[k] if keep else "" for k, keep in pairs]
-
-    def examples(self) -> list[str]:
-        """Captions for a sample sheet, from all over the set."""
-        return self.captions[:: max(len(self.captions) // EXAMPLES, 1)][:EXAMPLES]
+        return self.store[picks].float() / 127.5 - 1, self.captions.of(picks, generator)
 
 
-def read_pictures(work: Path) -> Pictures:
+def read_pictures(work: Path, t5: T5Tokenizer, device: str) -> Pictures:
     """`work/views.npy` and `work/views.txt`, as `miniature.views.render_views` writes them."""
-    store = np.load(work / "views.npy", mmap_mode="r")
-    return Pictures(store, (work / "views.txt").read_text().splitlines())
+    # Mapped, so that on a CPU only what is picked is read; "c" lets torch believe it may write.
+    store = torch.from_numpy(np.load(work / "views.npy", mmap_mode="c"))
+    said = tokens(t5, read_captions(work))[:, None]
+    return Pictures(store.to(device), Captions(said.to(device), tokens(t5, [""])[0].to(device)))
+
+
+def read_captions(work: Path) -> list[str]:
+    return (work / "views.txt").read_text().splitlines()
+
+
+def examples(work: Path) -> list[str]:
+    """Captions for a sample sheet, from all over the set."""
+    captions = read_captions(work)
+    return captions[:: max(len(captions) // EXAMPLES, 1)][:EXAMPLES]
 
 
 def eps_loss(schedule: Schedule, network: Network, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -123,8 +127,7 @@ def crops(x: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """A random square of each picture (N, C, S, S): (N, C, size, size)."""
     most = x.shape[-1] - size + 1
     corners = torch.randint(most, (len(x), 2), generator=generator, device=generator.device)
-    pairs = zip(x, corners.tolist(), strict=True)
-    return torch.stack([row[:, i : i + size, j : j + size] for row, (i, j) in pairs])
+    return squares(x, corners, size)
 
 
 def train_stage_1(
@@ -141,7 +144,8 @@ def train_stage_1(
     known: a pipeline whose weights are the start, where they fit.
     """
     torch.manual_seed(seed)
-    pictures, t5 = read_pictures(work), tokenizer(words)
+    t5 = tokenizer(words)
+    pictures = read_pictures(work, t5, device)
     stage, recipe = plan.stage, plan.recipe
     model = Captioner(text_encoder(len(t5)), unet(stage, low_resolution=False)).to(device)
     if known is not None:
@@ -150,9 +154,9 @@ def train_stage_1(
     schedule = ddpm(scheduler().alphas_cumprod).to(device)
 
     def loss(generator: torch.Generator) -> Tensor:
-        x, captions = pictures.batch(recipe.batch, generator)
+        x, ids = pictures.batch(recipe.batch, generator)
         x = interpolate(x, (stage.size, stage.size), mode="area")
-        said = embed(t5, model.text, captions)
+        said = embed(model.text, ids)
 
         def network(x_t: Tensor, t: Tensor) -> Tensor:
             return model.denoiser(x_t.contiguous(memory_format=CHANNELS_LAST), t, said).sample
@@ -162,7 +166,7 @@ def train_stage_1(
     def on_save(averaged: Captioner, step: int) -> None:
         pipe = stage_1_pipeline(t5, averaged.text, averaged.denoiser)
         pipe.save_pretrained(work / "stage_1")
-        captions = pictures.examples()
+        captions = examples(work)
         sheet(_tiles(draw(pipe, captions), captions), 4).save(work / "stage_1.png")
 
     averaged = train("stage_1", model, loss, recipe, work / "stage_1.ckpt", seed + 3, on_save)
@@ -185,22 +189,23 @@ def train_stage_2(
     known: a pipeline whose weights are the start, where they fit.
     """
     torch.manual_seed(seed)
-    pictures, stage, recipe = read_pictures(work), plan.stage, plan.recipe
+    pictures, stage, recipe = read_pictures(work, pipe.tokenizer, device), plan.stage, plan.recipe
     low, side = pipe.unet.config.sample_size, stage.size // 2
     model = unet(stage, low_resolution=True)
     if known is not None:
         silence(model, warm_start(model, known.unet.state_dict()))
     for_training(model, device)
+    text = pipe.text_encoder.to(device)
     schedule = ddpm(scheduler().alphas_cumprod).to(device)
 
     def loss(generator: torch.Generator) -> Tensor:
-        x, captions = pictures.batch(recipe.batch, generator)
+        x, ids = pictures.batch(recipe.batch, generator)
         x, up = crops(torch.cat([x, upsampled(x, low)], dim=1), side, generator).chunk(2, dim=1)
         s = torch.randint(len(schedule), (len(x),), generator=generator, device=device)
         eps = torch.randn(up.shape, generator=generator, device=device)
         low_s = add_noise(schedule, up, eps, s)
         with torch.no_grad():
-            said = embed(pipe.tokenizer, pipe.text_encoder, captions)
+            said = embed(text, ids)
 
         def network(x_t: Tensor, t: Tensor) -> Tensor:
             seen = torch.cat([x_t, low_s], dim=1).contiguous(memory_format=CHANNELS_LAST)
@@ -211,7 +216,7 @@ def train_stage_2(
     def on_save(averaged: UNet2DConditionModel, step: int) -> None:
         larger = stage_2_pipeline(averaged)
         larger.save_pretrained(work / "stage_2")
-        captions = pictures.examples()
+        captions = examples(work)
         small = draw(pipe, captions)
         large = enlarge(larger, pipe, small, captions)
         pairs = zip(_tiles(small, captions), _tiles(large, captions), strict=True)

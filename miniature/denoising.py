@@ -1,10 +1,11 @@
-"""What the training of every denoiser has in common: timesteps, errors, close-ups, a quiet start.
+"""What the training of all denoisers shares: captions, timesteps, errors, close-ups, a quiet start.
 
 This module knows nothing about what is denoised, nor about which network it is.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor
@@ -23,6 +24,26 @@ Network = Callable[[Tensor, Tensor], Tensor]
 """x_t (N, C, ...), t (N,) -> what it predicts, like x_t."""
 
 
+@dataclass(frozen=True, eq=False)
+class Captions:
+    """What is said of each sample, on the device that trains."""
+
+    said: Tensor
+    """int (N, K, L): token ids of K captions of each."""
+    unsaid: Tensor
+    """int (L,): those of the empty caption."""
+
+    def of(self, picks: Tensor, generator: torch.Generator) -> Tensor:
+        """A caption of each of the samples picks (n,): ids (n, L).
+
+        Some are empty, for classifier-free guidance (2207.12598).
+        """
+        count, device = len(picks), picks.device
+        which = torch.randint(self.said.shape[1], (count,), generator=generator, device=device)
+        kept = torch.rand(count, generator=generator, device=device) >= UNCONDITIONAL
+        return torch.where(kept[:, None], self.said[picks, which], self.unsaid)
+
+
 class Captioner(nn.Module):
     """Text encoder and denoiser trained as one."""
 
@@ -32,11 +53,12 @@ class Captioner(nn.Module):
 
 
 def for_training(model: nn.Module, device: str) -> None:
-    """Move a denoiser to where it is trained, with attention as plain products.
+    """Move a denoiser to where it is trained.
 
-    On a CPU the fused attention is slow on the way back.
+    On a CPU with attention as plain products: the fused one is slow on the way back there.
     """
-    model.set_attn_processor(AttnProcessor())
+    if device == "cpu":
+        model.set_attn_processor(AttnProcessor())
     model.to(device, memory_format=torch.channels_last)
 
 
@@ -91,9 +113,15 @@ def close_ups(x: Tensor, middle: Tensor, side: int, generator: torch.Generator) 
     """
     jitter = JITTER * (2 * torch.rand(middle.shape, generator=generator, device=x.device) - 1)
     corner = (middle + jitter - side / 2).round().long().clamp(0, x.shape[-1] - side)
-    return torch.stack(
-        [
-            row[..., i : i + side, j : j + side]
-            for row, (i, j) in zip(x, corner.tolist(), strict=True)
-        ]
-    )
+    return squares(x, corner, side)
+
+
+def squares(x: Tensor, corner: Tensor, side: int) -> Tensor:
+    """A square of each sample: x (N, ..., h, w) -> (N, ..., side, side).
+
+    corner: (N, 2) in cells, row and column of its first cell.
+    """
+    sample = torch.arange(len(x), device=x.device)[:, None, None]
+    rows, columns = corner.T[:, :, None] + torch.arange(side, device=x.device)
+    cut = x.flatten(1, -3)[sample, :, rows[:, :, None], columns[:, None]]
+    return cut.permute(0, 3, 1, 2).reshape(*x.shape[:-2], side, side)

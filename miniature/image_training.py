@@ -14,8 +14,8 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from miniature.denoising import (
-    UNCONDITIONAL,
     Captioner,
+    Captions,
     close_ups,
     for_training,
     middles,
@@ -24,9 +24,9 @@ from miniature.denoising import (
     timesteps,
 )
 from miniature.latents import PICTURES, SIDE, encode
-from miniature.scenes import caption, sample_scene, training_caption, words
+from miniature.scenes import caption, sample_scene, words
 from miniature.shipping import sheet, ship, write_words
-from miniature.teachers import scheduler, text_encoder, tokenizer, tokens, unet
+from miniature.teachers import captions_in, scheduler, text_encoder, tokenizer, unet
 from miniature.training import Recipe, train, warm_start
 from sds.schedules import ddpm
 
@@ -34,8 +34,8 @@ RECIPE = Recipe(steps=16_300, batch=16, rate=7e-4, save_every=300)
 CLOSE_UP = 16
 """Side, in latent cells, of a close-up: most objects just fit."""
 CLOSE_UPS = 0.8
-"""Share of steps on close-ups, four times as many pictures each, for the same price. Most of a
-picture is background, whose texture no caption fixes; what words fix is the object."""
+"""Share of a step's cells that are close-ups'. Most of a picture is background, whose texture no
+caption fixes; what words fix is the object."""
 OBJECT = 5.0
 """How much a cell of the object counts in the loss, beside one of the background."""
 MIDDLE = 622
@@ -45,35 +45,34 @@ what is in it, and nothing is learnt from the words."""
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """The training set."""
+    """The training set, on the device that trains."""
 
-    latents: np.ndarray
+    latents: Tensor
     """fp16 (N, C, SIDE, SIDE), unscaled."""
-    covered: np.ndarray
+    covered: Tensor
     """uint8 (N, SIDE, SIDE): how much of each cell is object."""
+    captions: Captions
 
     def batch(
         self, count: int, close: bool, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, list[int]]:
-        """Random frames x (count, C, h, h), the share of object (count, 1, h, h), their numbers."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Random frames (count, C, h, h), share of object (count, 1, h, h), ids (count, TOKENS)."""
         device = generator.device
         picks = torch.randint(len(self.latents), (count,), generator=generator, device=device)
-        rows = picks.numpy(force=True)
-        x = torch.from_numpy(self.latents[rows]).to(device).float()
-        covered = torch.from_numpy(self.covered[rows]).to(device)[:, None] / 255
+        x, covered = self.latents[picks].float(), self.covered[picks][:, None] / 255
         if close:
             both = torch.cat([x, covered], dim=1)
             both = close_ups(both, middles(covered[:, 0]), CLOSE_UP, generator)
             x, covered = both[:, :-1], both[:, -1:]
-        return x, covered, picks.tolist()
+        return x, covered, self.captions.of(picks, generator)
 
 
-def captions(numbers: list[int], generator: torch.Generator) -> list[str]:
-    """A fresh caption for each scene, some of them empty (classifier-free guidance)."""
-    seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
-    rng = np.random.default_rng(seed)
-    said = [training_caption(sample_scene("train", k), rng) for k in numbers]
-    return ["" if rng.uniform() < UNCONDITIONAL else text for text in said]
+def frames_of(vae: AutoencoderKL, clip: CLIPTokenizer, work: Path, device: str) -> Frames:
+    """The pictures that `miniature.latents.render` drew, as latents."""
+    latents = torch.from_numpy(encode(vae, work / "pictures.npy", PICTURES))
+    covered = torch.from_numpy(np.load(work / "pictures.masks.npy"))
+    captions = captions_in(work / "pictures.txt", clip, device)
+    return Frames(latents.to(device), covered.to(device), captions)
 
 
 def train_image(
@@ -90,28 +89,29 @@ def train_image(
     known: a pipeline whose weights are the start, where they fit.
     """
     torch.manual_seed(seed)
-    latents = encode(vae, work / "pictures.npy", PICTURES)
-    frames = Frames(latents, np.load(work / "pictures.masks.npy"))
-    if known is None:
-        std = float(np.std(latents[:4000], dtype=np.float64))
-        vae.register_to_config(scaling_factor=round(1 / std, 5))
     # Its numbering of the words is what the known weights, or a checkpoint's, were trained on.
     clip = tokenizer(work / "tokenizer") if known is None else known.tokenizer
+    frames = frames_of(vae, clip, work, device)
+    if known is None:
+        std = float(frames.latents[:4000].double().std())
+        vae.register_to_config(scaling_factor=round(1 / std, 5))
     text = text_encoder(len(clip), clip.bos_token_id, clip.eos_token_id)
-    model = Captioner(text, unet(latents.shape[1])).to(device)
+    model = Captioner(text, unet(frames.latents.shape[1])).to(device)
     if known is not None:
         silence(model, warm_start(model, Captioner(known.text_encoder, known.unet).state_dict()))
     for_training(model.denoiser, device)
     recipe = RECIPE if steps is None else replace(RECIPE, steps=steps)
-    schedule = ddpm(scheduler().alphas_cumprod, "v_prediction")
+    schedule = ddpm(scheduler().alphas_cumprod, "v_prediction").to(device)
+    shares = {True: CLOSE_UPS, False: 1 - CLOSE_UPS}
 
     def loss(generator: torch.Generator) -> Tensor:
-        close = float(torch.rand((), generator=generator, device=device)) < CLOSE_UPS
-        count = recipe.batch * (SIDE // CLOSE_UP) ** 2 if close else recipe.batch
-        x, covered, numbers = frames.batch(count, close, generator)
+        return sum(share * loss_of(close, share, generator) for close, share in shares.items())
+
+    def loss_of(close: bool, share: float, generator: torch.Generator) -> Tensor:
+        each = (SIDE // CLOSE_UP) ** 2 if close else 1
+        x, covered, ids = frames.batch(round(share * recipe.batch * each), close, generator)
         x = (x * vae.config.scaling_factor).contiguous(memory_format=torch.channels_last)
-        t = timesteps(count, generator, MIDDLE)
-        ids = tokens(clip, captions(numbers, generator)).to(device)
+        t = timesteps(len(x), generator, MIDDLE)
         with torch.autocast(x.device.type, torch.bfloat16):
             said = model.text(ids).last_hidden_state
 

@@ -1,9 +1,10 @@
 """The training set: scenes drawn once, encoded once, kept in the work folder.
 
-Pictures are single frames of distinct scenes; clips are whole scenes. Captions are drawn afresh
-every time a sample is used, so they are not kept; scene numbers are.
+Pictures are single frames of distinct scenes; clips are whole scenes. Each has a few captions, and
+is shown now with one, now with another.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import torch
 from diffusers import AutoencoderKL
 from tqdm import tqdm
 
+from miniature.cores import on_all_cores
 from miniature.draw import draw
-from miniature.scenes import Scene, centres, facing, sample_scene
+from miniature.scenes import Scene, centres, facing, sample_scene, training_caption
 
 FRAMES = 16
 SIDE = 32
@@ -22,6 +24,10 @@ PICTURES = 64_000
 CLIPS = 1_200
 FIRST_CLIP = 1_000_000
 """Scenes of the clips are numbered from here on, so that they are not the pictures' scenes."""
+CAPTIONS = 4
+"""Of each scene."""
+STREAM = 17
+"""First word of the captions' random stream: none of the scenes'."""
 
 
 def picture(number: int) -> np.ndarray:
@@ -32,6 +38,18 @@ def picture(number: int) -> np.ndarray:
 def covered(number: int) -> np.ndarray:
     """How much of each latent cell of training picture `number` is object: uint8 (SIDE, SIDE)."""
     return _bytes(draw(_frame(number), frames=1, size=SIDE).mask[0, 0])
+
+
+def clip(number: int) -> np.ndarray:
+    """Training clip `number`: uint8 (FRAMES, 3, 128, 128)."""
+    return _bytes(draw(sample_scene("train", number), FRAMES).frames)
+
+
+def captions(number: int) -> list[str]:
+    """The captions of training scene `number`."""
+    rng = np.random.default_rng([STREAM, number])
+    scene = sample_scene("train", number)
+    return [training_caption(scene, rng) for _ in range(CAPTIONS)]
 
 
 def _frame(number: int) -> Scene:
@@ -52,41 +70,48 @@ def _bytes(frames: np.ndarray) -> np.ndarray:
 def render(work: Path) -> None:
     """Draw every training picture and clip into memory-mapped files; goes on where it stopped."""
     work.mkdir(parents=True, exist_ok=True)
-    _render(work / "pictures.npy", PICTURES, (3, 128, 128), picture)
-    _render(work / "pictures.masks.npy", PICTURES, (SIDE, SIDE), covered)
-    clip_shape = (FRAMES, 3, 128, 128)
-    _render(
-        work / "clips.npy",
-        CLIPS,
-        clip_shape,
-        lambda k: _bytes(draw(sample_scene("train", FIRST_CLIP + k), FRAMES).frames),
-    )
+    pictures, clips = range(PICTURES), range(FIRST_CLIP, FIRST_CLIP + CLIPS)
+    _render(work / "pictures.npy", pictures, (3, 128, 128), picture)
+    _render(work / "pictures.masks.npy", pictures, (SIDE, SIDE), covered)
+    _write(work / "pictures.txt", pictures)
+    _render(work / "clips.npy", clips, (FRAMES, 3, 128, 128), clip)
+    _write(work / "clips.txt", clips)
 
 
-def _render(path: Path, count: int, shape: tuple[int, ...], make) -> None:
+def _render(
+    path: Path, numbers: range, shape: tuple[int, ...], make: Callable[[int], np.ndarray]
+) -> None:
     if path.exists():
         return
     partial = path.with_suffix(".partial")
-    store = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, *shape))
-    for k in tqdm(range(count), path.stem, mininterval=5):
-        store[k] = make(k)
+    store = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(numbers), *shape))
+    drawn = on_all_cores(make, numbers)
+    for k, drawing in enumerate(tqdm(drawn, path.stem, len(numbers), mininterval=5)):
+        store[k] = drawing
     store.flush()
     partial.rename(path)
 
 
+def _write(path: Path, numbers: range) -> None:
+    if not path.exists():
+        lines = [line for said in on_all_cores(captions, numbers) for line in said]
+        path.write_text("".join(f"{line}\n" for line in lines))
+
+
 @torch.no_grad()
-def encode(vae: AutoencoderKL, store: Path, count: int, batch: int = 4) -> np.ndarray:
+def encode(vae: AutoencoderKL, store: Path, count: int) -> np.ndarray:
     """Latents of the first `count` samples of a store, unscaled: fp16 (count, ..., C, 32, 32).
 
-    Kept beside the store in a memory-mapped file, and read from there the next time. batch:
-    pictures that go through the network together; few fit a CPU's caches.
+    Kept beside the store in a memory-mapped file, and read from there the next time.
     """
     target, partial = store.with_suffix(".latents.npy"), store.with_suffix(".latents.partial")
     if target.exists():
-        return np.load(target, mmap_mode="r")
-    frames = np.load(store, mmap_mode="r")[:count]
+        return np.load(target, mmap_mode="c")
+    frames = np.load(store, mmap_mode="c")[:count]
     flat = frames.reshape(-1, *frames.shape[-3:])
     device = next(vae.parameters()).device
+    # Few fit a CPU's caches.
+    batch = 4 if device.type == "cpu" else 256
     shape = (*frames.shape[:-3], vae.config.latent_channels, SIDE, SIDE)
     latents = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
     rows = latents.reshape(-1, *shape[-3:])
@@ -97,4 +122,4 @@ def encode(vae: AutoencoderKL, store: Path, count: int, batch: int = 4) -> np.nd
         rows[start : start + batch] = z.half().numpy(force=True)
     latents.flush()
     partial.rename(target)
-    return np.load(target, mmap_mode="r")
+    return np.load(target, mmap_mode="c")

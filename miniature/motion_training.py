@@ -11,10 +11,9 @@ from diffusers import MotionAdapter, StableDiffusionPipeline, UNetMotionModel
 from torch import Tensor
 
 from miniature.denoising import close_ups, for_training, squared_errors, timesteps
-from miniature.image_training import captions
 from miniature.latents import CLIPS, FIRST_CLIP, FRAMES, SIDE, encode
 from miniature.scenes import centres, sample_scene
-from miniature.teachers import motion_adapter, tokens
+from miniature.teachers import captions_in, motion_adapter
 from miniature.training import Recipe, train, warm_start
 from sds.schedules import ddpm
 
@@ -46,7 +45,9 @@ def train_motion(
     known: an adapter whose weights are the start.
     """
     torch.manual_seed(seed)
-    latents = encode(pipe.vae.to(device), work / "clips.npy", CLIPS)
+    latents = torch.from_numpy(encode(pipe.vae.to(device), work / "clips.npy", CLIPS)).to(device)
+    captions = captions_in(work / "clips.txt", pipe.tokenizer, device)
+    middles = torch.tensor([path_middle(FIRST_CLIP + k) for k in range(CLIPS)], device=device)
     adapter = motion_adapter(pipe.unet.config.block_out_channels)
     if known is not None:
         warm_start(adapter, known.state_dict())
@@ -55,22 +56,20 @@ def train_motion(
     for_training(model, device)
     text = pipe.text_encoder.to(device).eval()
     recipe = RECIPE if steps is None else replace(RECIPE, steps=steps)
-    schedule = ddpm(pipe.scheduler.alphas_cumprod, "v_prediction")
+    schedule = ddpm(pipe.scheduler.alphas_cumprod, "v_prediction").to(device)
 
     def loss(generator: torch.Generator) -> Tensor:
         picks = torch.randint(CLIPS, (recipe.batch,), generator=generator, device=device)
-        x = torch.from_numpy(latents[picks.numpy(force=True)]).to(device).float()
-        numbers = [FIRST_CLIP + k for k in picks.tolist()]
-        middle = torch.tensor([path_middle(k) for k in numbers], device=device)
-        x = close_ups(x * pipe.vae.config.scaling_factor, middle, CLOSE_UP, generator)
+        x = latents[picks].float() * pipe.vae.config.scaling_factor
+        x = close_ups(x, middles[picks], CLOSE_UP, generator).transpose(1, 2)
         t = timesteps(recipe.batch, generator, MIDDLE)
-        ids = tokens(pipe.tokenizer, captions(numbers, generator)).to(device)
         with torch.no_grad():
-            said = text(ids).last_hidden_state.repeat_interleave(x.shape[1], dim=0)
-        x = x.transpose(1, 2)
+            words = text(captions.of(picks, generator)).last_hidden_state.repeat_interleave(
+                FRAMES, dim=0
+            )
 
         def network(x_t: Tensor, t: Tensor) -> Tensor:
-            return model(x_t, t, said).sample
+            return model(x_t, t, words).sample
 
         return squared_errors(schedule, network, x, t, generator).mean()
 

@@ -8,6 +8,8 @@ take one rate. A convolution is the matrix (out, in * k * k). This module knows 
 is trained.
 """
 
+from itertools import groupby
+
 import torch
 from torch import Tensor, nn
 
@@ -37,28 +39,37 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    self._move(weight, group["lr"], group["momentum"], group["weight_decay"])
+            moving = [weight for weight in group["params"] if weight.grad is not None]
+            # Matrices of one shape are multiplied together: on a GPU most are too small to fill it.
+            for shape, alike in groupby(sorted(moving, key=_matrix), _matrix):
+                weights = list(alike)
+                updates = orthogonal(torch.stack([self._wanted(w, group) for w in weights]))
+                size = 0.2 * max(shape) ** 0.5 * group["lr"]
+                for weight, update in zip(weights, size * updates, strict=True):
+                    weight.mul_(1 - group["lr"] * group["weight_decay"])
+                    weight.sub_(update.view(weight.shape))
 
-    def _move(self, weight: Tensor, rate: float, beta: float, decay: float) -> None:
+    def _wanted(self, weight: Tensor, group: dict) -> Tensor:
+        """Nesterov's momentum, as a matrix."""
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
-        momentum = state["momentum"].mul_(beta).add_(weight.grad)
+        momentum = state["momentum"].mul_(group["momentum"]).add_(weight.grad)
         # Rows of channels_last weights are not contiguous in memory, hence reshape.
-        update = orthogonal(weight.grad.add(momentum, alpha=beta).reshape(len(weight), -1))
-        weight.mul_(1 - rate * decay)
-        weight.add_(update.view(weight.shape), alpha=-rate * 0.2 * max(update.shape) ** 0.5)
+        return weight.grad.add(momentum, alpha=group["momentum"]).reshape(len(weight), -1)
+
+
+def _matrix(weight: Tensor) -> tuple[int, int]:
+    return len(weight), weight[0].numel()
 
 
 def orthogonal(u: Tensor) -> Tensor:
-    """u (a, b) with all its singular values brought near 1: (a, b) in u's dtype."""
+    """u (..., a, b) with all its singular values brought near 1: (..., a, b) in u's dtype."""
     a, b, c = QUINTIC
     x = u.bfloat16()
-    tall = len(x) > x.shape[1]
+    tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
-    x = x / (x.norm() + 1e-7)
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(ITERATIONS):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
@@ -79,5 +90,7 @@ def optimizers(module: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
     if matrices:
         found.append(Muon(matrices, rate))
     if others:
-        found.append(torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.99), weight_decay=0.01))
+        # Its count of steps is kept where a captured step can reach it.
+        asked = {"betas": (0.9, 0.99), "weight_decay": 0.01, "capturable": others[0].is_cuda}
+        found.append(torch.optim.AdamW(others, lr=rate, **asked))
     return found

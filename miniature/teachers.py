@@ -13,7 +13,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from miniature.latents import SIDE
+from miniature.denoising import Captions
+from miniature.latents import CAPTIONS, SIDE
 from miniature.scenes import words
 
 TOKENS = 16
@@ -109,6 +110,12 @@ def motion_adapter(channels: tuple[int, ...]) -> MotionAdapter:
         if "proj_out" in name:
             nn.init.zeros_(parameter)
     return adapter
+
+
+def captions_in(path: Path, clip: CLIPTokenizer, device: str) -> Captions:
+    """The captions that `miniature.latents.render` wrote, CAPTIONS lines for each sample."""
+    said = tokens(clip, path.read_text().splitlines()).unflatten(0, (-1, CAPTIONS))
+    return Captions(said.to(device), tokens(clip, [""])[0].to(device))
 
 
 def tokens(clip: CLIPTokenizer, captions: list[str]) -> Tensor:

@@ -1,8 +1,10 @@
 """The training loop of the built-in models: Muon, warm-up, cosine, averaged weights, resume.
 
-A stage gives a module and a function from a step's generator to a loss. Every step draws from its
-own generator, made from (seed, step), so that a resumed run sees what an uninterrupted one would.
-This module knows nothing about what is trained.
+A stage gives a module and a function from a generator to a loss. The generator is seeded anew at
+every step, from (seed, step), so that a resumed run sees what an uninterrupted one would. On a GPU
+a step is recorded once and replayed as a CUDA graph: launching the kernels of so small a network
+one by one takes longer than running them. A loss must therefore not wait for the device, nor choose
+on the host what to do. This module knows nothing about what is trained.
 """
 
 import copy
@@ -62,34 +64,75 @@ def train(
     """
     averaged = copy.deepcopy(module).eval().requires_grad_(False)
     wanted = [p for p in module.parameters() if p.requires_grad]
+    device = wanted[0].device
     movers = optimizers(module, recipe.rate)
     start = _resume(checkpoint, module, averaged, movers)
-    device = wanted[0].device
-    bar = tqdm(range(start, recipe.steps), name, initial=start, total=recipe.steps, mininterval=5)
-    smooth = None
-    for step in bar:
-        generator = torch.Generator(device).manual_seed(seed * 1_000_003 + step)
+    rate, decay = torch.zeros((), device=device), torch.zeros((), device=device)
+    for group in (group for mover in movers for group in mover.param_groups):
+        group["lr"] = rate
+    generator = torch.Generator(device)
+
+    def step() -> Tensor:
+        for mover in movers:
+            mover.zero_grad(set_to_none=True)
         value = loss(generator)
         value.backward()
         nn.utils.clip_grad_norm_(wanted, 1.0)
         for mover in movers:
-            for group in mover.param_groups:
-                group["lr"] = rate_at(step, recipe)
             mover.step()
-            mover.zero_grad(set_to_none=True)
-        _average(averaged, module, min(recipe.average, (step + 1) / (step + 10)))
-        if step % 20 == 0:
-            now = float(value.detach())
+        _average(averaged, module, decay)
+        return value.detach()
+
+    run = _Recorded(step, generator) if device.type == "cuda" else step
+    bar = tqdm(range(start, recipe.steps), name, initial=start, total=recipe.steps, mininterval=5)
+    smooth = None
+    for k in bar:
+        generator.manual_seed(seed * 1_000_003 + k)
+        rate.fill_(rate_at(k, recipe))
+        decay.fill_(min(recipe.average, (k + 1) / (k + 10)))
+        value = run()
+        if k % 20 == 0:
+            now = float(value)
             smooth = now if smooth is None else 0.9 * smooth + 0.1 * now
             bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
-        if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-            _save(checkpoint, module, averaged, movers, step + 1)
-            on_save(averaged, step + 1)
+        if (k + 1) % recipe.save_every == 0 or k + 1 == recipe.steps:
+            _save(checkpoint, module, averaged, movers, k + 1)
+            on_save(averaged, k + 1)
     return averaged
 
 
+class _Recorded:
+    """A step on a GPU: a few times as it is written, then recorded, then replayed.
+
+    The first times give every optimizer its state. They run on a stream of their own, as recording
+    does.
+    """
+
+    def __init__(self, step: Callable[[], Tensor], generator: torch.Generator) -> None:
+        self._step, self._generator = step, generator
+        self._stream, self._written = torch.cuda.Stream(), 3
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._value = torch.empty(())
+
+    def __call__(self) -> Tensor:
+        if self._written:
+            self._written -= 1
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                value = self._step()
+            torch.cuda.current_stream().wait_stream(self._stream)
+            return value
+        if self._graph is None:
+            self._graph = torch.cuda.CUDAGraph()
+            self._graph.register_generator_state(self._generator)
+            with torch.cuda.graph(self._graph):
+                self._value = self._step()
+        self._graph.replay()
+        return self._value
+
+
 @torch.no_grad()
-def _average(averaged: nn.Module, module: nn.Module, decay: float) -> None:
+def _average(averaged: nn.Module, module: nn.Module, decay: Tensor) -> None:
     for mean, now in zip(averaged.parameters(), module.parameters(), strict=True):
         mean.lerp_(now, 1 - decay)
     for mean, now in zip(averaged.buffers(), module.buffers(), strict=True):
@@ -116,6 +159,9 @@ def _resume(path: Path, module: nn.Module, averaged: nn.Module, movers: Movers) 
     module.load_state_dict(state["module"])
     averaged.load_state_dict(state["averaged"])
     for mover, known in zip(movers, state["optimizers"], strict=True):
+        for ours, theirs in zip(mover.param_groups, known["param_groups"], strict=True):
+            # Where the step is counted is this machine's affair, not the saved one's.
+            theirs |= {name: ours[name] for name in ("capturable",) if name in ours}
         mover.load_state_dict(known)
     return state["step"]
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from miniature.cores import on_all_cores
 from miniature.meshes import PartMesh, sample_mesh, surface
 from miniature.styles import Style, sample_style, style_colours
 from pipelines.paint.composites import Words, prompts
@@ -165,9 +166,11 @@ def render_views(work: Path, count: int) -> None:
     done = len(lines) // PER_MESH
     captions.write_text("".join(f"{line}\n" for line in lines[: done * PER_MESH]))
     with captions.open("a") as out:
-        for mesh in tqdm(range(done, -(-count // PER_MESH)), "views", mininterval=5):
+        meshes = range(done, -(-count // PER_MESH))
+        rendered = on_all_cores(mesh_views, meshes)
+        for mesh in tqdm(meshes, "views", mininterval=5):
             first = mesh * PER_MESH
-            pictures, texts = mesh_views(mesh)
+            pictures, texts = next(rendered)
             store[first : first + PER_MESH] = pictures[: count - first]
             out.write("".join(f"{text}\n" for text in texts[: count - first]))
             out.flush()

@@ -61,12 +61,12 @@ def variation(g: Tensor) -> Tensor:
     if frames == 1:
         return torch.zeros_like(g[:, :1])
     step = g.diff(dim=2).abs().mean(1, keepdim=True)
-    total = torch.zeros_like(g[:, :1])
-    total[:, :, :-1] += step
-    total[:, :, 1:] += step
-    neighbours = total.new_full((frames,), 2.0)
-    neighbours[0] = neighbours[-1] = 1.0
-    return total / neighbours.view(-1, 1, 1)
+    mean = torch.zeros_like(g[:, :1])
+    mean[:, :, :-1] += step / 2
+    mean[:, :, 1:] += step / 2
+    for end in (0, -1):  # which has one neighbour
+        mean[:, :, end] *= 2
+    return mean
 
 
 def adaptive_mask(g: Tensor, k: float = 1.0) -> Tensor:

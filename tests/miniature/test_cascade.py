@@ -25,9 +25,11 @@ from miniature.cascade import (
     stage_2_pipeline,
     text_encoder,
     tokenizer,
+    tokens,
     unet,
 )
 from miniature.cascade_training import Pictures, Plan
+from miniature.denoising import Captions
 from miniature.shipping import ship
 from miniature.styles import words
 from miniature.training import Recipe
@@ -97,7 +99,7 @@ def test_captions_are_embedded_as_the_stock_pipeline_embeds_prompts():
     t5, stage = tokenizer(WORDS), SMALL.stage
     pipe = stage_1_pipeline(t5, text_encoder(len(t5)).eval(), unet(stage, low_resolution=False))
     with torch.no_grad():
-        ours = embed(t5, pipe.text_encoder, [CAPTION, ""])
+        ours = embed(pipe.text_encoder, tokens(t5, [CAPTION, ""]))
         with torch.autocast("cpu", torch.bfloat16):
             theirs, empty = pipe.encode_prompt(CAPTION)
     assert ours.shape == (2, TOKENS, WIDTH)
@@ -108,14 +110,14 @@ def test_captions_are_embedded_as_the_stock_pipeline_embeds_prompts():
 
 
 def test_a_batch_keeps_pictures_and_captions_together():
-    store = np.empty((5, 3, 4, 4), np.uint8)
-    store[:] = np.array([0, 51, 102, 153, 255], np.uint8)[:, None, None, None]
-    x, captions = Pictures(store, ["0", "51", "102", "153", "255"]).batch(3000, generator())
+    levels = torch.tensor([0, 51, 102, 153, 255])
+    store = levels.byte()[:, None, None, None].expand(5, 3, 4, 4)
+    captions = Captions(levels[:, None, None].expand(5, 1, 7), torch.full((7,), -1))
+    x, ids = Pictures(store, captions).batch(3000, generator())
     assert x.shape == (3000, 3, 4, 4) and x.min() == -1 and x.max() == 1
-    said = [(float(row[0, 0, 0]), text) for row, text in zip(x, captions, strict=True) if text]
-    assert all(value == pytest.approx(int(text) / 127.5 - 1) for value, text in said)
-    # Binomial: 300 of 3000 are dropped, give or take four standard deviations.
-    assert 3000 - len(said) == pytest.approx(300, abs=66)
+    assert ids.shape == (3000, 7)
+    spoken = ids[:, 0] >= 0
+    torch.testing.assert_close(x[spoken, 0, 0, 0], ids[spoken, 0] / 127.5 - 1)
 
 
 def test_crops_are_whole_squares_at_random_places():
