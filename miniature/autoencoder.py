@@ -15,6 +15,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from PIL import Image
 from torch import Tensor, nn
 
+from miniature.denoising import squares
 from miniature.draw import draw
 from miniature.scenes import sample_scene
 from miniature.textures import texture
@@ -67,28 +68,27 @@ def crops(pool: Tensor, batch: int, generator: torch.Generator) -> Tensor:
 
     Scenes (the pool's tail) keep their channels: their colours are the ones to be kept best.
     """
-    picks = torch.randint(len(pool), (batch,), generator=generator)
-    corners = torch.randint(0, 128 - CROP + 1, (batch, 2), generator=generator)
-    kinds = torch.rand((batch, 3), generator=generator)
-    cut = []
-    for pick, (top, left), kind in zip(picks.tolist(), corners.tolist(), kinds, strict=True):
-        crop = pool[pick, :, top : top + CROP, left : left + CROP]
-        if kind[0] < 0.5:
-            crop = crop.flip(-1)
-        if pick < 0.6 * len(pool) and kind[1] < 0.5:
-            crop = crop[torch.randperm(3, generator=generator)]
-        cut.append(crop)
-    return torch.stack(cut).float() / 127.5 - 1
+    device = generator.device
+    picks = torch.randint(len(pool), (batch,), generator=generator, device=device)
+    most = pool.shape[-1] - CROP + 1
+    corners = torch.randint(most, (batch, 2), generator=generator, device=device)
+    flipped, permuted = torch.rand((2, batch, 1), generator=generator, device=device) < 0.5
+    cut = squares(pool[picks], corners, CROP)
+    cut = torch.where(flipped[..., None, None], cut.flip(-1), cut)
+    order = torch.rand((batch, 3), generator=generator, device=device).argsort(1)
+    permuted &= (picks < 0.6 * len(pool))[:, None]
+    order = torch.where(permuted, order, torch.arange(3, device=device))
+    return cut.gather(1, order[..., None, None].expand_as(cut)).float() / 127.5 - 1
 
 
 def train_autoencoder(work: Path, seed: int, device: str, steps: int | None) -> AutoencoderKL:
     torch.manual_seed(seed)
     model = build().to(device, memory_format=torch.channels_last)
     recipe = RECIPE if steps is None else Recipe(steps, RECIPE.batch, RECIPE.rate)
-    pool = _cached_pool(work / "pictures.pt", seed)
+    pool = _cached_pool(work / "pictures.pt", seed).to(device)
 
     def loss(generator: torch.Generator) -> Tensor:
-        x = crops(pool, recipe.batch, generator).to(device, memory_format=torch.channels_last)
+        x = crops(pool, recipe.batch, generator).contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, torch.bfloat16):
             posterior = model.encode(x).latent_dist
             z = posterior.sample(generator)
@@ -100,7 +100,7 @@ def train_autoencoder(work: Path, seed: int, device: str, steps: int | None) -> 
     def on_save(averaged: AutoencoderKL, step: int) -> None:
         averaged.save_pretrained(work / "vae")
         with torch.no_grad():
-            x = torch.cat([pool[:8], pool[-8:]]).to(device).float() / 127.5 - 1
+            x = torch.cat([pool[:8], pool[-8:]]).float() / 127.5 - 1
             y = averaged.decode(averaged.encode(x).latent_dist.mode()).sample.clamp(-1, 1)
         mse = ((x - y) / 2).square().mean((1, 2, 3))
         psnr = -10 * mse.log10()

@@ -46,10 +46,10 @@ from miniature.shipping import sheet, ship, write_words
 from miniature.training import Recipe, train, warm_start
 from sds.schedules import Schedule, add_noise, at, ddpm
 
-RECIPE_1 = Recipe(steps=3_600, batch=32, rate=8e-4, save_every=300)
-RECIPE_2 = Recipe(steps=2_800, batch=16, rate=8e-4, save_every=300)
-VIEWS = 32_000
-"""Pictures to render: 1.6 GB."""
+RECIPE_1 = Recipe(steps=4_800, batch=128, rate=8e-4, save_every=300)
+RECIPE_2 = Recipe(steps=3_700, batch=64, rate=8e-4, save_every=300)
+VIEWS = 65_536
+"""Pictures to render: 3.2 GB."""
 LARGEST_WEIGHT = 40.0
 """Of a sample in the loss; reached at t = 899."""
 EXAMPLES = 8

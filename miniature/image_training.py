@@ -30,7 +30,8 @@ from miniature.teachers import captions_in, scheduler, text_encoder, tokenizer, 
 from miniature.training import Recipe, train, warm_start
 from sds.schedules import ddpm
 
-RECIPE = Recipe(steps=16_300, batch=16, rate=7e-4, save_every=300)
+RECIPE = Recipe(steps=6_800, batch=128, rate=1e-3, save_every=300)
+"""`batch` is of whole pictures; a close-up counts as a quarter of one."""
 CLOSE_UP = 16
 """Side, in latent cells, of a close-up: most objects just fit."""
 CLOSE_UPS = 0.8

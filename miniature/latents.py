@@ -20,8 +20,8 @@ from miniature.scenes import Scene, centres, facing, sample_scene, training_capt
 FRAMES = 16
 SIDE = 32
 """Latent cells along each side of a picture."""
-PICTURES = 64_000
-CLIPS = 1_200
+PICTURES = 65_536
+CLIPS = 1_536
 FIRST_CLIP = 1_000_000
 """Scenes of the clips are numbered from here on, so that they are not the pictures' scenes."""
 CAPTIONS = 4

@@ -17,7 +17,7 @@ from miniature.teachers import captions_in, motion_adapter
 from miniature.training import Recipe, train, warm_start
 from sds.schedules import ddpm
 
-RECIPE = Recipe(steps=400, batch=4, rate=1.5e-3, warmup=30, save_every=60)
+RECIPE = Recipe(steps=1_000, batch=16, rate=1e-3, save_every=200)
 CLOSE_UP = 24
 """Side, in latent cells, of the part of a clip that is seen: it holds the object's whole path."""
 MIDDLE = 450

@@ -6,6 +6,8 @@ Video: draws the small world, then trains the autoencoder, the image model and t
 Mesh: renders views of labelled meshes, then trains the two stages of the cascade. Each part goes on
 where its checkpoint in the work folder stops. Sample sheets are saved beside the checkpoints. What
 ships is written to the assets folder when a stage is complete.
+
+The recipes are for a GPU, where they take minutes; on a CPU ask for fewer steps.
 """
 
 from dataclasses import dataclass, replace
@@ -41,7 +43,7 @@ class Train:
     what: tyro.conf.Positional[Literal["all", "video", "mesh"]] = "all"
     """The teachers of which job."""
     work: Path = Path("work")
-    """Folder for pictures, latents, checkpoints and sample sheets; needs about 8 GB."""
+    """Folder for pictures, latents, checkpoints and sample sheets; needs about 10 GB."""
     assets: Path = ASSETS
     """Folder that the finished models are written to."""
     seed: int = 0

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from miniature.autoencoder import CROP, crops
 from miniature.cores import on_all_cores
 from miniature.denoising import (
     JITTER,
@@ -224,3 +225,31 @@ def _train(folder: Path, device: str) -> list[float]:
 @torch.no_grad()
 def _error(model: nn.Module, x: torch.Tensor) -> float:
     return float((model(x)[:, 0] - x.sum(1)).square().mean())
+
+
+def test_the_autoencoders_crops_are_squares_turned_at_most_left_to_right():
+    rows, columns = torch.meshgrid(torch.arange(128), torch.arange(128), indexing="ij")
+    # Channels tell the sample, the row and the column.
+    pool = torch.stack(
+        [torch.stack([torch.full_like(rows, k), rows, columns]) for k in range(128, 138)]
+    ).byte()
+    cut = ((crops(pool, 400, torch.Generator().manual_seed(0)) + 1) * 127.5).round().long()
+    assert cut.shape == (400, 3, CROP, CROP)
+    places, kept, flipped = set(), 0, 0
+    for picture in cut:
+        still = [c for c in range(3) if (picture[c] == picture[c, 0, 0]).all()]
+        (name,) = still
+        number = int(picture[name, 0, 0]) - 128
+        down = next(c for c in range(3) if (picture[c, 1] - picture[c, 0] == 1).all())
+        (across,) = {0, 1, 2} - {name, down}
+        step = picture[across].diff(dim=1)
+        assert (step == step[0, 0]).all() and abs(int(step[0, 0])) == 1
+        flipped += int(step[0, 0]) == -1
+        in_order = (name, down, across) == (0, 1, 2)
+        kept += in_order
+        assert in_order or number < 6, "a scene keeps its channels"
+        places.add((int(picture[down, 0, 0]), int(picture[across].min())))
+    assert flipped == pytest.approx(200, abs=40)
+    # Of the textures, six in ten, half are permuted, and one permutation in six is none.
+    assert kept == pytest.approx(400 * (1 - 0.6 * 0.5 * 5 / 6), abs=40)
+    assert len(places) > 350
