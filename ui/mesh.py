@@ -11,12 +11,13 @@ from gradio.components import Component
 
 from pipelines.geometry import MESHES
 from pipelines.mesh import PaintMesh
+from ui.as_command import Command, command_fold, wire_command
 from ui.examples import open_on_click
 from ui.forecast import forecast_line, forecast_mesh
 from ui.keys import keys
 from ui.mesh_examples import OPENED, Example, example_row, opened, read_examples
 from ui.mesh_mask import mask_fold
-from ui.mesh_run import Shown, move, paint
+from ui.mesh_run import Shown, job_of, move, paint
 from ui.mesh_settings import follow_teacher, method_fold, run_fold, teacher_fold, texture_fold
 from ui.preview import preview_box
 from ui.progress import progress_line
@@ -31,12 +32,12 @@ _SCROLL = "() => document.getElementById('painted-outcome').scrollIntoView({bloc
 def mesh_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, Component]]:
     """Build the tab's blocks inside the current context and wire them.
 
-    Returns its inputs by their name in `paint`, and its outputs by their name in `Shown`.
+    Returns its inputs by their name in `job_of`, and its outputs by their name in `Shown`.
     """
     examples = read_examples()
     with gr.Row():
         with gr.Column(min_width=320):
-            inputs, buttons, samples, line = _form(examples)
+            inputs, buttons, samples, line, command = _form(examples)
         with gr.Column(min_width=320, elem_id="painted-outcome", elem_classes="outcome"):
             outputs = _outcome()
     inputs["visitor"] = visitor
@@ -44,13 +45,14 @@ def mesh_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, 
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
     _forecast(line, inputs, outputs["metrics"])
     _wire(inputs, outputs)
+    wire_command(command, job_of, inputs)
     open_on_click(samples, lambda index: opened(examples[index]), inputs | outputs, OPENED)
     return inputs, outputs
 
 
 def _form(
     examples: list[Example],
-) -> tuple[dict[str, Component], dict[str, Component], gr.Dataset, gr.Markdown]:
+) -> tuple[dict[str, Component], dict[str, Component], gr.Dataset, gr.Markdown, Command]:
     mesh = gr.File(label="Mesh", file_types=[*MESHES, ".zip"], height=140, elem_id="mesh")
     samples = example_row(examples)
     first = examples[0]
@@ -83,7 +85,7 @@ def _form(
         mask = mask_fold(mesh, texture)
     inputs = {"mesh": mesh} | words | run | mask | texture | method_fold() | teacher_fold()
     follow_teacher(inputs)
-    return inputs, buttons, samples, line
+    return inputs, buttons, samples, line, command_fold("mesh-command")
 
 
 def _forecast(line: gr.Markdown, inputs: dict[str, Component], metrics: gr.Markdown) -> None:
@@ -143,7 +145,7 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     shown = [outputs[f.name] for f in fields(Shown)]
     start_button.click(
         paint,
-        [inputs[name] for name in signature(paint).parameters if name != "request"],
+        [inputs[name] for name in ("visitor", *signature(job_of).parameters)],
         shown,
         api_visibility="private",
         show_progress="minimal",

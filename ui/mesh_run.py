@@ -57,9 +57,20 @@ class Shown(Change):
 _LAST = Shown()
 
 
-def paint(
-    request: gr.Request,
-    visitor: str | None,
+def paint(request: gr.Request, visitor: str | None, *asked: Any) -> Iterator[tuple[Any, ...]]:
+    """Paint a mesh; yields the values of a `Shown` for each of the job's events.
+
+    asked: the tab's inputs, as `job_of` takes them.
+    """
+    yield from values_of(lambda: _shown(job_of(*asked)), _failed, owner_of(visitor, request))
+
+
+def run(job: PaintMesh, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
+    """Run a job; yields like `paint`. owner: whose it becomes; resumes: whether it goes on."""
+    yield from values_of(lambda: _shown(job, resumes), _failed, owner)
+
+
+def job_of(
     mesh: str | None,
     object: str,
     edit: str,
@@ -98,69 +109,60 @@ def paint(
     crop: float,
     background: bool,
     attached: float,
-) -> Iterator[tuple[Any, ...]]:
-    """Paint a mesh; yields the values of a `Shown` for each of the job's events.
+) -> PaintMesh:
+    """The job that the tab's inputs ask for; `inputs_of` is the way back.
 
-    Its parameters name the tab's inputs, in order; `inputs_of` is the way back.
+    Raises InputError where something is missing.
     """
-
-    def job() -> PaintMesh:
-        view = None
-        if mask_on_view:
-            empty = "Where the mask was drawn from is empty. Give 0 and 0 for the front."
-            view = given(mask_around, empty), given(mask_above, empty)
-        path = Path(given(mesh, NO_MESH))
-        side = given(resolution, "The texture's side is empty. 1024 is usual.")
-        place = (path, max_faces or None, side, where, mask, view, brushed, drawn, takes)
-        file, mask_view = mask_of(*place)
-        return PaintMesh(
-            mesh=path,
-            object=object,
-            style=style,
-            out=new_folder(),
-            edit="" if everywhere else edit,
-            everywhere=everywhere,
-            plural=plural,
-            teacher=teacher,
-            compile=compile,
-            preset=preset,
-            steps=steps or None,
-            seed=seed_of(seed, random_seed),
-            mask=file,
-            mask_view=mask_view,
-            mask_replaces=where == "mask",
-            threshold=threshold,
-            resolution=side,
-            max_faces=max_faces or None,
-            painting=Painting(
-                field=field,
-                rate=given(rate, "The learning rate is empty. 0.01 is usual."),
-                views=int(views),
-                cascade=cascade,
-                guidance_1=guidance_1,
-                guidance_2=guidance_2,
-                style_guidance=style_guidance,
-                low=int(low),
-                high=int(high),
-                high_end=int(high_end),
-                detail=detail,
-                detail_from=detail_from,
-                crop=crop,
-                background=background,
-                attached=attached,
-            ),
-        )
-
-    yield from values_of(lambda: _shown(job()), _failed, owner_of(visitor, request))
-
-
-def run(job: PaintMesh, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
-    """Run a job; yields like `paint`. owner: whose it becomes; resumes: whether it goes on."""
-    yield from values_of(lambda: _shown(job, resumes), _failed, owner)
+    view = None
+    if mask_on_view:
+        empty = "Where the mask was drawn from is empty. Give 0 and 0 for the front."
+        view = given(mask_around, empty), given(mask_above, empty)
+    path = Path(given(mesh, NO_MESH))
+    side = given(resolution, "The texture's side is empty. 1024 is usual.")
+    place = (path, max_faces or None, side, where, mask, view, brushed, drawn, takes)
+    file, mask_view = mask_of(*place)
+    return PaintMesh(
+        mesh=path,
+        object=object,
+        style=style,
+        out=new_folder(),
+        edit="" if everywhere else edit,
+        everywhere=everywhere,
+        plural=plural,
+        teacher=teacher,
+        compile=compile,
+        preset=preset,
+        steps=steps or None,
+        seed=seed_of(seed, random_seed),
+        mask=file,
+        mask_view=mask_view,
+        mask_replaces=where == "mask",
+        threshold=threshold,
+        resolution=side,
+        max_faces=max_faces or None,
+        painting=Painting(
+            field=field,
+            rate=given(rate, "The learning rate is empty. 0.01 is usual."),
+            views=int(views),
+            cascade=cascade,
+            guidance_1=guidance_1,
+            guidance_2=guidance_2,
+            style_guidance=style_guidance,
+            low=int(low),
+            high=int(high),
+            high_end=int(high_end),
+            detail=detail,
+            detail_from=detail_from,
+            crop=crop,
+            background=background,
+            attached=attached,
+        ),
+    )
 
 
 def inputs_of(job: PaintMesh) -> dict[str, Any]:
-    """The tab's inputs as they are for a job, by their name in `paint`."""
+    """The tab's inputs as they are for a job, by their name in `job_of`."""
     how = job.painting or usual(job.teacher)["painting"]
     painting = {f.name: getattr(how, f.name) for f in fields(Painting)}
     around, above = job.mask_view or (0, 0)

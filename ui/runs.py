@@ -8,17 +8,13 @@ from collections.abc import Mapping, Sequence
 import gradio as gr
 from gradio.components import Component
 
+from ui.as_command import command_box, copies
 from ui.runs_actions import Actions, ask_to_delete, delete, keep, listed, pack, picked
 from ui.runs_list import DETAIL
 from ui.theme import PAGE
 
 RESULTS = [".mp4", ".glb"]
 _FETCH = "() => document.getElementById('run-zip').click()"
-_COPY = """() => {
-    document.querySelector('#run-command textarea').select();
-    document.execCommand('copy');
-}"""
-"""The clipboard's newer interface is not there on a page that came by plain http."""
 _QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -85,17 +81,9 @@ def _detail() -> dict[str, Component]:
         ask = button("Delete", "delete")
         sure = button("Delete for good", "delete-sure", variant="stop")
         kept = button("Keep it", "delete-not")
-    command = gr.Textbox(
-        label="The same on the command line",
-        lines=3,
-        max_lines=12,
-        # So that it can be reached and selected; gradio's own copy button would take its label.
-        interactive=True,
-        visible=False,
-        elem_id="run-command",
-    )
+    command = command_box("The same on the command line", "run-command", visible=False)
     copy = button("Copy", "copy")
-    copy.click(None, js=_COPY, api_visibility="private")
+    copies(copy, command)
     made = (about, reopen, resume, repeat, zipped, ask, sure, kept, command, copy)
     return dict(zip(DETAIL, made, strict=True))
 

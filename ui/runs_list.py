@@ -4,17 +4,16 @@ Knows nothing about what can be done with it.
 """
 
 import re
-from dataclasses import fields, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from pipelines.runs import history
-from pipelines.runs.history import Job, Past
+from pipelines.runs.history import Past
 from pipelines.runs.run_folder import State
+from ui.as_command import to_copy
 
 DETAIL = (
     "about",
@@ -51,7 +50,7 @@ def detail_of(run: Past | None, by_path: bool) -> tuple[Any, ...]:
     readable = run is not None and run.job is not None
     command = gr.Textbox(visible=False)
     if readable:
-        command = gr.Textbox(history.command_line(_to_copy(run.job, by_path)), visible=True)
+        command = gr.Textbox(history.command_line(to_copy(run.job, by_path)), visible=True)
     return (
         "Pick a run to see what can be done with it." if run is None else _about(run),
         gr.Button(visible=readable),
@@ -85,23 +84,6 @@ def _progress(run: Past) -> str:
 
 def _when(run: Past) -> str:
     return f"{datetime.fromtimestamp(run.status.began):%d %b %Y, %H:%M}"
-
-
-def _to_copy(job: Job, by_path: bool) -> Job:
-    """The job as a command that can be run again: into a folder that is not there yet."""
-    here = Path.cwd()
-    paths = {f.name: getattr(job, f.name) for f in fields(job)}
-    paths = {name: path for name, path in paths.items() if isinstance(path, Path)}
-    paths["out"] = job.out.with_name(f"{job.out.name}-again")
-    shown = {
-        name: path.relative_to(here)
-        if by_path and path.is_relative_to(here)
-        else path
-        if by_path
-        else Path(path.name)
-        for name, path in paths.items()
-    }
-    return replace(job, **shown)
 
 
 def _escaped(text: str) -> str:

@@ -9,6 +9,7 @@ from inspect import signature
 import gradio as gr
 from gradio.components import Component
 
+from ui.as_command import Command, command_fold, wire_command
 from ui.examples import open_on_click
 from ui.forecast import forecast_line, forecast_video
 from ui.keys import keys
@@ -17,7 +18,7 @@ from ui.progress import progress_line
 from ui.running import stop
 from ui.video_examples import EXAMPLES, OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
-from ui.video_run import Shown, edit
+from ui.video_run import Shown, edit, job_of
 from ui.video_settings import cut_fold, follow_teacher, method_fold, run_fold, teacher_fold
 from ui.viewer import viewer
 
@@ -31,25 +32,26 @@ _SCROLL = "() => document.getElementById('outcome').scrollIntoView({block: 'near
 def video_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, Component]]:
     """Build the tab inside the current context and wire it.
 
-    Returns its inputs by their name in `edit`, and its outputs by their name in `Shown`.
+    Returns its inputs by their name in `job_of`, and its outputs by their name in `Shown`.
     """
     examples = read_examples()
     with gr.Row():
         with gr.Column(min_width=320):
-            inputs, buttons, samples, line = _form(examples)
+            inputs, buttons, samples, line, command = _form(examples)
         with gr.Column(min_width=320, elem_id="outcome", elem_classes="outcome"):
             outputs = _outcome()
     inputs["visitor"] = visitor
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
     _forecast(line, inputs, outputs["metrics"])
     _wire(inputs, outputs)
+    wire_command(command, job_of, inputs)
     open_on_click(samples, lambda index: opened(examples[index]), inputs | outputs, OPENED)
     return inputs, outputs
 
 
 def _form(
     examples: list[Example],
-) -> tuple[dict[str, Component], dict[str, Component], gr.Dataset, gr.Markdown]:
+) -> tuple[dict[str, Component], dict[str, Component], gr.Dataset, gr.Markdown, Command]:
     clip = gr.Video(
         label="Clip", sources=["upload"], height=_HEIGHT, loop=True, buttons=[], elem_id="clip"
     )
@@ -74,7 +76,7 @@ def _form(
     mask = mask_fold(clip, cut)
     inputs = {"clip": clip} | words | run | cut | mask | method_fold() | teacher_fold()
     follow_teacher(inputs)
-    return inputs, buttons, samples, line
+    return inputs, buttons, samples, line, command_fold("clip-command")
 
 
 def _forecast(line: gr.Markdown, inputs: dict[str, Component], metrics: gr.Markdown) -> None:
@@ -117,7 +119,7 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     start_button, stop_button = outputs["start_button"], outputs["stop_button"]
     start_button.click(
         edit,
-        [inputs[name] for name in signature(edit).parameters if name != "request"],
+        [inputs[name] for name in ("visitor", *signature(job_of).parameters)],
         [outputs[f.name] for f in fields(Shown)],
         api_visibility="private",
         show_progress="minimal",

@@ -40,9 +40,20 @@ class Shown(Change):
     seed: Any = field(default_factory=gr.skip)
 
 
-def edit(
-    request: gr.Request,
-    visitor: str | None,
+def edit(request: gr.Request, visitor: str | None, *asked: Any) -> Iterator[tuple[Any, ...]]:
+    """Edit a clip; yields the values of a `Shown` for each of the job's events.
+
+    asked: the tab's inputs, as `job_of` takes them.
+    """
+    yield from values_of(lambda: _shown(job_of(*asked)), Shown, owner_of(visitor, request))
+
+
+def run(job: EditVideo, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
+    """Run a job; yields like `edit`. owner: whose it becomes; resumes: whether it goes on."""
+    yield from values_of(lambda: _shown(job, resumes), Shown, owner)
+
+
+def job_of(
     clip: str | None,
     source: str,
     target: str,
@@ -77,58 +88,49 @@ def edit(
     anchor: float,
     eta: float,
     ode: bool,
-) -> Iterator[tuple[Any, ...]]:
-    """Edit a clip; yields the values of a `Shown` for each of the job's events.
+) -> EditVideo:
+    """The job that the tab's inputs ask for; `inputs_of` is the way back.
 
-    Its parameters name the tab's inputs, in order; `inputs_of` is the way back.
+    Raises InputError where something is missing.
     """
-
-    def job() -> EditVideo:
-        return EditVideo(
-            clip=Path(given(clip, NO_CLIP)),
-            source=source,
-            target=target,
-            out=new_folder(),
-            teacher=teacher,
-            compile=compile,
-            preset=preset,
-            steps=steps or None,
-            seed=seed_of(seed, random_seed),
-            strength=strength,
-            high=int(high),
-            low=int(low),
-            side=given(side, "The working size is empty. Give pixels, such as 512."),
-            ode=ode,
-            mask=mask_of(where, brushed, mask),
-            mask_frame=given(mask_frame, "The mask's frame is empty. Give 0 for the first."),
-            mask_grow=given(mask_grow, "How far to grow the mask is empty. Give 0 for none."),
-            mask_feather=given(mask_feather, "The mask's feather is empty. Give 0 for none."),
-            mask_invert=mask_invert,
-            cut=cut_of(start, end, every),
-            method=Method(
-                guidance_source=guidance_source,
-                guidance_target=guidance_target,
-                smoothing=smoothing,
-                smooth_along_flow=smooth_along_flow,
-                mask_k=mask_k,
-                joint=joint,
-                fusion=fusion,
-                focus=focus,
-                anchor=anchor,
-                eta=eta,
-            ),
-        )
-
-    yield from values_of(lambda: _shown(job()), Shown, owner_of(visitor, request))
-
-
-def run(job: EditVideo, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
-    """Run a job; yields like `edit`. owner: whose it becomes; resumes: whether it goes on."""
-    yield from values_of(lambda: _shown(job, resumes), Shown, owner)
+    return EditVideo(
+        clip=Path(given(clip, NO_CLIP)),
+        source=source,
+        target=target,
+        out=new_folder(),
+        teacher=teacher,
+        compile=compile,
+        preset=preset,
+        steps=steps or None,
+        seed=seed_of(seed, random_seed),
+        strength=strength,
+        high=int(high),
+        low=int(low),
+        side=given(side, "The working size is empty. Give pixels, such as 512."),
+        ode=ode,
+        mask=mask_of(where, brushed, mask),
+        mask_frame=given(mask_frame, "The mask's frame is empty. Give 0 for the first."),
+        mask_grow=given(mask_grow, "How far to grow the mask is empty. Give 0 for none."),
+        mask_feather=given(mask_feather, "The mask's feather is empty. Give 0 for none."),
+        mask_invert=mask_invert,
+        cut=cut_of(start, end, every),
+        method=Method(
+            guidance_source=guidance_source,
+            guidance_target=guidance_target,
+            smoothing=smoothing,
+            smooth_along_flow=smooth_along_flow,
+            mask_k=mask_k,
+            joint=joint,
+            fusion=fusion,
+            focus=focus,
+            anchor=anchor,
+            eta=eta,
+        ),
+    )
 
 
 def inputs_of(job: EditVideo) -> dict[str, Any]:
-    """The tab's inputs as they are for a job, by their name in `edit`."""
+    """The tab's inputs as they are for a job, by their name in `job_of`."""
     job = settled(job)
     method = {name: getattr(job.method, name) for name in Method.__dataclass_fields__}
     mask = None if job.mask is None else str(job.mask)

@@ -15,9 +15,9 @@ def open_fold(room, name):
 
 
 def open_folds(room):
-    """Open all five of a tab."""
+    """Open all six of a tab."""
     folds = room.locator(".fold > button.label-wrap:visible")
-    expect(folds).to_have_count(5)
+    expect(folds).to_have_count(6)
     for fold in folds.all():
         fold.click()
         expect(fold).to_have_class(re.compile("open"))

@@ -165,6 +165,12 @@ def test_painting_without_a_mesh_asks_for_one(tab):
     expect_ready(tab)
 
 
+def test_a_command_line_asks_for_a_mesh_too(tab):
+    open_fold(tab, "Command line")
+    tab.locator("#mesh-command-write").click()
+    expect(tab.locator("#mesh-command textarea")).to_have_value(re.compile("There is no mesh"))
+
+
 def test_painting_everything_needs_no_part(tab):
     open_fold(tab.locator("#mesh-tab"), "More settings")
     tab.get_by_label("Paint everything").check()

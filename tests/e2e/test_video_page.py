@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import time
 from dataclasses import replace
 
@@ -329,6 +330,19 @@ def test_the_keyboard_runs_and_stops(page, small_clip):
     page.keyboard.press("Escape")
     expect(page.locator("#status")).to_contain_text("Stopped after")
     expect_ready(page)
+
+
+def test_the_settings_are_a_command_line_until_they_change(page, small_clip):
+    fill(page, small_clip, steps=3)
+    open_fold(page, "Command line")
+    box = page.locator("#clip-command textarea")
+    page.locator("#clip-command-write").click()
+    expect(box).to_have_value(re.compile(r"^python -m pipelines\.video .*disc\.mp4"))
+    said = shlex.split(box.input_value())
+    asked = {name: said[said.index(f"--{name}") + 1] for name in ("source", "target", "steps")}
+    assert asked == {"source": SOURCE, "target": TARGET, "steps": "3"}
+    page.get_by_label("What it should show").fill(SOURCE)
+    expect(box).to_have_value("")
 
 
 def test_nothing_is_cut_off_on_a_narrow_page(page):

@@ -1,0 +1,98 @@
+"""What a tab asks for as a command line, before anything has run.
+
+Knows nothing about what the settings mean.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from pipelines.errors import InputError
+from pipelines.runs import history
+from pipelines.runs.history import Job
+from ui.folds import fold
+from ui.visitors import is_local
+from ui.wording import on_the_page
+
+_COPY = """() => {
+    document.querySelector('#%s textarea').select();
+    document.execCommand('copy');
+}"""
+"""The clipboard's newer interface is not there on a page that came by plain http."""
+Command = tuple[gr.Button, gr.Textbox]
+"""A button that writes a command line, and where it writes it."""
+_QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def command_box(label: str, elem_id: str, **look: Any) -> gr.Textbox:
+    """Where a command line is shown."""
+    return gr.Textbox(
+        label=label,
+        lines=3,
+        max_lines=12,
+        # So that it can be reached and selected; gradio's own copy button would take its label.
+        interactive=True,
+        elem_id=elem_id,
+        **look,
+    )
+
+
+def copies(button: gr.Button, box: gr.Textbox) -> None:
+    """Let a button copy what a box holds."""
+    button.click(None, js=_COPY % box.elem_id, api_visibility="private")
+
+
+def command_fold(elem_id: str) -> Command:
+    """Fold up a command line, below the settings it is made from."""
+    with fold("Command line", "what runs these settings without the page"):
+        box = command_box("The command", elem_id)
+        with gr.Row():
+            write = gr.Button("Write it out", size="md", elem_id=f"{elem_id}-write")
+            copy = gr.Button("Copy", size="md", elem_id=f"{elem_id}-copy")
+    copies(copy, box)
+    return write, box
+
+
+def wire_command(
+    fold: Command,
+    job_of: Callable[..., Job],
+    inputs: Mapping[str, Component],
+) -> None:
+    """Fill a `command_fold` when asked to, and empty it when what is asked for changes."""
+    write, box = fold
+    asked = [inputs[name] for name in signature(job_of).parameters]
+
+    def written(request: gr.Request, *values: Any) -> str:
+        try:
+            return history.command_line(to_copy(job_of(*values), is_local(request)))
+        except InputError as error:
+            return on_the_page(str(error))
+
+    write.click(written, asked, box, **_QUIET)
+    changes = [component.change for component in asked if hasattr(component, "change")]
+    gr.on(changes, None, None, box, js="() => ''", **_QUIET)
+
+
+def to_copy(job: Job, by_path: bool) -> Job:
+    """The job as a command that can be run again: into a folder that is not there yet.
+
+    by_path: whether to say where its files are.
+    """
+    here = Path.cwd()
+    paths = {f.name: getattr(job, f.name) for f in fields(job)}
+    paths = {name: path for name, path in paths.items() if isinstance(path, Path)}
+    paths["out"] = job.out.with_name(f"{job.out.name}-again")
+    shown = {
+        name: path.relative_to(here)
+        if by_path and path.is_relative_to(here)
+        else path
+        if by_path
+        else Path(path.name)
+        for name, path in paths.items()
+    }
+    return replace(job, **shown)
