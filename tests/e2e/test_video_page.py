@@ -343,12 +343,3 @@ def test_the_settings_are_a_command_line_until_they_change(page, small_clip):
     assert asked == {"source": SOURCE, "target": TARGET, "steps": "3"}
     page.get_by_label("What it should show").fill(SOURCE)
     expect(box).to_have_value("")
-
-
-def test_nothing_is_cut_off_on_a_narrow_page(page):
-    page.set_viewport_size({"width": 400, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") == 400
-    right = page.locator("#edit, #stop, #result, #clip").evaluate_all(
-        "all => Math.max(...all.map(e => e.getBoundingClientRect().right))"
-    )
-    assert 200 < right <= 400
