@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pipelines.clip.flow import optical_flow
 from pipelines.teachers.loaded import LoadedVideoTeacher
+from pipelines.teachers.teacher import Recipe
 from sds import losses
 from sds import optical_flow as flows_of
 from sds.assd import DDS, Method, Prompts, assd_gradient
@@ -116,16 +117,19 @@ def by_sdedit(loaded: LoadedVideoTeacher, strength: float, guidance: float) -> E
     return function
 
 
-def by_sds(loaded: LoadedVideoTeacher, guidance: float, steps: int) -> EditFunction:
+def by_sds(loaded: LoadedVideoTeacher, guidance: float, recipe: Recipe, steps: int) -> EditFunction:
+    """recipe: the noise levels it visits are this one's."""
+
     def function(task: Task) -> Tensor:
         gradient = sds_gradient(loaded.teachers.video, task.prompts, guidance)
-        return _descended(loaded, task, gradient, steps)
+        return _descended(loaded, task, gradient, recipe, steps)
 
     return function
 
 
-def by_method(loaded: LoadedVideoTeacher, method: Method, steps: int) -> EditFunction:
+def by_method(loaded: LoadedVideoTeacher, recipe: Recipe, steps: int) -> EditFunction:
     """The video job's own edit: DDS, ASSD, or ASSD with other settings."""
+    method = recipe.method
 
     def function(task: Task) -> Tensor:
         flows = _flows(task) if method.smooth_along_flow else None
@@ -134,7 +138,7 @@ def by_method(loaded: LoadedVideoTeacher, method: Method, steps: int) -> EditFun
             asked = (loaded.teachers, task.prompts, method, x, task.x_src, t, generator, flows)
             return assd_gradient(*asked).gradient
 
-        return _descended(loaded, task, gradient, steps)
+        return _descended(loaded, task, gradient, recipe, steps)
 
     return function
 
@@ -159,19 +163,25 @@ def variations(method: Method) -> dict[str, Method]:
     return found
 
 
-def methods(loaded: LoadedVideoTeacher, method: Method, steps: int) -> dict[str, EditFunction]:
-    """Every method of the benchmark by name, `method` being the ASSD they are compared with."""
+def methods(loaded: LoadedVideoTeacher, recipe: Recipe, steps: int) -> dict[str, EditFunction]:
+    """Every method of the benchmark by name, at the recipe's noise levels.
+
+    The recipe's method is the ASSD they are compared with.
+    """
     found: dict[str, EditFunction] = {"no-edit": no_edit}
     found |= {f"sdedit-{s}": by_sdedit(loaded, s, GUIDANCE) for s in STRENGTHS}
-    found["sds"] = by_sds(loaded, GUIDANCE, steps)
-    settings = {"dds": DDS, "assd": method, **variations(method)}
-    return found | {name: by_method(loaded, m, steps) for name, m in settings.items()}
+    found["sds"] = by_sds(loaded, GUIDANCE, recipe, steps)
+    settings = {"dds": DDS, "assd": recipe.method, **variations(recipe.method)}
+    recipes = {name: replace(recipe, method=method) for name, method in settings.items()}
+    return found | {name: by_method(loaded, r, steps) for name, r in recipes.items()}
 
 
-def _descended(loaded: LoadedVideoTeacher, task: Task, gradient: Gradient, steps: int) -> Tensor:
+def _descended(
+    loaded: LoadedVideoTeacher, task: Task, gradient: Gradient, recipe: Recipe, steps: int
+) -> Tensor:
     """The video job's own loop and its own way to a picture."""
-    x = task.x_src.clone()
-    for _ in descend(gradient, x, task.x_src, steps, task.seed):
+    x, levels = task.x_src.clone(), {"low": recipe.low, "high": recipe.high}
+    for _ in descend(gradient, x, task.x_src, steps, task.seed, **levels):
         pass
     return (task.frames + loaded.change(x, task.x_src)).clamp(0, 1)
 

@@ -43,7 +43,7 @@ from pipelines.teachers.catalog import MINIATURE, video_teacher
 from pipelines.teachers.loaded import LoadedVideoTeacher
 from pipelines.teachers.loading import load_video_teacher
 from pipelines.teachers.prompts import video_prompts
-from sds.assd import Method
+from pipelines.teachers.teacher import Recipe
 
 FRAMES, SIZE = 16, 128
 SHOWN = FRAMES // 2
@@ -136,12 +136,12 @@ def choose(functions: Mapping[str, EditFunction], job: Video) -> dict[str, EditF
     return pick(functions, names)
 
 
-def settings(job: Video, method: Method) -> dict[str, Any]:
+def settings(job: Video, recipe: Recipe) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON; where its files went is left out."""
     chosen = {key: v for key, v in asdict(job).items() if key not in ("json", "sheet")}
     return {
         "settings": chosen | {"steps": STEPS[job.preset], "frames": FRAMES, "size": SIZE},
-        "method": asdict(method),
+        "recipe": asdict(recipe),
         "commit": commit(),
         "machine": machine(),
         "versions": run_folder.versions(),
@@ -159,13 +159,13 @@ def measure(job: Video) -> list[Result]:
     Raises InputError for an unknown method or a sheet that is not a PNG, before anything is run.
     """
     check_sheet(job.sheet)
-    loaded, method = load_video_teacher(MINIATURE), Method()
-    functions = choose(methods(loaded, method, STEPS[job.preset]), job)
+    loaded, recipe = load_video_teacher(MINIATURE), video_teacher(MINIATURE).recipe
+    functions = choose(methods(loaded, recipe, STEPS[job.preset]), job)
     wanted = edits(job.split, job.quick)
     for path in filter(None, (job.json, job.sheet)):
         path.parent.mkdir(parents=True, exist_ok=True)
     # Asked for once: the checkout may move on while this runs.
-    head = settings(job, method)
+    head = settings(job, recipe)
     results: list[Result] = []
     for result in evaluate(loaded, wanted, functions, job.seed):
         results.append(result)

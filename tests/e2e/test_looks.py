@@ -42,7 +42,8 @@ FAINT = """least => {
     ).map(e => {
         const [back, style] = [behind(e), getComputedStyle(e)];
         const [a, b] = [light(over(rgba(style.color), back)), light(back)];
-        return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.textContent.trim(), style.color];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        return [contrast, e.textContent.trim(), style.color];
     }).filter(([contrast]) => contrast < least);
 }"""
 """Every text that stands out less than `least` from what is behind it."""

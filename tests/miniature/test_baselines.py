@@ -23,6 +23,7 @@ from miniature.baselines import (
     variations,
 )
 from pipelines.teachers.loaded import LoadedVideoTeacher
+from pipelines.teachers.teacher import Recipe
 from sds.assd import DDS, Method, Prompts, Teachers
 from sds.descent import falling_rates
 from sds.schedules import ddpm
@@ -84,25 +85,25 @@ def test_sds_pulls_to_the_prompts_own_mean(guidance):
 
 def test_sds_forgets_the_source_and_dds_moves_it_by_the_difference_of_the_means():
     steps = 14
-    forgotten = by_sds(loaded(), 7.5, steps)(task(target=0.06))
+    forgotten = by_sds(loaded(), 7.5, Recipe(), steps)(task(target=0.06))
     expected = FRAMES + travelled(steps) * (7.5 * 0.06 - FRAMES)
     torch.testing.assert_close(forgotten, expected, atol=1e-4, rtol=0)
-    edited = by_method(loaded(), DDS, steps)(task())
+    edited = by_method(loaded(), Recipe(DDS), steps)(task())
     scales = DDS.guidance_target * 0.12 - DDS.guidance_source * 0.1
     torch.testing.assert_close(edited, FRAMES + travelled(steps) * scales, atol=1e-4, rtol=0)
 
 
 def test_nothing_asked_leaves_the_source_to_the_last_bit():
     for method in (DDS, replace(Method(), fusion=1.0), replace(Method(), joint=0.0, fusion=1.0)):
-        assert torch.equal(by_method(loaded(std=0.3), method, 3)(task(0.1, 0.1)), FRAMES)
+        assert torch.equal(by_method(loaded(std=0.3), Recipe(method), 3)(task(0.1, 0.1)), FRAMES)
 
 
 def test_smoothing_along_the_flow_gets_the_clips_own_flow():
     frames = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     method = replace(Method(), fusion=1.0, smooth_along_flow=True)
     mine = Task(frames, folded(frames), prompts(0.1, 0.12), seed=0)
-    along = by_method(loaded(std=0.3), method, 2)(mine)
-    here = by_method(loaded(std=0.3), replace(method, smooth_along_flow=False), 2)(mine)
+    along = by_method(loaded(std=0.3), Recipe(method), 2)(mine)
+    here = by_method(loaded(std=0.3), Recipe(replace(method, smooth_along_flow=False)), 2)(mine)
     assert along.isfinite().all() and not torch.equal(along, here)
 
 
@@ -176,6 +177,6 @@ def test_smoothing_everywhere_means_every_cell():
 
 
 def test_the_benchmark_has_every_method():
-    names = list(methods(loaded(), Method(), 2))
+    names = list(methods(loaded(), Recipe(), 2))
     assert names[:7] == ["no-edit", "sdedit-0.4", "sdedit-0.6", "sdedit-0.8", "sds", "dds", "assd"]
     assert names[7:] == list(variations(Method()))
