@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+import socket
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -42,6 +43,8 @@ def fake(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     # The library asks again five times before it gives up, and would wait 23 s between them.
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port: [])
+    monkeypatch.setattr(hub, "getproxies", dict)
     monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
     huggingface_hub.set_client_factory(made.client)
     yield made
@@ -108,6 +111,13 @@ def no_network(fake, monkeypatch):
     fake.down = True
 
 
+def no_names(fake, monkeypatch):
+    def unknown(host, port):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+
 def offline(fake, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     huggingface_hub.set_client_factory(default_client_factory)
@@ -136,6 +146,7 @@ TROUBLE = {
     gated: "is gated: accept its licence at https://huggingface.co/owner/tiny.*hf auth login",
     missing: "There is no model owner/tiny on the hub, or it is private.*hf auth login",
     no_network: "cannot be reached: connect to the internet.*--teacher miniature",
+    no_names: "cannot be reached: connect to the internet.*--teacher miniature",
     offline: "cannot be reached: unset HF_HUB_OFFLINE.*--teacher miniature",
     ill: "hub answered 503.*try again later",
     full: r"no room for owner/tiny \(it takes 0\.0 GB\).*HF_HOME",
@@ -151,11 +162,21 @@ def test_trouble_with_the_hub_is_one_sentence_with_the_remedy(fake, monkeypatch,
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize("trouble", [gated, missing, no_network, offline, ill])
+@pytest.mark.parametrize("trouble", [gated, missing, no_network, no_names, offline, ill])
 def test_what_is_here_needs_no_hub(fake, monkeypatch, trouble):
     folder = hub.fetch(REPO, half=False)
     trouble(fake, monkeypatch)
     assert hub.fetch(REPO, half=False) == folder
+
+
+def test_without_names_nothing_is_tried(fake, monkeypatch):
+    no_names(fake, monkeypatch)
+    with pytest.raises(InputError):
+        hub.fetch(REPO, half=False)
+    assert fake.asked == 0
+    # What a proxy can reach is its own affair.
+    monkeypatch.setattr(hub, "getproxies", lambda: {"https": "http://proxy"})
+    hub.fetch(REPO, half=False)
 
 
 def test_a_revision_can_be_named(fake):

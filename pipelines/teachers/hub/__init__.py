@@ -11,11 +11,14 @@ huggingface_hub. This module knows nothing about what a checkpoint is for.
 import errno
 import hashlib
 import shutil
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import huggingface_hub
 from huggingface_hub import constants, errors
@@ -137,6 +140,7 @@ def _file(source: str, name: str) -> Path | None:
         if (here := _cached(source, name)) is not None:
             return here
         repo, revision = name_of(source)
+        _expect_network()
         try:
             return Path(huggingface_hub.hf_hub_download(repo, name, revision=revision))
         except errors.RemoteEntryNotFoundError:
@@ -194,6 +198,13 @@ def _weights_are_there(source: str) -> Iterator[None]:
                 f"{name_of(source)[0]}@refs/pr/NUMBER with the number you get."
             )
         raise InputError(f"{said} {remedy}") from error
+
+
+def _expect_network() -> None:
+    """Raises OSError where not even the hub's name is known: its library would try for 23 s."""
+    # A proxy looks names up itself.
+    if may_fetch() and not getproxies():
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
 
 
 def _expect_space(size: int) -> None:
