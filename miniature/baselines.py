@@ -180,8 +180,9 @@ def _descended(
     loaded: LoadedVideoTeacher, task: Task, gradient: Gradient, recipe: Recipe, steps: int
 ) -> Tensor:
     """The video job's own loop and its own way to a picture."""
-    x, levels = task.x_src.clone(), {"low": recipe.low, "high": recipe.high}
-    for _ in descend(gradient, x, task.x_src, steps, task.seed, **levels):
+    x = task.x_src.clone()
+    asked = (gradient, x, task.x_src, steps, task.seed)
+    for _ in descend(*asked, low=recipe.low, high=recipe.high):
         pass
     return (task.frames + loaded.change(x, task.x_src)).clamp(0, 1)
 

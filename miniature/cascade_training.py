@@ -90,8 +90,8 @@ def read_pictures(work: Path, t5: T5Tokenizer, device: str) -> Pictures:
     """`work/views.npy` and `work/views.txt`, as `miniature.views.render_views` writes them."""
     # Mapped, so that on a CPU only what is picked is read; "c" lets torch believe it may write.
     store = torch.from_numpy(np.load(work / "views.npy", mmap_mode="c"))
-    said = tokens(t5, read_captions(work))[:, None]
-    return Pictures(store.to(device), Captions(said.to(device), tokens(t5, [""])[0].to(device)))
+    captions = Captions(tokens(t5, read_captions(work))[:, None], tokens(t5, [""])[0])
+    return Pictures(store.to(device), captions.to(device))
 
 
 def read_captions(work: Path) -> list[str]:

@@ -33,6 +33,9 @@ class Captions:
     unsaid: Tensor
     """int (L,): those of the empty caption."""
 
+    def to(self, device: str) -> "Captions":
+        return Captions(self.said.to(device), self.unsaid.to(device))
+
     def of(self, picks: Tensor, generator: torch.Generator) -> Tensor:
         """A caption of each of the samples picks (n,): ids (n, L).
 
@@ -117,7 +120,7 @@ def close_ups(x: Tensor, middle: Tensor, side: int, generator: torch.Generator) 
 
 
 def squares(x: Tensor, corner: Tensor, side: int) -> Tensor:
-    """A square of each sample: x (N, ..., h, w) -> (N, ..., side, side).
+    """A square of each sample: x (N, C, ..., h, w) -> (N, C, ..., side, side).
 
     corner: (N, 2) in cells, row and column of its first cell.
     """

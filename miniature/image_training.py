@@ -103,14 +103,15 @@ def train_image(
     for_training(model.denoiser, device)
     recipe = RECIPE if steps is None else replace(RECIPE, steps=steps)
     schedule = ddpm(scheduler().alphas_cumprod, "v_prediction").to(device)
-    shares = {True: CLOSE_UPS, False: 1 - CLOSE_UPS}
+    whole = max(round((1 - CLOSE_UPS) * recipe.batch), 1)
+    close_up = max(round(CLOSE_UPS * recipe.batch * (SIDE // CLOSE_UP) ** 2), 1)
 
     def loss(generator: torch.Generator) -> Tensor:
-        return sum(share * loss_of(close, share, generator) for close, share in shares.items())
+        close, far = loss_of(close_up, True, generator), loss_of(whole, False, generator)
+        return CLOSE_UPS * close + (1 - CLOSE_UPS) * far
 
-    def loss_of(close: bool, share: float, generator: torch.Generator) -> Tensor:
-        each = (SIDE // CLOSE_UP) ** 2 if close else 1
-        x, covered, ids = frames.batch(round(share * recipe.batch * each), close, generator)
+    def loss_of(count: int, close: bool, generator: torch.Generator) -> Tensor:
+        x, covered, ids = frames.batch(count, close, generator)
         x = (x * vae.config.scaling_factor).contiguous(memory_format=torch.channels_last)
         t = timesteps(len(x), generator, MIDDLE)
         with torch.autocast(x.device.type, torch.bfloat16):

@@ -68,14 +68,17 @@ def _bytes(frames: np.ndarray) -> np.ndarray:
 
 
 def render(work: Path) -> None:
-    """Draw every training picture and clip into memory-mapped files; goes on where it stopped."""
+    """Draw every training picture and clip into memory-mapped files, and write their captions.
+
+    What is there is left alone.
+    """
     work.mkdir(parents=True, exist_ok=True)
     pictures, clips = range(PICTURES), range(FIRST_CLIP, FIRST_CLIP + CLIPS)
     _render(work / "pictures.npy", pictures, (3, 128, 128), picture)
     _render(work / "pictures.masks.npy", pictures, (SIDE, SIDE), covered)
-    _write(work / "pictures.txt", pictures)
+    _write_captions(work / "pictures.txt", pictures)
     _render(work / "clips.npy", clips, (FRAMES, 3, 128, 128), clip)
-    _write(work / "clips.txt", clips)
+    _write_captions(work / "clips.txt", clips)
 
 
 def _render(
@@ -92,17 +95,20 @@ def _render(
     partial.rename(path)
 
 
-def _write(path: Path, numbers: range) -> None:
+def _write_captions(path: Path, numbers: range) -> None:
     if not path.exists():
         lines = [line for said in on_all_cores(captions, numbers) for line in said]
-        path.write_text("".join(f"{line}\n" for line in lines))
+        partial = path.with_suffix(".partial")
+        partial.write_text("".join(f"{line}\n" for line in lines))
+        partial.rename(path)
 
 
 @torch.no_grad()
 def encode(vae: AutoencoderKL, store: Path, count: int) -> np.ndarray:
     """Latents of the first `count` samples of a store, unscaled: fp16 (count, ..., C, 32, 32).
 
-    Kept beside the store in a memory-mapped file, and read from there the next time.
+    Kept beside the store in a memory-mapped file, and read from there the next time. Mapped so that
+    torch may believe it can write there.
     """
     target, partial = store.with_suffix(".latents.npy"), store.with_suffix(".latents.partial")
     if target.exists():

@@ -59,17 +59,16 @@ def train_motion(
     schedule = ddpm(pipe.scheduler.alphas_cumprod, "v_prediction").to(device)
 
     def loss(generator: torch.Generator) -> Tensor:
-        picks = torch.randint(CLIPS, (recipe.batch,), generator=generator, device=device)
+        picks = torch.randint(len(latents), (recipe.batch,), generator=generator, device=device)
         x = latents[picks].float() * pipe.vae.config.scaling_factor
         x = close_ups(x, middles[picks], CLOSE_UP, generator).transpose(1, 2)
         t = timesteps(recipe.batch, generator, MIDDLE)
+        ids = captions.of(picks, generator)
         with torch.no_grad():
-            words = text(captions.of(picks, generator)).last_hidden_state.repeat_interleave(
-                FRAMES, dim=0
-            )
+            said = text(ids).last_hidden_state.repeat_interleave(FRAMES, dim=0)
 
         def network(x_t: Tensor, t: Tensor) -> Tensor:
-            return model(x_t, t, words).sample
+            return model(x_t, t, said).sample
 
         return squared_errors(schedule, network, x, t, generator).mean()
 

@@ -32,7 +32,11 @@ class Muon(torch.optim.Optimizer):
     """Muon for weights of two or more dimensions; the first counts as rows."""
 
     def __init__(
-        self, weights: list[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.01
+        self,
+        weights: list[Tensor],
+        lr: float | Tensor,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
     ) -> None:
         super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 

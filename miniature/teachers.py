@@ -115,7 +115,7 @@ def motion_adapter(channels: tuple[int, ...]) -> MotionAdapter:
 def captions_in(path: Path, clip: CLIPTokenizer, device: str) -> Captions:
     """The captions that `miniature.latents.render` wrote, CAPTIONS lines for each sample."""
     said = tokens(clip, path.read_text().splitlines()).unflatten(0, (-1, CAPTIONS))
-    return Captions(said.to(device), tokens(clip, [""])[0].to(device))
+    return Captions(said, tokens(clip, [""])[0]).to(device)
 
 
 def tokens(clip: CLIPTokenizer, captions: list[str]) -> Tensor:

@@ -7,7 +7,7 @@ Mesh: renders views of labelled meshes, then trains the two stages of the cascad
 where its checkpoint in the work folder stops. Sample sheets are saved beside the checkpoints. What
 ships is written to the assets folder when a stage is complete.
 
-The recipes are for a GPU, where they take minutes; on a CPU ask for fewer steps.
+The recipes are for a GPU, where they take minutes. On a CPU they take days: ask for fewer steps.
 """
 
 from dataclasses import dataclass, replace

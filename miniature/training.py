@@ -19,6 +19,9 @@ from tqdm import tqdm
 
 from miniature.muon import optimizers
 
+UNRECORDED = 3
+"""Steps on a GPU before one is recorded."""
+
 Loss = Callable[[torch.Generator], Tensor]
 Movers = list[torch.optim.Optimizer]
 
@@ -42,10 +45,11 @@ class Recipe:
 
 
 def rate_at(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, then half a cosine down to 2 % of the peak."""
-    if step < recipe.warmup:
-        return recipe.rate * (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
+    """Linear warm-up, a tenth of the steps at most, then half a cosine down to 2 % of the peak."""
+    warmup = min(recipe.warmup, recipe.steps // 10)
+    if step < warmup:
+        return recipe.rate * (step + 1) / warmup
+    done = (step - warmup) / max(recipe.steps - warmup, 1)
     return recipe.rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
@@ -109,26 +113,31 @@ class _Recorded:
     """
 
     def __init__(self, step: Callable[[], Tensor], generator: torch.Generator) -> None:
-        self._step, self._generator = step, generator
-        self._stream, self._written = torch.cuda.Stream(), 3
+        self._step, self._generator, self._unrecorded = step, generator, UNRECORDED
+        self._stream = torch.cuda.Stream(generator.device)
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._value = torch.empty(())
+        self._value: Tensor | None = None
 
     def __call__(self) -> Tensor:
-        if self._written:
-            self._written -= 1
-            self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):
-                value = self._step()
-            torch.cuda.current_stream().wait_stream(self._stream)
-            return value
-        if self._graph is None:
-            self._graph = torch.cuda.CUDAGraph()
-            self._graph.register_generator_state(self._generator)
-            with torch.cuda.graph(self._graph):
-                self._value = self._step()
-        self._graph.replay()
-        return self._value
+        with torch.cuda.device(self._generator.device):
+            if self._unrecorded:
+                self._unrecorded -= 1
+                return self._beside()
+            if self._graph is None:
+                self._graph = torch.cuda.CUDAGraph()
+                self._graph.register_generator_state(self._generator)
+                with torch.cuda.graph(self._graph):
+                    self._value = self._step()
+            self._graph.replay()
+            return self._value
+
+    def _beside(self) -> Tensor:
+        now = torch.cuda.current_stream()
+        self._stream.wait_stream(now)
+        with torch.cuda.stream(self._stream):
+            value = self._step()
+        now.wait_stream(self._stream)
+        return value
 
 
 @torch.no_grad()
@@ -160,8 +169,9 @@ def _resume(path: Path, module: nn.Module, averaged: nn.Module, movers: Movers) 
     averaged.load_state_dict(state["averaged"])
     for mover, known in zip(movers, state["optimizers"], strict=True):
         for ours, theirs in zip(mover.param_groups, known["param_groups"], strict=True):
-            # Where the step is counted is this machine's affair, not the saved one's.
-            theirs |= {name: ours[name] for name in ("capturable",) if name in ours}
+            # Where Adam counts its steps is this machine's affair, not the saved one's.
+            if "capturable" in ours:
+                theirs["capturable"] = ours["capturable"]
         mover.load_state_dict(known)
     return state["step"]
 

@@ -167,10 +167,9 @@ def render_views(work: Path, count: int) -> None:
     captions.write_text("".join(f"{line}\n" for line in lines[: done * PER_MESH]))
     with captions.open("a") as out:
         meshes = range(done, -(-count // PER_MESH))
-        rendered = on_all_cores(mesh_views, meshes)
-        for mesh in tqdm(meshes, "views", mininterval=5):
+        rendered = tqdm(on_all_cores(mesh_views, meshes), "views", len(meshes), mininterval=5)
+        for mesh, (pictures, texts) in zip(meshes, rendered, strict=True):
             first = mesh * PER_MESH
-            pictures, texts = next(rendered)
             store[first : first + PER_MESH] = pictures[: count - first]
             out.write("".join(f"{text}\n" for text in texts[: count - first]))
             out.flush()

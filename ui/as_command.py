@@ -1,4 +1,4 @@
-"""What a tab asks for as a command line, before anything has run.
+"""What a tab asks for, or a run was made with, as a command line.
 
 Knows nothing about what the settings mean.
 """
@@ -12,12 +12,10 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.errors import InputError
 from pipelines.runs import history
 from pipelines.runs.history import Job
-from ui.folds import fold
+from ui.folds import fold, said_on_the_page
 from ui.visitors import is_local
-from ui.wording import on_the_page
 
 _COPY = """() => {
     document.querySelector('#%s textarea').select();
@@ -59,34 +57,29 @@ def command_fold(elem_id: str) -> Command:
 
 
 def wire_command(
-    fold: Command,
+    command: Command,
     job_of: Callable[..., Job],
     inputs: Mapping[str, Component],
 ) -> None:
     """Fill a `command_fold` when asked to, and empty it when what is asked for changes."""
-    write, box = fold
+    write, box = command
     asked = [inputs[name] for name in signature(job_of).parameters]
 
     def written(request: gr.Request, *values: Any) -> str:
-        try:
+        with said_on_the_page():
             return history.command_line(to_copy(job_of(*values), is_local(request)))
-        except InputError as error:
-            return on_the_page(str(error))
 
-    write.click(written, asked, box, **_QUIET)
+    # A brushed mask is written for it, which may take a moment.
+    write.click(written, asked, box, api_visibility="private")
     changes = [component.change for component in asked if hasattr(component, "change")]
     gr.on(changes, None, None, box, js="() => ''", **_QUIET)
 
 
 def to_copy(job: Job, by_path: bool) -> Job:
-    """The job as a command that can be run again: into a folder that is not there yet.
-
-    by_path: whether to say where its files are.
-    """
+    """The job as a command says it. by_path: whether to say where its files are."""
     here = Path.cwd()
     paths = {f.name: getattr(job, f.name) for f in fields(job)}
     paths = {name: path for name, path in paths.items() if isinstance(path, Path)}
-    paths["out"] = job.out.with_name(f"{job.out.name}-again")
     shown = {
         name: path.relative_to(here)
         if by_path and path.is_relative_to(here)

@@ -4,6 +4,7 @@ Knows nothing about what can be done with it.
 """
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +51,9 @@ def detail_of(run: Past | None, by_path: bool) -> tuple[Any, ...]:
     readable = run is not None and run.job is not None
     command = gr.Textbox(visible=False)
     if readable:
-        command = gr.Textbox(history.command_line(to_copy(run.job, by_path)), visible=True)
+        # Into a folder that is not there yet.
+        again = replace(run.job, out=run.job.out.with_name(f"{run.job.out.name}-again"))
+        command = gr.Textbox(history.command_line(to_copy(again, by_path)), visible=True)
     return (
         "Pick a run to see what can be done with it." if run is None else _about(run),
         gr.Button(visible=readable),

@@ -13,6 +13,8 @@ TABS = {
 """The tabs, and what is large on each."""
 CONTRAST = 4.5
 """Of text and what is behind it (WCAG 2.1, 1.4.3)."""
+ALL = 22
+"""More than any contrast is."""
 FAINT = """least => {
     const rgba = text => {
         const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
@@ -74,3 +76,4 @@ def test_all_text_can_be_read_by_day_and_by_night(page, studio, scheme):
             open_folds(page.locator(":visible[role=tabpanel]"))
             expect(page.locator("button:empty:visible")).to_have_count(0)
         assert page.evaluate(FAINT, CONTRAST) == []
+        assert len(page.evaluate(FAINT, ALL)) > 5

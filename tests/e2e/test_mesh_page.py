@@ -168,7 +168,8 @@ def test_painting_without_a_mesh_asks_for_one(tab):
 def test_a_command_line_asks_for_a_mesh_too(tab):
     open_fold(tab, "Command line")
     tab.locator("#mesh-command-write").click()
-    expect(tab.locator("#mesh-command textarea")).to_have_value(re.compile("There is no mesh"))
+    expect(tab.locator(".toast-body")).to_contain_text("There is no mesh")
+    expect(tab.locator("#mesh-command textarea")).to_have_value("")
 
 
 def test_painting_everything_needs_no_part(tab):

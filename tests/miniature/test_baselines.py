@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from miniature import baselines
 from miniature.baselines import (
     EVERYWHERE,
     Task,
@@ -91,6 +92,15 @@ def test_sds_forgets_the_source_and_dds_moves_it_by_the_difference_of_the_means(
     edited = by_method(loaded(), Recipe(DDS), steps)(task())
     scales = DDS.guidance_target * 0.12 - DDS.guidance_source * 0.1
     torch.testing.assert_close(edited, FRAMES + travelled(steps) * scales, atol=1e-4, rtol=0)
+
+
+def test_the_noise_levels_are_the_recipes(monkeypatch):
+    seen = []
+    monkeypatch.setattr(baselines, "descend", lambda *asked, **levels: seen.append(levels) or [])
+    recipe = Recipe(DDS, high=300, low=100)
+    for function in (by_sds(loaded(), 7.5, recipe, 2), by_method(loaded(), recipe, 2)):
+        function(task())
+    assert seen == [{"low": 100, "high": 300}] * 2
 
 
 def test_nothing_asked_leaves_the_source_to_the_last_bit():

@@ -42,9 +42,9 @@ def fake(checkpoint, tmp_path, monkeypatch):
     made = FakeHub({REPO: checkpoint})
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    # The library asks again five times before it gives up, and would wait 23 s between them.
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port: [])
-    monkeypatch.setattr(hub, "getproxies", dict)
+    monkeypatch.setattr(hub, "getproxies", lambda: {"no": "localhost"})
+    # The library asks again five times before it gives up, and would wait 23 s between them.
     monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
     huggingface_hub.set_client_factory(made.client)
     yield made

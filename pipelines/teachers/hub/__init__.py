@@ -203,7 +203,7 @@ def _weights_are_there(source: str) -> Iterator[None]:
 def _expect_network() -> None:
     """Raises OSError where not even the hub's name is known: its library would try for 23 s."""
     # A proxy looks names up itself.
-    if may_fetch() and not getproxies():
+    if may_fetch() and not getproxies().keys() & {"http", "https", "all"}:
         socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
 
 
