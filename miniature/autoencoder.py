@@ -15,7 +15,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from PIL import Image
 from torch import Tensor, nn
 
-from miniature.denoising import squares
+from miniature.cuts import random_squares
 from miniature.draw import draw
 from miniature.scenes import sample_scene
 from miniature.textures import texture
@@ -70,10 +70,8 @@ def crops(pool: Tensor, batch: int, generator: torch.Generator) -> Tensor:
     """
     device = generator.device
     picks = torch.randint(len(pool), (batch,), generator=generator, device=device)
-    most = pool.shape[-1] - CROP + 1
-    corners = torch.randint(most, (batch, 2), generator=generator, device=device)
+    cut = random_squares(pool[picks], CROP, generator)
     flipped, permuted = torch.rand((2, batch, 1), generator=generator, device=device) < 0.5
-    cut = squares(pool[picks], corners, CROP)
     cut = torch.where(flipped[..., None, None], cut.flip(-1), cut)
     order = torch.rand((batch, 3), generator=generator, device=device).argsort(1)
     permuted &= (picks < 0.6 * len(pool))[:, None]

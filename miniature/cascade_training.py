@@ -33,6 +33,7 @@ from miniature.cascade import (
     tokens,
     unet,
 )
+from miniature.cuts import random_squares
 from miniature.denoising import (
     Captioner,
     Captions,
@@ -40,7 +41,6 @@ from miniature.denoising import (
     for_training,
     silence,
     squared_errors,
-    squares,
 )
 from miniature.shipping import sheet, ship, write_words
 from miniature.training import Recipe, train, warm_start
@@ -123,13 +123,6 @@ def upsampled(x: Tensor, low: int) -> Tensor:
     return interpolate(small, x.shape[-2:], mode="bilinear", align_corners=True)
 
 
-def crops(x: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """A random square of each picture (N, C, S, S): (N, C, size, size)."""
-    most = x.shape[-1] - size + 1
-    corners = torch.randint(most, (len(x), 2), generator=generator, device=generator.device)
-    return squares(x, corners, size)
-
-
 def train_stage_1(
     work: Path,
     folder: Path,
@@ -200,7 +193,8 @@ def train_stage_2(
 
     def loss(generator: torch.Generator) -> Tensor:
         x, ids = pictures.batch(recipe.batch, generator)
-        x, up = crops(torch.cat([x, upsampled(x, low)], dim=1), side, generator).chunk(2, dim=1)
+        both = torch.cat([x, upsampled(x, low)], dim=1)
+        x, up = random_squares(both, side, generator).chunk(2, dim=1)
         s = torch.randint(len(schedule), (len(x),), generator=generator, device=device)
         eps = torch.randn(up.shape, generator=generator, device=device)
         low_s = add_noise(schedule, up, eps, s)

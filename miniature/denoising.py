@@ -11,6 +11,7 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
+from miniature.cuts import squares
 from sds.schedules import Schedule, add_noise, target
 
 UNCONDITIONAL = 0.1
@@ -117,14 +118,3 @@ def close_ups(x: Tensor, middle: Tensor, side: int, generator: torch.Generator) 
     jitter = JITTER * (2 * torch.rand(middle.shape, generator=generator, device=x.device) - 1)
     corner = (middle + jitter - side / 2).round().long().clamp(0, x.shape[-1] - side)
     return squares(x, corner, side)
-
-
-def squares(x: Tensor, corner: Tensor, side: int) -> Tensor:
-    """A square of each sample: x (N, C, ..., h, w) -> (N, C, ..., side, side).
-
-    corner: (N, 2) in cells, row and column of its first cell.
-    """
-    sample = torch.arange(len(x), device=x.device)[:, None, None]
-    rows, columns = corner.T[:, :, None] + torch.arange(side, device=x.device)
-    cut = x.flatten(1, -3)[sample, :, rows[:, :, None], columns[:, None]]
-    return cut.permute(0, 3, 1, 2).reshape(*x.shape[:-2], side, side)

@@ -70,7 +70,7 @@ class Frames:
 
 def frames_of(vae: AutoencoderKL, clip: CLIPTokenizer, work: Path, device: str) -> Frames:
     """The pictures that `miniature.latents.render` drew, as latents."""
-    latents = torch.from_numpy(encode(vae, work / "pictures.npy", PICTURES))
+    latents = encode(vae, work / "pictures.npy", PICTURES)
     covered = torch.from_numpy(np.load(work / "pictures.masks.npy"))
     captions = captions_in(work / "pictures.txt", clip, device)
     return Frames(latents.to(device), covered.to(device), captions)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from miniature.cores import on_all_cores
 from miniature.draw import draw
 from miniature.scenes import Scene, centres, facing, sample_scene, training_caption
+from pipelines.media.files import replacing
 
 FRAMES = 16
 SIDE = 32
@@ -98,23 +99,30 @@ def _render(
 def _write_captions(path: Path, numbers: range) -> None:
     if not path.exists():
         lines = [line for said in on_all_cores(captions, numbers) for line in said]
-        partial = path.with_suffix(".partial")
-        partial.write_text("".join(f"{line}\n" for line in lines))
-        partial.rename(path)
+        with replacing(path) as part:
+            part.write_text("".join(f"{line}\n" for line in lines))
+
+
+def encode(vae: AutoencoderKL, store: Path, count: int) -> torch.Tensor:
+    """Latents of the first `count` samples of a store, unscaled: fp16 (count, ..., C, 32, 32).
+
+    Kept beside the store in a memory-mapped file, and read from there the next time.
+    """
+    target = store.with_suffix(".latents.npy")
+    if not target.exists():
+        _encode(vae, store, count, target)
+    return _mapped(target)
+
+
+def _mapped(path: Path) -> torch.Tensor:
+    # "c" lets torch believe that it may write there.
+    return torch.from_numpy(np.load(path, mmap_mode="c"))
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, store: Path, count: int) -> np.ndarray:
-    """Latents of the first `count` samples of a store, unscaled: fp16 (count, ..., C, 32, 32).
-
-    Kept beside the store in a memory-mapped file, and read from there the next time. Mapped so that
-    torch may believe it can write there.
-    """
-    target, partial = store.with_suffix(".latents.npy"), store.with_suffix(".latents.partial")
-    if target.exists():
-        return np.load(target, mmap_mode="c")
-    frames = np.load(store, mmap_mode="c")[:count]
-    flat = frames.reshape(-1, *frames.shape[-3:])
+def _encode(vae: AutoencoderKL, store: Path, count: int, target: Path) -> None:
+    partial, frames = target.with_suffix(".partial"), _mapped(store)[:count]
+    flat = frames.flatten(0, -4)
     device = next(vae.parameters()).device
     # Few fit a CPU's caches.
     batch = 4 if device.type == "cpu" else 256
@@ -122,10 +130,9 @@ def encode(vae: AutoencoderKL, store: Path, count: int) -> np.ndarray:
     latents = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
     rows = latents.reshape(-1, *shape[-3:])
     for start in tqdm(range(0, len(flat), batch), f"encode {store.stem}", mininterval=5):
-        x = torch.from_numpy(flat[start : start + batch]).to(device).float() / 127.5 - 1
+        x = flat[start : start + batch].to(device).float() / 127.5 - 1
         with torch.autocast(device.type, torch.bfloat16):
             z = vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist.mode()
         rows[start : start + batch] = z.half().numpy(force=True)
     latents.flush()
     partial.rename(target)
-    return np.load(target, mmap_mode="c")

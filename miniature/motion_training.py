@@ -45,7 +45,7 @@ def train_motion(
     known: an adapter whose weights are the start.
     """
     torch.manual_seed(seed)
-    latents = torch.from_numpy(encode(pipe.vae.to(device), work / "clips.npy", CLIPS)).to(device)
+    latents = encode(pipe.vae.to(device), work / "clips.npy", CLIPS).to(device)
     captions = captions_in(work / "clips.txt", pipe.tokenizer, device)
     middles = torch.tensor([path_middle(FIRST_CLIP + k) for k in range(CLIPS)], device=device)
     adapter = motion_adapter(pipe.unet.config.block_out_channels)

@@ -29,6 +29,7 @@ from miniature.cascade import (
     unet,
 )
 from miniature.cascade_training import Pictures, Plan
+from miniature.cuts import random_squares
 from miniature.denoising import Captions
 from miniature.shipping import ship
 from miniature.styles import words
@@ -122,7 +123,7 @@ def test_a_batch_keeps_pictures_and_captions_together():
 
 def test_crops_are_whole_squares_at_random_places():
     rows, columns = torch.meshgrid(torch.arange(9.0), torch.arange(9.0), indexing="ij")
-    cut = training.crops(torch.stack([rows, columns]).expand(200, 2, 9, 9), 4, generator())
+    cut = random_squares(torch.stack([rows, columns]).expand(200, 2, 9, 9), 4, generator())
     corner = cut[:, :, :1, :1]
     expected = torch.stack([rows[:4, :4], columns[:4, :4]])
     torch.testing.assert_close(cut - corner, expected.expand(200, 2, 4, 4), rtol=0, atol=0)
