@@ -9,7 +9,7 @@ app: $(VENV)/app.installed
 	$(VENV)/bin/python app.py
 
 test: $(VENV)/dev.installed
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/dev.installed
 	$(VENV)/bin/ruff format --check .

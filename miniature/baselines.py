@@ -8,8 +8,8 @@
     DDS, ASSD             `sds.assd` with and without its parts
 
 All of them ask the same video teacher. SDS, DDS and ASSD take the same steps at the same rate as
-the video job, and return what it returns: source + decode(x) - decode(x_src). This module knows
-nothing about right answers.
+the video job, and return what it returns: source + decode(x) - decode(x_src). Only ASSD's change is
+steadied along the motion. This module knows nothing about right answers.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pipelines.clip.change import steadied
 from pipelines.clip.flow import optical_flow
 from pipelines.teachers.loaded import LoadedVideoTeacher
 from pipelines.teachers.teacher import Recipe
@@ -122,7 +123,7 @@ def by_sds(loaded: LoadedVideoTeacher, guidance: float, recipe: Recipe, steps: i
 
     def function(task: Task) -> Tensor:
         gradient = sds_gradient(loaded.teachers.video, task.prompts, guidance)
-        return _descended(loaded, task, gradient, recipe, steps)
+        return _descended(loaded, task, gradient, replace(recipe, steady=1), steps)
 
     return function
 
@@ -171,8 +172,11 @@ def methods(loaded: LoadedVideoTeacher, recipe: Recipe, steps: int) -> dict[str,
     found: dict[str, EditFunction] = {"no-edit": no_edit}
     found |= {f"sdedit-{s}": by_sdedit(loaded, s, GUIDANCE) for s in STRENGTHS}
     found["sds"] = by_sds(loaded, GUIDANCE, recipe, steps)
-    settings = {"dds": DDS, "assd": recipe.method, **variations(recipe.method)}
-    recipes = {name: replace(recipe, method=method) for name, method in settings.items()}
+    settings = {"assd": recipe.method, **variations(recipe.method)}
+    recipes = {"dds": replace(recipe, method=DDS, steady=1)}
+    recipes |= {name: replace(recipe, method=method) for name, method in settings.items()}
+    if recipe.steady != 1:
+        recipes["assd-no-steadying"] = replace(recipe, steady=1)
     return found | {name: by_method(loaded, r, steps) for name, r in recipes.items()}
 
 
@@ -184,7 +188,8 @@ def _descended(
     asked = (gradient, x, task.x_src, steps, task.seed)
     for _ in descend(*asked, low=recipe.low, high=recipe.high):
         pass
-    return (task.frames + loaded.change(x, task.x_src)).clamp(0, 1)
+    change = steadied(loaded.change(x, task.x_src), task.frames, recipe.steady)
+    return (task.frames + change).clamp(0, 1)
 
 
 def _flows(task: Task) -> Flows:

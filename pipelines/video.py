@@ -93,7 +93,8 @@ def describe(job: EditVideo) -> dict[str, Any]:
 
 def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> EditVideo:
     """The job that was described. files: where its files are, and `out`, by their settings."""
-    job = settings.recall(EditVideo, said, files)
+    # What a run did not know of yet was off.
+    job = settings.recall(EditVideo, {"steady": 1, **said}, files)
     return replace(job, steps=None) if job.steps == STEPS[job.preset] else job
 
 
@@ -109,6 +110,10 @@ def _check(job: EditVideo) -> VideoTeacher:
     if not 0 < job.low <= job.high < 1000:
         raise InputError(
             f"The noise levels {job.low} to {job.high} must rise and lie between 1 and 999."
+        )
+    if job.steady < 1 or job.steady % 2 == 0:
+        raise InputError(
+            f"--steady {job.steady} has no frame in its middle. Give an odd number; 1 is off."
         )
     if not 32 <= job.side <= 4096:
         raise InputError(f"Working at {job.side} pixels a side: give 32 to 4096.")

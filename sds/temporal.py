@@ -6,7 +6,8 @@
 ASSD (2406.04888) smooths the reference prediction e over 3 frames, stride 1. When the frames have
 independent noise the literal form mixes their noises and so injects noise of std sqrt(2/3) = 0.82
 into the gradient; the residual form smooths only what the teacher adds to the noise. Version 3 of
-the paper smooths the gradient along optical flow: that is `window_mean(g, 3, flows)`.
+the paper smooths the gradient along optical flow: that is `window_mean(g, 3, flows)`. So does the
+pixels' flow with what an edit does to the picture, where latents are too coarse to move like it.
 
 Video tensors are (B, C, F, H, W). This module knows nothing about teachers or prompts.
 """
@@ -16,14 +17,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sds.optical_flow import Flows, inside, warp
+from sds.optical_flow import Flows, reliable, warp
 
 
 def window_mean(x: Tensor, size: int = 3, flows: Flows | None = None) -> Tensor:
     """Centred mean over `size` frames; at the ends, over the frames that exist.
 
     x (B, C, F, H, W) -> same. With flows (on the grid H, W) each neighbour is first brought to
-    frame i along the motion, and counts only where the motion stays inside the picture.
+    frame i along the motion, and counts only where that can be relied on: not where something is
+    newly seen, nor outside the picture.
     Raises ValueError for an even size.
     """
     if size < 1 or size % 2 == 0:
@@ -31,10 +33,9 @@ def window_mean(x: Tensor, size: int = 3, flows: Flows | None = None) -> Tensor:
     total, count = x, x.new_ones(1, 1, *x.shape[2:])
     for step in (-1, 1):
         near, valid = x, x.new_ones(1, 1, *x.shape[2:])
+        followed = 1 if flows is None else _followed(x, step, flows)
         for _ in range(size // 2):
-            near, valid = _neighbour(near, step, flows), _neighbour(valid, step, flows)
-            if flows is not None:
-                valid = valid * _inside(x, step, flows)
+            near, valid = _neighbour(near, step, flows), _neighbour(valid, step, flows) * followed
             total, count = total + valid * near, count + valid
     return total / count
 
@@ -135,9 +136,11 @@ def _neighbour(x: Tensor, step: int, flows: Flows | None) -> Tensor:
     return torch.cat([moved, edge] if step > 0 else [edge, moved], dim=2)
 
 
-def _inside(x: Tensor, step: int, flows: Flows) -> Tensor:
-    """Where the flow towards frame i + step stays in the picture. -> (1, 1, F, H, W)."""
-    flow = flows.to_next if step > 0 else flows.to_previous
-    valid = inside(flow).to(x.dtype).transpose(0, 1).unsqueeze(0)
+def _followed(x: Tensor, step: int, flows: Flows) -> Tensor:
+    """Where the flow towards frame i + step can be relied on. -> (1, 1, F, H, W)."""
+    there, back = flows.to_next, flows.to_previous
+    if step < 0:
+        there, back = back, there
+    valid = reliable(there, back).to(x.dtype).transpose(0, 1).unsqueeze(0)
     edge = valid.new_zeros(1, 1, 1, *valid.shape[3:])
     return torch.cat([valid, edge] if step > 0 else [edge, valid], dim=2)

@@ -16,7 +16,10 @@ from urllib.error import URLError
 import pytest
 
 # Read when the libraries are imported: no test asks the network for anything, nor leaves anything
-# in the user's cache.
+# in the user's cache, and tests that run side by side share the cores.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(share, 1)))
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["SCOREBRUSH_CACHE"] = tempfile.mkdtemp(prefix="scorebrush-tests-")
 

@@ -88,6 +88,7 @@ def job_of(
     anchor: float,
     eta: float,
     ode: bool,
+    steady: int,
 ) -> EditVideo:
     """The job that the tab's inputs ask for; `inputs_of` is the way back.
 
@@ -108,6 +109,7 @@ def job_of(
         low=int(low),
         side=given(side, "The working size is empty. Give pixels, such as 512."),
         ode=ode,
+        steady=int(steady),
         mask=mask_of(where, brushed, mask),
         mask_frame=given(mask_frame, "The mask's frame is empty. Give 0 for the first."),
         mask_grow=given(mask_grow, "How far to grow the mask is empty. Give 0 for none."),
@@ -149,6 +151,7 @@ def inputs_of(job: EditVideo) -> dict[str, Any]:
         "low": job.low,
         "side": job.side,
         "ode": job.ode,
+        "steady": job.steady,
         "start": job.cut.start,
         "end": job.cut.end or 0,
         "every": job.cut.every,

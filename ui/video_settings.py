@@ -211,6 +211,14 @@ def method_fold() -> dict[str, Component]:
                 label="Step along the noise levels",
                 info="As a sampler does; flow teachers only.",
             ),
+            "steady": _slider(
+                "steady",
+                1,
+                15,
+                "Steadied over",
+                "Frames along the motion that a change is averaged over; 1 is off.",
+                2,
+            ),
         }
 
 

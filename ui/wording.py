@@ -18,6 +18,7 @@ FIELDS = {
     "ode": "Step along the noise levels",
     "side": "Working size",
     "start": "Start",
+    "steady": "Steadied over",
     "steps": "Steps",
     "teacher": "Teacher",
     "views": "Views",

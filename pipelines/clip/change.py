@@ -1,20 +1,25 @@
 """From a change at the working size to frames at the clip's own, and what it cost the rest.
 
 The result is `source + change`, not a decoded picture: of a real clip the autoencoder loses far
-more than an edit should, and where nothing is edited the change is zero and the frame exact. This
-module knows nothing about teachers or files.
+more than an edit should, and where nothing is edited the change is zero and the frame exact. What
+the change has of its own in every frame is flicker: the mean along the clip's motion is without.
+This module knows nothing about teachers or files.
 """
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from pipelines.clip.flow import optical_flow
 from pipelines.clip.gate import Gate
 from pipelines.media import Clip, to_float, to_uint8
 from sds.masks import composite
+from sds.temporal import window_mean
 
 CHUNK = 4
 """Frames at full size that are in memory as floats at once."""
+STEADY_CHUNK = 16
+"""Frames that are steadied at once, beside their neighbours."""
 
 
 def working_size(size: tuple[int, int], side: int, multiple: int = 16) -> tuple[int, int]:
@@ -22,6 +27,22 @@ def working_size(size: tuple[int, int], side: int, multiple: int = 16) -> tuple[
     scale = side / (size[0] * size[1]) ** 0.5
     h, w = (max(round(s * scale / multiple), 1) * multiple for s in size)
     return h, w
+
+
+def steadied(change: Tensor, frames: Tensor, size: int) -> Tensor:
+    """The mean of the change over `size` frames, an odd number, along the motion of the clip.
+
+    change, frames (F, 3, h, w), the clip in [0, 1] -> (F, 3, h, w). 1 leaves the change alone.
+    """
+    if size == 1:
+        return change
+    parts = []
+    for start in range(0, len(change), STEADY_CHUNK):
+        first, stop = max(start - size // 2, 0), start + STEADY_CHUNK
+        near = slice(first, min(stop + size // 2, len(change)))
+        mean = window_mean(change[near].transpose(0, 1)[None], size, optical_flow(frames[near]))
+        parts.append(mean[0].transpose(0, 1)[start - first : stop - first])
+    return torch.cat(parts)
 
 
 def apply_change(clip: Clip, change: Tensor, gate: Gate | None) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pipelines.clip import quick_look
-from pipelines.clip.change import apply_change, psnr_outside
+from pipelines.clip.change import apply_change, psnr_outside, steadied
 from pipelines.clip.gate import Gate
 from pipelines.clip.job import EditVideo
 from pipelines.events import Preview
@@ -113,6 +113,7 @@ class Edit:
         """The clip, the same beside its source, and how much changed where it should not."""
         result, clip = self.job.out / RESULT, self.clip
         change = self.loaded.change(self.x, self.x_src)[: len(clip)]
+        change = steadied(change, self.frames.cpu(), self.job.steady)
         frames = apply_change(clip, change, self.gate)
         notes = write_clip(result, frames, clip, said)
         panels = write_comparison(self.job.out, self._panels(frames), clip)

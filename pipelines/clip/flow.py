@@ -13,20 +13,20 @@ from torch import Tensor
 
 from sds.optical_flow import Flows
 
-MIN_SIDE = 8
+MIN_SIDE = 12
 
 
 def optical_flow(frames: Tensor) -> Flows:
     """Flow between each frame and the next, both ways.
 
     Args:
-        frames: float (F, 3, H, W) in [0, 1], F at least 2, sides at least 8.
+        frames: float (F, 3, H, W) in [0, 1], F at least 2, sides at least 12.
 
     Returns:
         Both directions on the frames' own grid, float32, in pixels.
 
     Raises:
-        ValueError: one frame, or a side below 8.
+        ValueError: one frame, or a side below 12.
     """
     if len(frames) < 2 or min(frames.shape[-2:]) < MIN_SIDE:
         raise ValueError(

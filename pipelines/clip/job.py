@@ -48,6 +48,9 @@ class EditVideo:
     ode: bool | None = None
     """Step from noise level to noise level, as a sampler does; flow teachers only. The teacher's
     own way if left out."""
+    steady: int | None = None
+    """Frames over which a change is averaged along the clip's motion, an odd number: it takes
+    flicker away. 1 leaves it. The teacher's own if left out."""
     side: int | None = None
     """Work at about side x side pixels; fewer take less memory. The teacher's own if left out."""
     mask: Path | None = None

@@ -22,6 +22,10 @@ BUILT_IN = "Built in, runs on any machine. Knows only its own small world of"
 
 _SD = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 _RESEARCH = "CC-BY-NC-4.0: not for commercial use"
+_FLOW_EDIT = Recipe(
+    replace(FLOW_EDIT, guidance_source=5.0, guidance_target=13.5), 700, 20, ode=True, steady=1
+)
+"""FlowEdit on Wan 1.3B as published: guidance 5 and 13.5, from 0.7 of the schedule."""
 _DDS = Recipe(Method(guidance_source=7.5, guidance_target=7.5))
 """ASSD at the guidance of DDS (2304.07090) and of its relatives on Stable Diffusion."""
 
@@ -58,10 +62,7 @@ def video_teachers() -> dict[str, VideoTeacher]:
             licence="Apache-2.0",
             about="Wan2.1, 1.3 billion parameters: the one to begin with on a GPU.",
             memory_gb=16,
-            # FlowEdit on this model as published: guidance 5 and 13.5, from 0.7 of the schedule.
-            recipe=Recipe(
-                replace(FLOW_EDIT, guidance_source=5.0, guidance_target=13.5), 700, 20, ode=True
-            ),
+            recipe=_FLOW_EDIT,
         ),
         VideoTeacher(
             name="wan-5b",
@@ -72,10 +73,8 @@ def video_teachers() -> dict[str, VideoTeacher]:
             frames=81,
             licence="Apache-2.0",
             about="Wan2.2, 5 billion parameters: better motion, coarser in small texture.",
-            # The recipe of the smaller Wan; there is none of its own to go by.
-            recipe=Recipe(
-                replace(FLOW_EDIT, guidance_source=5.0, guidance_target=13.5), 700, 20, ode=True
-            ),
+            # The smaller Wan's; there is none of its own to go by.
+            recipe=_FLOW_EDIT,
         ),
         VideoTeacher(
             name="animatediff",

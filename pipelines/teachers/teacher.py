@@ -24,6 +24,7 @@ class Recipe:
     high: int = HIGH
     low: int = LOW
     ode: bool = False
+    steady: int = 7
 
 
 @dataclass(frozen=True)

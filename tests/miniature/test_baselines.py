@@ -33,7 +33,7 @@ from tests.sds.gaussian import GaussianTeacher
 
 BETAS = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
 SCHEDULE = ddpm((1 - BETAS).cumprod(0), "v_prediction")
-FRAMES = 0.4 + 0.2 * torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+FRAMES = 0.4 + 0.2 * torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 """Far enough from 0 and 1 that no edit below is clamped."""
 
 
@@ -189,4 +189,14 @@ def test_smoothing_everywhere_means_every_cell():
 def test_the_benchmark_has_every_method():
     names = list(methods(loaded(), Recipe(), 2))
     assert names[:7] == ["no-edit", "sdedit-0.4", "sdedit-0.6", "sdedit-0.8", "sds", "dds", "assd"]
-    assert names[7:] == list(variations(Method()))
+    assert names[7:] == [*variations(Method()), "assd-no-steadying"]
+    assert list(methods(loaded(), Recipe(steady=1), 2)) == names[:-1]
+
+
+def test_only_the_methods_own_change_is_steadied(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(baselines, "steadied", lambda c, f, size: sizes.append(size) or c)
+    found = methods(loaded(), Recipe(replace(Method(), fusion=1.0), steady=5), 1)
+    for name in ("sds", "dds", "assd", "assd-no-joint", "assd-no-steadying"):
+        found[name](task())
+    assert sizes == [1, 1, 5, 5, 1]

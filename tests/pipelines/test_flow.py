@@ -54,5 +54,5 @@ def test_covered_background_is_not_trusted():
 def test_too_few_or_too_small_frames_are_refused():
     with pytest.raises(ValueError, match="at least 2 frames"):
         optical_flow(torch.zeros(1, 3, 32, 32))
-    with pytest.raises(ValueError, match="at least 8 pixels"):
+    with pytest.raises(ValueError, match="at least 12 pixels"):
         optical_flow(torch.zeros(2, 3, 4, 32))

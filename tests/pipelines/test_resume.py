@@ -1,12 +1,15 @@
 """Both jobs, interrupted and resumed: they end where nothing would have interrupted them."""
 
+import itertools
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +40,7 @@ def cheap():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoint, "EVERY", 0.0)
         patch.setattr(checkpoint, "SHARE", 1e9)
-        patch.setattr(painted, "TURNTABLE_FRAMES", 2)
+        patch.setattr(painted, "TURNTABLE_FRAMES", 4)
         yield
 
 
@@ -159,7 +162,7 @@ def test_a_run_that_failed_in_the_middle_goes_on_to_the_same_end(whole, tmp_path
 CHEAP = """
 from pipelines.runs import checkpoint
 from pipelines.paint import painted
-checkpoint.EVERY, checkpoint.SHARE, painted.TURNTABLE_FRAMES = 0.0, 1e9, 2
+checkpoint.EVERY, checkpoint.SHARE, painted.TURNTABLE_FRAMES = 0.0, 1e9, 4
 """
 
 
@@ -181,6 +184,49 @@ def test_a_killed_command_goes_on_to_the_same_end(whole, tmp_path, capsys):
     metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert metrics["steps"] == STEPS > taken >= 1
     expect_same_end(whole, job.out)
+
+
+class Death(BaseException):
+    """What no code catches: as far as the files go, the end of the process."""
+
+
+@contextmanager
+def dying_at(count):
+    """A process that dies just before it gives the file number `count` its final name."""
+    honest, left = os.replace, iter(range(count))
+
+    def replace_or_die(part, path):
+        if next(left, None) is None:
+            raise Death
+        honest(part, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", replace_or_die)
+        yield
+
+
+def test_killed_between_any_two_files_of_its_result_a_run_still_ends_the_same(whole, tmp_path):
+    base, deaths = tmp_path / "base", 0
+    kept = (run_folder.SETTINGS, run_folder.STATUS, checkpoint.NAME, run_folder.PREVIEW)
+    shutil.copytree(whole.out / run_folder.INPUTS, base / run_folder.INPUTS)
+    for name in kept:
+        shutil.copy(whole.out / name, base)
+    run_folder.write_status(base, run_folder.Status("running", time.time(), STEPS))
+    for count in itertools.count():
+        folder = tmp_path / str(count)
+        shutil.copytree(base, folder)
+        try:
+            with dying_at(count):
+                list(resume(Resume(folder)))
+            break
+        except Death:
+            deaths += 1
+        assert history.one(folder).status.state == "interrupted"
+        expect_whole_files(folder)
+        list(resume(Resume(folder)))
+        expect_same_end(whole, folder)
+    # The settings and how far it is, again; a file or more, what was measured, and that it is done.
+    assert deaths > 4 and history.one(folder).status.state == "done"
 
 
 def expect_whole_files(folder):

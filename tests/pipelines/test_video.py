@@ -145,6 +145,7 @@ BAD = {
     "unknown word": ({"target": "a blue dinosaur"}, '"dinosaur"'),
     "unknown teacher": ({"teacher": "nobody"}, "Choose one of: miniature"),
     "no steps": ({"steps": 0}, "at least 1"),
+    "no middle frame": ({"steady": 4}, "odd number"),
     "no strength": ({"strength": 0.0}, "above 0"),
     "missing clip": ({"clip": "nowhere.mp4"}, "nowhere.mp4"),
     "mask frame": ({"mask": "mask", "mask_frame": 99}, "0 to 5"),

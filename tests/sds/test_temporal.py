@@ -72,6 +72,16 @@ def test_zero_flow_is_the_plain_window():
     assert torch.equal(window_mean(x, 3, still), window_mean(x, 3))
 
 
+def test_where_the_way_back_disagrees_the_window_ends():
+    x = torch.arange(5.0).view(1, 1, 5, 1, 1).expand(1, 1, 5, 6, 6)
+    back = torch.zeros(4, 2, 6, 6)
+    # Between frames 2 and 3 one column comes from somewhere else.
+    back[2, 0, :, 2] = 3
+    got = window_mean(x, 5, Flows(torch.zeros(4, 2, 6, 6), back))
+    assert torch.equal(got[..., 3:], window_mean(x, 5)[..., 3:])
+    assert got[0, 0, :, 0, 2].tolist() == pytest.approx([1, 1, 1, 3.5, 3.5])
+
+
 def test_variation_is_two_sided_and_one_sided_at_the_ends():
     g = torch.tensor([0.0, 1, 1, 4]).view(1, 1, 4, 1, 1)
     assert variation(g).flatten().tolist() == [1, 0.5, 1.5, 3]
