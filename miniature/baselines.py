@@ -8,7 +8,7 @@
     DDS, ASSD             `sds.assd` with and without its parts
 
 All of them ask the same video teacher. SDS, DDS and ASSD take the same steps at the same rate as
-the video job, and return what it returns: source + decode(x) - decode(x_src). Only ASSD's change is
+the video job, and come to a picture as it does (`pipelines.clip.change`). Only ASSD's change is
 steadied along the motion. This module knows nothing about right answers.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pipelines.clip.change import steadied
+from pipelines.clip.change import edited, steadied
 from pipelines.clip.flow import optical_flow
 from pipelines.teachers.loaded import LoadedVideoTeacher
 from pipelines.teachers.teacher import Recipe
@@ -113,7 +113,7 @@ def by_sdedit(loaded: LoadedVideoTeacher, strength: float, guidance: float) -> E
         steps = max(round(strength * SDEDIT_STEPS), 1)
         prior = loaded.teachers.video
         x = sdedit(prior, task.prompts, task.x_src, strength, guidance, steps, generator)
-        return loaded.codec.decode(x).cpu()
+        return loaded.pictures(x)
 
     return function
 
@@ -188,8 +188,9 @@ def _descended(
     asked = (gradient, x, task.x_src, steps, task.seed)
     for _ in descend(*asked, low=recipe.low, high=recipe.high):
         pass
-    change = steadied(loaded.change(x, task.x_src), task.frames, recipe.steady)
-    return (task.frames + change).clamp(0, 1)
+    before = loaded.pictures(task.x_src)
+    change = steadied(loaded.pictures(x) - before, task.frames, recipe.steady)
+    return edited(task.frames, before, change)
 
 
 def _flows(task: Task) -> Flows:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pipelines.clip import quick_look
-from pipelines.clip.change import apply_change, psnr_outside, steadied
+from pipelines.clip.change import apply_change, edited, psnr_outside, steadied
 from pipelines.clip.gate import Gate
 from pipelines.clip.job import EditVideo
 from pipelines.events import Preview
@@ -101,20 +101,23 @@ class Edit:
         """A few frames, decoded, or as their latents look where decoding takes long."""
         shown = self._shown
         latent = self._latent_of(shown)
+        source = self.frames[shown]
         if self.colours is None:
-            change = self.loaded.frames_at(self.x, shown) - self._decoded_source
+            before = self._decoded_source
+            frames = edited(source, before, self.loaded.frames_at(self.x, shown) - before)
         else:
-            few, size = (v[:, :, latent] for v in (self.x, self.x_src)), self.frames.shape[-2:]
-            change = quick_look.change(self.colours, *few, size)
+            few = (v[:, :, latent] for v in (self.x, self.x_src))
+            frames = source + quick_look.change(self.colours, *few, source.shape[-2:])
         masks = {name: mask[0, 0, latent].cpu() for name, mask in self._masks().items()}
-        return Preview(index, to_uint8((self.frames[shown] + change).clamp(0, 1)), masks)
+        return Preview(index, to_uint8(frames.clamp(0, 1)), masks)
 
     def write(self, said: dict[str, Any]) -> tuple[Path, list[str], dict[str, Any]]:
         """The clip, the same beside its source, and how much changed where it should not."""
         result, clip = self.job.out / RESULT, self.clip
-        change = self.loaded.change(self.x, self.x_src)[: len(clip)]
-        change = steadied(change, self.frames.cpu(), self.job.steady)
-        frames = apply_change(clip, change, self.gate)
+        # A clip that was padded to be encoded is decoded longer.
+        before, after = (self.loaded.pictures(z)[: len(clip)] for z in (self.x_src, self.x))
+        change = steadied(after - before, self.frames.cpu(), self.job.steady)
+        frames = apply_change(clip, before, change, self.gate)
         notes = write_clip(result, frames, clip, said)
         panels = write_comparison(self.job.out, self._panels(frames), clip)
         facts = {

@@ -59,12 +59,12 @@ class LoadedVideoTeacher:
         self.teachers, self.codec = thrift.spare_teachers(self.teachers, self.codec, *asked)
         compiled.switch(thrift.networks_of(self.teachers), compile and not after.fp8)
 
-    def change(self, x: Tensor, x_src: Tensor) -> Tensor:
-        """What an edit of latents (1, C, f, h, w) does to the picture: (F, 3, H, W) on the CPU.
+    def pictures(self, x: Tensor) -> Tensor:
+        """What latents (1, C, f, h, w) hold: (F, 3, H, W) on the CPU.
 
         F is what f latent frames hold: a clip that was padded to be encoded is shorter.
         """
-        return (self.codec.decode(x) - self.codec.decode(x_src)).cpu()
+        return self.codec.decode(x).cpu()
 
     def frames_at(self, x: Tensor, frames: Sequence[int]) -> Tensor:
         """A few frames of what latents (1, C, f, h, w) hold: (n, 3, H, W) on the CPU."""

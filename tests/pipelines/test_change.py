@@ -1,9 +1,9 @@
-"""The change of an edit, steadied along the motion of its clip."""
+"""The change of an edit, steadied along the motion of its clip, and what it takes away."""
 
 import torch
 
 from pipelines.clip import change as changes
-from pipelines.clip.change import steadied
+from pipelines.clip.change import edited, lost_detail, steadied
 
 FRAMES, SIDE = 9, 64
 
@@ -48,3 +48,40 @@ def test_a_long_clip_is_steadied_as_if_it_were_in_one_piece(monkeypatch):
     for chunk in (1, 2, 4):
         monkeypatch.setattr(changes, "STEADY_CHUNK", chunk)
         assert torch.equal(steadied(change, clip, 5), whole)
+
+
+def outlines():
+    """Lines, as an autoencoder gives them back, and what it loses of them."""
+    lines = torch.zeros(1, 3, 48, 48)
+    lines[..., ::6, :] = 1
+    soft = 0.5 + 0.2 * (lines - lines.mean())
+    return soft, 0.2 * (lines - lines.mean())
+
+
+def test_where_the_edit_keeps_what_is_there_so_does_the_result_to_its_finest():
+    before, fine = outlines()
+    assert torch.equal(edited(before + fine, before, torch.zeros_like(before)), before + fine)
+    # Another colour of the same lines.
+    change = torch.tensor([0.1, -0.1, 0.05]).view(1, 3, 1, 1).expand_as(before)
+    assert lost_detail(before, before + change).max() < 1e-3
+    got = edited(before + fine, before, change)
+    torch.testing.assert_close(got, before + change + fine, atol=1e-3, rtol=0)
+
+
+def test_where_the_edit_shows_something_else_no_outline_is_left():
+    before, fine = outlines()
+    flat, across = torch.full_like(before, 0.4), before.mT
+    for after in (flat, across):
+        got = edited(before + fine, before, after - before)
+        assert (got - after).std() < 0.2 * fine.std()
+    # Half the contrast: half of it is lost.
+    half = before.mean() + (before - before.mean()) / 2
+    assert 0.4 < lost_detail(before, half).mean() < 0.5
+
+
+def test_a_source_larger_than_the_teachers_pictures_stays_exact_where_nothing_changes():
+    before, _ = outlines()
+    source = torch.rand(1, 3, 101, 131, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(edited(source, before, torch.zeros_like(before)), source)
+    gone = edited(source, before, torch.full_like(before, 0.4) - before)
+    assert gone.shape == source.shape and gone.std() < 0.5 * source.std()
