@@ -8,8 +8,9 @@
     DDS, ASSD             `sds.assd` with and without its parts
 
 All of them ask the same video teacher. SDS, DDS and ASSD take the same steps at the same rate as
-the video job, and come to a picture as it does (`pipelines.clip.change`). Only ASSD's change is
-steadied along the motion. This module knows nothing about right answers.
+the video job, and come to a picture as it does (`pipelines.clip.change`). Of ASSD the change is
+steadied along the motion, of DDS where its name says so. This module knows nothing about right
+answers.
 """
 
 from collections.abc import Callable
@@ -177,6 +178,7 @@ def methods(loaded: LoadedVideoTeacher, recipe: Recipe, steps: int) -> dict[str,
     recipes |= {name: replace(recipe, method=method) for name, method in settings.items()}
     if recipe.steady != 1:
         recipes["assd-no-steadying"] = replace(recipe, steady=1)
+        recipes["dds-steadied"] = replace(recipe, method=DDS)
     return found | {name: by_method(loaded, r, steps) for name, r in recipes.items()}
 
 

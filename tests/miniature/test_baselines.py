@@ -189,14 +189,14 @@ def test_smoothing_everywhere_means_every_cell():
 def test_the_benchmark_has_every_method():
     names = list(methods(loaded(), Recipe(), 2))
     assert names[:7] == ["no-edit", "sdedit-0.4", "sdedit-0.6", "sdedit-0.8", "sds", "dds", "assd"]
-    assert names[7:] == [*variations(Method()), "assd-no-steadying"]
-    assert list(methods(loaded(), Recipe(steady=1), 2)) == names[:-1]
+    assert names[7:] == [*variations(Method()), "assd-no-steadying", "dds-steadied"]
+    assert list(methods(loaded(), Recipe(steady=1), 2)) == names[:-2]
 
 
 def test_only_the_methods_own_change_is_steadied(monkeypatch):
     sizes = []
     monkeypatch.setattr(baselines, "steadied", lambda c, f, size: sizes.append(size) or c)
     found = methods(loaded(), Recipe(replace(Method(), fusion=1.0), steady=5), 1)
-    for name in ("sds", "dds", "assd", "assd-no-joint", "assd-no-steadying"):
+    for name in ("sds", "dds", "assd", "assd-no-joint", "assd-no-steadying", "dds-steadied"):
         found[name](task())
-    assert sizes == [1, 1, 5, 5, 1]
+    assert sizes == [1, 1, 5, 5, 1, 5]
