@@ -25,7 +25,7 @@ from pipelines.teachers.loaded import LoadedVideoTeacher
 from pipelines.teachers.teacher import Recipe
 from sds import losses
 from sds import optical_flow as flows_of
-from sds.assd import DDS, Method, Prompts, assd_gradient
+from sds.assd import DDS, Method, Prompts, assd_score, finished
 from sds.descent import Gradient, descend
 from sds.guidance import Branch, guided
 from sds.optical_flow import Flows
@@ -120,11 +120,13 @@ def by_sdedit(loaded: LoadedVideoTeacher, strength: float, guidance: float) -> E
 
 
 def by_sds(loaded: LoadedVideoTeacher, guidance: float, recipe: Recipe, steps: int) -> EditFunction:
-    """recipe: the noise levels it visits are this one's."""
+    """recipe: the noise levels it visits and how often it moves are this one's."""
 
     def function(task: Task) -> Tensor:
         gradient = sds_gradient(loaded.teachers.video, task.prompts, guidance)
-        return _descended(loaded, task, gradient, replace(recipe, steady=1), steps)
+        # None of ASSD's parts is SDS's.
+        plain = replace(recipe, method=DDS, steady=1)
+        return _descended(loaded, task, gradient, plain, steps)
 
     return function
 
@@ -138,7 +140,7 @@ def by_method(loaded: LoadedVideoTeacher, recipe: Recipe, steps: int) -> EditFun
 
         def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
             asked = (loaded.teachers, task.prompts, method, x, task.x_src, t, generator, flows)
-            return assd_gradient(*asked).gradient
+            return assd_score(*asked).said
 
         return _descended(loaded, task, gradient, recipe, steps)
 
@@ -188,7 +190,8 @@ def _descended(
     """The video job's own loop and its own way to a picture."""
     x = task.x_src.clone()
     asked = (gradient, x, task.x_src, steps, task.seed)
-    for _ in descend(*asked, low=recipe.low, high=recipe.high):
+    levels = dict(low=recipe.low, high=recipe.high, moves=recipe.moves)
+    for _ in descend(*asked, **levels, finish=lambda g: finished(recipe.method, g, x, task.x_src)):
         pass
     before = loaded.pictures(task.x_src)
     change = steadied(loaded.pictures(x) - before, task.frames, recipe.steady)

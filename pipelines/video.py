@@ -94,7 +94,7 @@ def describe(job: EditVideo) -> dict[str, Any]:
 def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> EditVideo:
     """The job that was described. files: where its files are, and `out`, by their settings."""
     # What a run did not know of yet was off.
-    job = settings.recall(EditVideo, {"steady": 1, **said}, files)
+    job = settings.recall(EditVideo, {"moves": 0, "steady": 1, **said}, files)
     return replace(job, steps=None) if job.steps == STEPS[job.preset] else job
 
 
@@ -111,6 +111,8 @@ def _check(job: EditVideo) -> VideoTeacher:
         raise InputError(
             f"The noise levels {job.low} to {job.high} must rise and lie between 1 and 999."
         )
+    if job.moves < 0:
+        raise InputError(f"--moves {job.moves}: give how often, or 0 for every step.")
     if job.steady < 1 or job.steady % 2 == 0:
         raise InputError(
             f"--steady {job.steady} has no frame in its middle. Give an odd number; 1 is off."

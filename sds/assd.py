@@ -1,14 +1,14 @@
-"""One step of ASSD (2406.04888): from latents, a timestep and noise to the gradient of the edit.
+"""ASSD (2406.04888): from latents, a timestep and noise to the gradient of the edit.
 
     x_t, x_src_t share t and eps; both go to the video teacher, and frame by frame to the image one,
     which is asked about every frame with the first one's eps.
     g      = eps_edit - eps_ref                         video teacher, attention fused
     g_assd = m (eps_edit - SS(eps_ref)) + (1 - m) g     m: where g changes abruptly in time
-    g      = g_assd + joint * g_image
-    total  = sigma/alpha s^focus g + anchor (x - x_src)     s in [0, 1]: where g is strong
+    g      = sigma/alpha (g_assd + joint * g_image)
+    total  = s^focus g + anchor (x - x_src)     s in [0, 1]: where g is strong
 
 sigma/alpha turns a difference of eps into one of x0, so that a step at any t moves as far as the
-teacher thinks it should.
+teacher thinks it should. g may be the mean over several noises: what is strong shows more clearly.
 
 With a flow teacher, v = eps - x and alpha = 1 - sigma, one dial leads from DDS to FlowEdit
 (2509.05342): the edit is asked at x_t + eta sigma (x - x_src), and
@@ -99,13 +99,13 @@ class Prompts:
 class Score:
     """What one question to the teachers gave."""
 
-    gradient: Tensor
-    """(1, C, F, h, w) fp32; descend along it."""
+    said: Tensor
+    """(1, C, F, h, w) fp32, in units of x0."""
     adaptive_mask: Tensor | None
     """(1, 1, F, h, w) in [0, 1], or None where smoothing is off."""
 
 
-def assd_gradient(
+def assd_score(
     teachers: Teachers,
     prompts: Prompts,
     method: Method,
@@ -116,7 +116,9 @@ def assd_gradient(
     flows: Flows | None = None,
     references: References | None = None,
 ) -> Score:
-    """The whole gradient of one step. x, x_src (1, C, F, h, w) fp32; flows on the latent grid.
+    """What the teachers say to one noise. x, x_src (1, C, F, h, w) fp32; flows on the latent grid.
+
+    `finished` makes the gradient of it, or of the mean of several.
 
     references: what these teachers said of this source prompt and clip before, at this guidance,
     and what they say now is kept there. A teacher whose attention is fused is asked anew.
@@ -138,12 +140,13 @@ def assd_gradient(
     if method.joint:
         total = total + method.joint * _image(teachers.image, prompts.image or prompts, asked)
     schedule = teachers.video.schedule
-    if method.focus:
-        total = salience(total) ** method.focus * total
-    gradient = at(schedule.sigma / schedule.alpha, times, x.ndim) * total
-    if method.anchor:
-        gradient = gradient + method.anchor * losses.preserve(x, x_src)
-    return Score(gradient, mask)
+    return Score(at(schedule.sigma / schedule.alpha, times, x.ndim) * total, mask)
+
+
+def finished(method: Method, said: Tensor, x: Tensor, x_src: Tensor) -> Tensor:
+    """The gradient: what the teachers said, held back where it is weak, and the anchor's pull."""
+    gradient = salience(said) ** method.focus * said if method.focus else said
+    return gradient + method.anchor * losses.preserve(x, x_src) if method.anchor else gradient
 
 
 def _noise(x: Tensor, method: Method, generator: torch.Generator) -> Tensor:

@@ -1,17 +1,21 @@
 """From source latents to edited ones: the loop that every edit of latents shares.
 
-    x <- x - rate * gate * gradient(x, t_k),   x = x_src at first, t_k from high noise to low
-    rate = strength * min(RATE / steps, 1) * (1 - (1 - REST) k / (steps - 1))
+    x <- x - rate * gate * finish(mean gradient(x, t_k)),   x = x_src at first, t_k falling, K moves
+    rate = strength * min(RATE / K, 1) * (1 - (1 - REST) k / (K - 1))
     rate = strength * (1 - sigma_k+1 / sigma_k),   sigma = 0 in the end      along a flow
 
-Early steps settle what is there, late ones its detail, as a sampler does. The gradient is in units
-of x0: a step of rate 1 goes all the way the teacher sees. For a flow that is sigma times a
-velocity, so the second rate makes x <- x + (sigma_k+1 - sigma_k) v: Euler steps of an ODE along the
-schedule, with no learning rate. FlowEdit (2412.08629) is that at eta = 1. This module knows nothing
-about which gradient it follows.
+Early moves settle what is there, late ones its detail, as a sampler does. The gradient is in units
+of x0: a move of rate 1 goes all the way the teacher sees. Every step asks once, and moves; or
+several steps ask about the same x, each with its own noise, and the mean moves it (as FlowEdit's
+n_avg): small moves can lead through what looks like nothing at all, such as an object in its
+background's colour, and it is gone. For a flow the gradient is sigma times a velocity, so the
+second rate makes x <- x + (sigma_k+1 - sigma_k) v: Euler steps of an ODE along the schedule, with
+no learning rate. FlowEdit (2412.08629) is that at eta = 1. This module knows nothing about which
+gradient it follows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -24,14 +28,16 @@ LOW, HIGH = 50, 600
 """Timesteps a run visits. DDS (2304.07090) goes to 950; above 600 the noise hides where the object
 is, and the edit lands beside it."""
 RATE = 10.0
-"""The first step's learning rate at strength 1, times the number of steps; chosen by measurement on
-the small world. A step of 1 goes all the way the teacher sees, so a single one is never longer."""
+"""The first move's learning rate at strength 1, times the number of moves; chosen by measurement on
+the small world. A move of 1 goes all the way the teacher sees, so a single one is never longer."""
 REST = 0.05
-"""What is left of the rate at the last step; it falls linearly. The first steps decide what is
+"""What is left of the rate at the last move; it falls linearly. The first moves decide what is
 there, and late ones at full rate would put their own noise into every frame."""
 
 Gradient = Callable[[Tensor, int, torch.Generator], Tensor]
 """From latents (1, C, F, h, w), a timestep and a step's randomness to what to descend along."""
+Finish = Callable[[Tensor], Tensor]
+"""From the mean of what a move's steps said to what to descend along."""
 
 
 def descend(
@@ -46,34 +52,51 @@ def descend(
     high: int = HIGH,
     since: State | None = None,
     sigma: Tensor | None = None,
+    moves: int = 0,
+    finish: Finish = lambda gradient: gradient,
 ) -> Iterator[Step]:
     """Move `x` in place; yields after every step, whose value is the RMS of x - x_src before it.
 
     x, x_src (1, C, F, h, w) fp32, gate broadcasts, 1 where the edit may happen. strength scales the
     rate; timesteps fall from `high` to `low`. since: the state of an earlier run to go on from.
-    sigma: the noise levels (T,) of a flow's schedule, to step along them; None takes even steps.
+    sigma: the noise levels (T,) of a flow's schedule, to move along them; None goes evenly.
+    moves: how often x moves at most; 0 is at every step. finish: what becomes of a move's mean.
     Raises NonFinite when the latents stop being finite; they are then the last good ones.
     """
-    visits = descending(steps, low, high).tolist()
-    rates = falling_rates(steps) if sigma is None else euler_rates(sigma, visits)
+    moves = min(moves or steps, steps)
+    visits = descending(moves, low, high).tolist()
+    rates = falling_rates(moves) if sigma is None else euler_rates(sigma, visits)
     optimizer = torch.optim.SGD([x], lr=strength)
+    asked, count = torch.zeros_like(x), 0
+    if since is not None and "asked" in since:
+        asked, count = since["asked"].to(x), since["count"]
 
     def fill(index: int) -> Tensor:
-        optimizer.param_groups[0]["lr"] = strength * rates[index]
-        g = gradient(x, visits[index], step_generator(seed, index))
-        x.grad = g if gate is None else gate * g
+        nonlocal asked, count
+        move = index * moves // steps
+        optimizer.param_groups[0]["lr"] = strength * rates[move]
+        asked = asked + gradient(x, visits[move], step_generator(seed, index))
+        count += 1
+        if (index + 1) * moves // steps == move:
+            # No move yet; what is not finite is seen all the same.
+            x.grad = 0 * asked
+        else:
+            g = finish(asked / count)
+            x.grad = g if gate is None else gate * g
+            asked, count = torch.zeros_like(x), 0
         return rms(x - x_src)
 
-    yield from optimize(fill, [x], optimizer, steps, since)
+    for step in optimize(fill, [x], optimizer, steps, since):
+        yield replace(step, state=lambda step=step: step.state() | dict(asked=asked, count=count))
 
 
-def falling_rates(steps: int) -> list[float]:
-    """Every step's learning rate at strength 1: from min(RATE / steps, 1) down to REST of that."""
-    return (min(RATE / steps, 1) * torch.linspace(1, REST, steps, dtype=torch.float64)).tolist()
+def falling_rates(moves: int) -> list[float]:
+    """Every move's learning rate at strength 1: from min(RATE / moves, 1) down to REST of that."""
+    return (min(RATE / moves, 1) * torch.linspace(1, REST, moves, dtype=torch.float64)).tolist()
 
 
 def euler_rates(sigma: Tensor, visits: Sequence[int]) -> list[float]:
-    """The share of the way to the clean sample that each Euler step goes, the last one all of it.
+    """The share of the way to the clean sample that each move goes, the last one all of it.
 
     sigma (T,): the schedule's noise levels, above 0 at every visit.
     """

@@ -88,6 +88,7 @@ def job_of(
     anchor: float,
     eta: float,
     ode: bool,
+    moves: int | None,
     steady: int,
 ) -> EditVideo:
     """The job that the tab's inputs ask for; `inputs_of` is the way back.
@@ -109,6 +110,7 @@ def job_of(
         low=int(low),
         side=given(side, "The working size is empty. Give pixels, such as 512."),
         ode=ode,
+        moves=given(moves, "How often the clip moves is empty. Give 0 for every step."),
         steady=int(steady),
         mask=mask_of(where, brushed, mask),
         mask_frame=given(mask_frame, "The mask's frame is empty. Give 0 for the first."),
@@ -151,6 +153,7 @@ def inputs_of(job: EditVideo) -> dict[str, Any]:
         "low": job.low,
         "side": job.side,
         "ode": job.ode,
+        "moves": job.moves,
         "steady": job.steady,
         "start": job.cut.start,
         "end": job.cut.end or 0,

@@ -211,6 +211,13 @@ def method_fold() -> dict[str, Component]:
                 label="Step along the noise levels",
                 info="As a sampler does; flow teachers only.",
             ),
+            "moves": gr.Number(
+                _DEFAULT["moves"],
+                label="Moves at most",
+                info="More steps than that ask several times before each; 0 moves at every step.",
+                precision=0,
+                minimum=0,
+            ),
             "steady": _slider(
                 "steady",
                 1,

@@ -15,6 +15,7 @@ FIELDS = {
     "global": "Paint everything",
     "mask-view": "The file is drawn on the view above",
     "max-faces": "Simplify to faces",
+    "moves": "Moves at most",
     "ode": "Step along the noise levels",
     "side": "Working size",
     "start": "Start",

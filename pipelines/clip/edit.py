@@ -21,7 +21,7 @@ from pipelines.events import Preview
 from pipelines.media import Clip, to_uint8, write_clip
 from pipelines.media.comparison import Panel, grey, panel_size, write_comparison
 from pipelines.teachers.loaded import LoadedVideoTeacher, step_down
-from sds.assd import Prompts, assd_gradient
+from sds.assd import Prompts, assd_score, finished
 from sds.descent import descend
 from sds.optical_flow import Flows
 from sds.optimize import State, Step
@@ -67,10 +67,10 @@ class Edit:
         def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
             asked = (self.loaded.teachers, self.prompts, job.method, x, self.x_src, t, generator)
             kept = None if clip is None else self.loaded.references(clip)
-            score = assd_gradient(*asked, self.flows, kept)
+            score = assd_score(*asked, self.flows, kept)
             if score.adaptive_mask is not None:
                 self.smoothed.copy_(score.adaptive_mask)
-            return score.gradient
+            return score.said
 
         descent = descend(
             gradient,
@@ -84,6 +84,8 @@ class Edit:
             job.high,
             since,
             self.loaded.teachers.video.schedule.sigma if job.ode else None,
+            job.moves,
+            lambda said: finished(job.method, said, self.x, self.x_src),
         )
         for step in descent:
             yield replace(step, state=lambda step=step: step.state() | {"smoothed": self.smoothed})

@@ -48,6 +48,9 @@ class EditVideo:
     ode: bool | None = None
     """Step from noise level to noise level, as a sampler does; flow teachers only. The teacher's
     own way if left out."""
+    moves: int | None = None
+    """How often the clip moves at most. Of more steps several ask about the same clip, each with a
+    noise of its own, before it moves; 0 moves at every step. The teacher's own if left out."""
     steady: int | None = None
     """Frames over which a change is averaged along the clip's motion, an odd number: it takes
     flicker away. 1 leaves it. The teacher's own if left out."""

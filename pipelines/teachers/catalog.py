@@ -50,7 +50,7 @@ def video_teachers() -> dict[str, VideoTeacher]:
             about=f"{BUILT_IN} drawn scenes.",
             words=_words(built_in / "words.txt"),
             # Chosen by measurement, on scenes that are not the 24 of BENCHMARKS.md.
-            recipe=Recipe(Method(joint=1.5), high=450),
+            recipe=Recipe(Method(joint=1.5), high=450, moves=10),
         ),
         VideoTeacher(
             name="wan-1.3b",

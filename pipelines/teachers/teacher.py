@@ -24,6 +24,7 @@ class Recipe:
     high: int = HIGH
     low: int = LOW
     ode: bool = False
+    moves: int = 0
     steady: int = 7
 
 

@@ -30,7 +30,7 @@ from torch import Tensor
 from pipelines import allocator
 from pipelines.teachers.catalog import MINIATURE, video_teacher
 from pipelines.teachers.machine import compute_dtype
-from sds.assd import DDS, Method, Prompts, Teachers, assd_gradient
+from sds.assd import DDS, Method, Prompts, Teachers, assd_score, finished
 from sds.descent import RATE
 from sds.optimize import optimize, step_generator
 from sds.priors import compiled
@@ -114,8 +114,8 @@ def ours(
     def gradient(index: int) -> Tensor:
         noise = step_generator(0, index if references is None else 0)
         asked = (model.teachers, model.prompts, method, x, x_src, T, noise)
-        score = assd_gradient(*asked, references=references)
-        x.grad = score.gradient
+        score = assd_score(*asked, references=references)
+        x.grad = finished(method, score.said, x, x_src)
         return x.new_zeros(())
 
     steps = optimize(gradient, [x], torch.optim.SGD([x], lr=RATE / 50), 10**6)

@@ -96,11 +96,13 @@ def test_sds_forgets_the_source_and_dds_moves_it_by_the_difference_of_the_means(
 
 def test_the_noise_levels_are_the_recipes(monkeypatch):
     seen = []
-    monkeypatch.setattr(baselines, "descend", lambda *asked, **levels: seen.append(levels) or [])
-    recipe = Recipe(DDS, high=300, low=100)
+    monkeypatch.setattr(
+        baselines, "descend", lambda *asked, finish, **levels: seen.append(levels) or []
+    )
+    recipe = Recipe(DDS, high=300, low=100, moves=7)
     for function in (by_sds(loaded(), 7.5, recipe, 2), by_method(loaded(), recipe, 2)):
         function(task())
-    assert seen == [{"low": 100, "high": 300}] * 2
+    assert seen == [{"low": 100, "high": 300, "moves": 7}] * 2
 
 
 def test_nothing_asked_leaves_the_source_to_the_last_bit():

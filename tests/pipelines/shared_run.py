@@ -17,9 +17,10 @@ from pipelines.paint.painting import paint
 from pipelines.runs import record, run_folder
 from pipelines.runs.record import Order
 from sds import parallel
-from sds.assd import Method, Prompts, Teachers, assd_gradient
+from sds.assd import Method, Prompts, Teachers
 from sds.descent import descend
 from sds.schedules import ddpm
+from tests.assd_steps import assd_gradient
 from tests.pipelines.test_painting import FAST, fields, task
 
 STEPS = 4
@@ -77,7 +78,7 @@ class Video(Numbers):
 
         def gradient(x, t, generator):
             asked = (teachers, prompts, method, x, self.x_src, t, generator)
-            return assd_gradient(*asked).gradient
+            return assd_gradient(*asked)
 
         yield from descend(gradient, self.x, self.x_src, self.steps, 5, since=since)
 

@@ -137,7 +137,7 @@ def test_a_stopped_run_goes_on_to_the_same_end_without_what_it_was_given(whole, 
 
 def test_a_run_that_failed_in_the_middle_goes_on_to_the_same_end(whole, tmp_path, monkeypatch):
     job = replace(whole, out=tmp_path / "run")
-    target = "pipelines.clip.edit.assd_gradient"
+    target = "pipelines.clip.edit.assd_score"
     if isinstance(whole, PaintMesh):
         target = "sds.csd.distill_cascade"
     module, name = target.rsplit(".", 1)

@@ -19,7 +19,7 @@ from pipelines.teachers.loaded import (
     step_down,
 )
 from pipelines.teachers.thrift import LADDER, Thrift, following, plan, said
-from sds.assd import Method, Prompts, Teachers, assd_gradient
+from sds.assd import Method, Prompts, Teachers
 from sds.csd import Cascade
 from sds.priors import compiled, wan
 from sds.priors.few_rows import FewRows
@@ -27,6 +27,7 @@ from sds.priors.single_frames import SingleFrames
 from sds.priors.stages import StageOnePrior, StageTwoPrior
 from sds.schedules import ddpm
 from tests import tiny_teachers
+from tests.assd_steps import assd_gradient
 from tests.pipelines import shared_run
 
 GB = 10**9
@@ -77,7 +78,7 @@ def asked(loaded, method):
     said = torch.randn(3, 5, tiny_teachers.TEXT_WIDTH, generator=torch.Generator().manual_seed(1))
     x = x_src + 0.1 * x_src.flip(3)
     rest = (500, torch.Generator().manual_seed(2))
-    return assd_gradient(loaded.teachers, Prompts(*said.split(1)), method, x, x_src, *rest).gradient
+    return assd_gradient(loaded.teachers, Prompts(*said.split(1)), method, x, x_src, *rest)
 
 
 def bytes_of(network):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sds.descent import RATE, REST, descend, euler_rates, falling_rates
+from sds.optimize import NonFinite
 from sds.schedules import flow
 from sds.timesteps import descending
 
@@ -76,6 +77,59 @@ def test_it_goes_on_to_where_it_would_have_ended():
     run.close()
     x, rest = moved(gradient, 7, seed=1, since=saved)
     assert torch.equal(x, whole) and rest == values[3:]
+
+
+def noisy(x, t, generator):
+    return x * t / 1000 + torch.randn(x.shape, generator=generator)
+
+
+def test_several_steps_ask_about_the_same_x_and_their_mean_moves_it():
+    seen = []
+
+    def gradient(x, t, generator):
+        seen.append((t, x.clone(), noisy(x, t, generator)))
+        return seen[-1][2]
+
+    x, values = moved(gradient, 7, seed=1, low=50, high=350, moves=3, finish=torch.sign)
+    assert [t for t, *_ in seen] == [350] * 3 + [200] * 2 + [50] * 2
+    expected = X_SRC.clone()
+    for rate, group in zip(falling_rates(3), (seen[:3], seen[3:5], seen[5:]), strict=True):
+        assert all(torch.equal(asked, expected) for _, asked, _ in group)
+        mean = torch.stack([said for *_, said in group]).mean(0)
+        expected = expected - rate * mean.sign()
+    torch.testing.assert_close(x, expected)
+    assert values[:3] == [0, 0, 0] and values[3] == values[4] > 0
+    # The noise of a step is the step's, whatever move it belongs to.
+    assert not torch.equal(seen[0][2], seen[1][2])
+
+
+def test_more_moves_than_steps_are_a_move_at_every_step():
+    every, _ = moved(noisy, 5, seed=1)
+    for moves in (0, 5, 9):
+        assert torch.equal(moved(noisy, 5, seed=1, moves=moves)[0], every)
+
+
+@pytest.mark.parametrize("taken", [1, 2, 3, 4])
+def test_between_two_moves_it_goes_on_to_where_it_would_have_ended(taken):
+    whole, values = moved(noisy, 6, seed=1, moves=2)
+    half = X_SRC.clone()
+    run = descend(noisy, half, X_SRC, 6, 1, moves=2)
+    saved = copy.deepcopy([next(run).state() for _ in range(taken)][-1])
+    run.close()
+    x, rest = moved(noisy, 6, seed=1, moves=2, since=saved)
+    assert torch.equal(x, whole) and rest == values[taken:]
+
+
+def test_what_is_not_finite_is_seen_before_the_move():
+    def gradient(x, t, generator):
+        calls.append(t)
+        return torch.full_like(x, float("inf") if len(calls) == 2 else 1.0)
+
+    calls = []
+    x = X_SRC.clone()
+    with pytest.raises(NonFinite, match="step 1"):
+        list(descend(gradient, x, X_SRC, 20, 0, moves=2))
+    assert torch.equal(x, X_SRC) and len(calls) == 3
 
 
 def test_along_a_flow_it_takes_euler_steps_that_end_at_no_noise():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sds import losses
-from sds.assd import DDS, FLOW_EDIT, Method, Prompts, Teachers, assd_gradient
+from sds.assd import DDS, FLOW_EDIT, Method, Prompts, Teachers
 from sds.descent import descend
 from sds.optimize import step_generator
 from sds.priors import unet3d, wan
@@ -14,6 +14,7 @@ from sds.priors.single_frames import SingleFrames
 from sds.schedules import add_noise, at, model_time
 from sds.timesteps import descending
 from tests import tiny_teachers as tiny
+from tests.assd_steps import assd_gradient
 
 SHAPE = (1, 16, 3, 4, 4)
 
@@ -43,7 +44,7 @@ def velocity(prior, x_t, t, prompt, scale):
 
 def gradient_of(teachers, method, x_src):
     def gradient(x, t, generator):
-        return assd_gradient(teachers, PROMPTS, method, x, x_src, t, generator).gradient
+        return assd_gradient(teachers, PROMPTS, method, x, x_src, t, generator)
 
     return gradient
 
@@ -100,10 +101,8 @@ def test_nothing_moves_when_nothing_is_asked(teachers, eta):
     x_src = randn(*SHAPE)
     same = replace(PROMPTS, target=PROMPTS.source)
     for method in (replace(DDS, eta=eta), Method(fusion=0.5, joint=0.5, eta=eta, mask_k=-1.0)):
-        score = assd_gradient(
-            teachers, same, method, x_src.clone(), x_src, 600, step_generator(0, 0)
-        )
-        assert score.gradient.eq(0).all()
+        asked = (teachers, same, method, x_src.clone(), x_src, 600, step_generator(0, 0))
+        assert assd_gradient(*asked).eq(0).all()
 
 
 def test_every_part_of_assd_works_on_a_transformer(teachers):
@@ -124,7 +123,7 @@ def test_the_image_teacher_reads_its_own_prompts(teachers):
 
     def gradient(prompts):
         asked = (teachers, prompts, Method(fusion=1.0), x, x_src, 600, step_generator(0, 0))
-        return assd_gradient(*asked).gradient
+        return assd_gradient(*asked)
 
     assert torch.equal(gradient(replace(PROMPTS, image=PROMPTS)), gradient(PROMPTS))
     assert not torch.equal(gradient(replace(PROMPTS, image=own)), gradient(PROMPTS))

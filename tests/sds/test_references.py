@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from sds.assd import DDS, Method, Prompts, Teachers, assd_gradient
+from sds.assd import DDS, Method, Prompts, Teachers
 from sds.descent import descend
 from sds.references import References
 from sds.schedules import ddpm
+from tests.assd_steps import assd_gradient
 
 PARTS = Method(fusion=1.0, mask_k=0.5, focus=0.0)
 
@@ -35,7 +36,7 @@ def edit(target, references, method=PARTS, seed=3, strength=1.0):
 
     def gradient(x, t, generator):
         asked = (teachers, prompts, method, x, x_src, t, generator)
-        return assd_gradient(*asked, references=references).gradient
+        return assd_gradient(*asked, references=references)
 
     list(descend(gradient, x, x_src, 5, seed, strength))
     return x, sum(teachers.video.rows), sum(teachers.image.rows)
