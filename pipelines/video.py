@@ -2,9 +2,9 @@
 
     python -m pipelines.video CLIP --source "..." --target "..." --out RUN_DIR
 
-The clip is worked on at the teacher's size and comes back at its own. What is written is
-`source + decode(x) - decode(x_src)`: the change, so that what the autoencoder loses is not lost
-and a frame nothing was asked of comes back exactly. Inside a mask only, where there is one.
+The clip is worked on at the teacher's size and comes back at its own. What is written is the clip
+with what changes, steadied along its motion, so that what the autoencoder loses is not lost and a
+frame nothing was asked of comes back exactly. Inside a mask only, where there is one.
 """
 
 from collections.abc import Generator, Iterator, Mapping

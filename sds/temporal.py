@@ -6,8 +6,12 @@
 ASSD (2406.04888) smooths the reference prediction e over 3 frames, stride 1. When the frames have
 independent noise the literal form mixes their noises and so injects noise of std sqrt(2/3) = 0.82
 into the gradient; the residual form smooths only what the teacher adds to the noise. Version 3 of
-the paper smooths the gradient along optical flow: that is `window_mean(g, 3, flows)`. So does the
-pixels' flow with what an edit does to the picture, where latents are too coarse to move like it.
+the paper smooths the gradient along optical flow: that is `window_mean(g, 3, flows)`. What an edit
+does to the picture is steadied by
+
+    steady_mean(x)_i = sum_j w_ij warp(x_j) / sum_j w_ij,   w_ij = exp(-|warp(f_j) - f_i|^2 / c^2)
+
+over the frames f of the clip itself, w_ii = 1: only what looks the same is the same.
 
 Video tensors are (B, C, F, H, W). This module knows nothing about teachers or prompts.
 """
@@ -17,15 +21,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sds.optical_flow import Flows, reliable, warp
+from sds.optical_flow import Flows, chain, inside, reliable, warp
+
+FAMILIAR = 0.05
+"""Root mean square between two colours in [0, 1] at which they count as the same to 1 / e."""
 
 
 def window_mean(x: Tensor, size: int = 3, flows: Flows | None = None) -> Tensor:
     """Centred mean over `size` frames; at the ends, over the frames that exist.
 
     x (B, C, F, H, W) -> same. With flows (on the grid H, W) each neighbour is first brought to
-    frame i along the motion, and counts only where that can be relied on: not where something is
-    newly seen, nor outside the picture.
+    frame i along the motion, and counts only where the motion stays inside the picture.
     Raises ValueError for an even size.
     """
     if size < 1 or size % 2 == 0:
@@ -33,11 +39,44 @@ def window_mean(x: Tensor, size: int = 3, flows: Flows | None = None) -> Tensor:
     total, count = x, x.new_ones(1, 1, *x.shape[2:])
     for step in (-1, 1):
         near, valid = x, x.new_ones(1, 1, *x.shape[2:])
-        followed = 1 if flows is None else _followed(x, step, flows)
         for _ in range(size // 2):
-            near, valid = _neighbour(near, step, flows), _neighbour(valid, step, flows) * followed
+            near, valid = _neighbour(near, step, flows), _neighbour(valid, step, flows)
+            if flows is not None:
+                valid = valid * _inside(x, step, flows)
             total, count = total + valid * near, count + valid
     return total / count
+
+
+def steady_mean(x: Tensor, frames: Tensor, flows: Flows, size: int) -> Tensor:
+    """Mean of x over `size` frames along the clip's motion, where it shows the same thing.
+
+    x (F, C, H, W); frames (F, 3, H, W) in [0, 1], the clip; flows on the same grid -> (F, C, H, W).
+    Neighbours are brought to a frame in one warp along the chained flows, and count as far as the
+    clip itself agrees there (FAMILIAR), and not at all where a flow and its way back disagree: not
+    across a cut, nor around what moves over something else. Raises ValueError for an even size.
+    """
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"a centred window needs an odd size, got {size}")
+    total, weight = x.clone(), torch.ones_like(x[:, :1])
+    both = torch.cat([x, frames], dim=1)
+    for backwards in (False, True):
+        there, back = flows.to_next, flows.to_previous
+        if backwards:  # the same in a clip that runs the other way
+            there, back, both = back.flip(0), there.flip(0), both.flip(0)
+            total, weight = total.flip(0), weight.flip(0)
+        sure = reliable(there, back).to(x.dtype)
+        flow, trust = there, sure
+        for k in range(1, min(size // 2, len(x) - 1) + 1):
+            near = len(x) - k
+            if k > 1:
+                trust = trust[:near] * warp(sure[k - 1 :], flow[:near])
+                flow = chain(flow[:near], there[k - 1 :])
+            moved, shown = warp(both[k:], flow).split([x.shape[1], 3], dim=1)
+            apart = (shown - both[:near, x.shape[1] :]).square().mean(1, keepdim=True)
+            w = (trust == 1) * inside(flow) * torch.exp(-apart / FAMILIAR**2)
+            total[:near] += w * moved
+            weight[:near] += w
+    return (total / weight).flip(0)
 
 
 def smooth_reference(
@@ -136,11 +175,9 @@ def _neighbour(x: Tensor, step: int, flows: Flows | None) -> Tensor:
     return torch.cat([moved, edge] if step > 0 else [edge, moved], dim=2)
 
 
-def _followed(x: Tensor, step: int, flows: Flows) -> Tensor:
-    """Where the flow towards frame i + step can be relied on. -> (1, 1, F, H, W)."""
-    there, back = flows.to_next, flows.to_previous
-    if step < 0:
-        there, back = back, there
-    valid = reliable(there, back).to(x.dtype).transpose(0, 1).unsqueeze(0)
+def _inside(x: Tensor, step: int, flows: Flows) -> Tensor:
+    """Where the flow towards frame i + step stays in the picture. -> (1, 1, F, H, W)."""
+    flow = flows.to_next if step > 0 else flows.to_previous
+    valid = inside(flow).to(x.dtype).transpose(0, 1).unsqueeze(0)
     edge = valid.new_zeros(1, 1, 1, *valid.shape[3:])
     return torch.cat([valid, edge] if step > 0 else [edge, valid], dim=2)

@@ -1,16 +1,17 @@
 """From a change at the working size to frames at the clip's own, and what it cost the rest.
 
-With D the decoder and h what differs from the mean of the near pixels,
+With D the decoder and cov the covariance of the three channels over a window,
 
     change = D(x) - D(x_src)
-    result = source + change - lost (source - D(x_src))
-    lost   = 1 - cov(h(D(x_src)), h(D(x))) / var(h(D(x_src))), within [0, 1]
+    result = source + change + A (source - D(x_src))
+    A      = cov(change, D(x_src)) (cov(D(x_src), D(x_src)) + FLOOR)^-1
 
 not a decoded picture: of a real clip the autoencoder loses far more than an edit should, and where
-nothing is edited, change and lost are zero and the frame is exact. Where the edit has nothing left
-of what the source shows, neither should the result have its finest outlines. What the change has of
-its own in every frame is flicker: the mean along the clip's motion is without. This module knows
-nothing about teachers or files.
+nothing is edited the change is zero and the frame exact. A is what the change is made of, out of
+what is there (the coefficients of a guided filter, He et al., ECCV 2010), and so says what becomes
+of the finest detail, which only the source has: -1 where nothing is left of it, and another colour
+where it gets one. What the change has of its own in every frame is flicker: the mean along the
+clip's motion is without. This module knows nothing about teachers or files.
 """
 
 import torch
@@ -21,18 +22,18 @@ from pipelines.clip.flow import optical_flow
 from pipelines.clip.gate import Gate
 from pipelines.media import Clip, to_float, to_uint8
 from sds.masks import composite
-from sds.temporal import window_mean
+from sds.temporal import steady_mean
 
 CHUNK = 4
 """Frames at full size that are in memory as floats at once."""
 STEADY_CHUNK = 16
 """Frames that are steadied at once, beside their neighbours."""
-
-NEAR = 7
-"""Pixels along each side of the square that is near a pixel, at the working size."""
-FLOOR = 1e-3
-"""Variance of all channels together that is nothing to be seen: where there is less, nothing is
-lost."""
+WINDOW, STRIDE = 8, 4
+"""Pixels along each side of a window of `shares`, and from one to the next, at the working size."""
+FLOOR = 3e-3
+"""Variance of a contrast that counts half: of less, little is made."""
+MOST = 2.0
+"""The most, either way, that a change is made of a channel."""
 
 
 def working_size(size: tuple[int, int], side: int, multiple: int = 16) -> tuple[int, int]:
@@ -42,10 +43,13 @@ def working_size(size: tuple[int, int], side: int, multiple: int = 16) -> tuple[
     return h, w
 
 
-def steadied(change: Tensor, frames: Tensor, size: int) -> Tensor:
+def steadied(
+    change: Tensor, frames: Tensor, size: int, device: torch.device | str = "cpu"
+) -> Tensor:
     """The mean of the change over `size` frames, an odd number, along the motion of the clip.
 
-    change, frames (F, 3, h, w), the clip in [0, 1] -> (F, 3, h, w). 1 leaves the change alone.
+    change, frames (F, 3, h, w), the clip in [0, 1] -> (F, 3, h, w) where the change is. device:
+    where the work is done. 1 leaves the change alone.
     """
     if size == 1:
         return change
@@ -53,19 +57,21 @@ def steadied(change: Tensor, frames: Tensor, size: int) -> Tensor:
     for start in range(0, len(change), STEADY_CHUNK):
         first, stop = max(start - size // 2, 0), start + STEADY_CHUNK
         near = slice(first, min(stop + size // 2, len(change)))
-        mean = window_mean(change[near].transpose(0, 1)[None], size, optical_flow(frames[near]))
-        parts.append(mean[0].transpose(0, 1)[start - first : stop - first])
+        flows = optical_flow(frames[near]).to(device)
+        mean = steady_mean(change[near].to(device), frames[near].to(device), flows, size)
+        parts.append(mean[start - first : stop - first].to(change.device))
     return torch.cat(parts)
 
 
-def lost_detail(before: Tensor, after: Tensor) -> Tensor:
-    """How little is left of what `before` shows: (n, 3, h, w) each -> (n, 1, h, w) in [0, 1].
+def shares(before: Tensor, change: Tensor) -> Tensor:
+    """A above: (n, 3, h, w) each -> (n, 9, h / STRIDE, w / STRIDE), its rows one after the other.
 
-    0 to the last bit where the two agree.
+    0 to the last bit where nothing changes.
     """
-    was, now = (picture - _near(picture) for picture in (before, after))
-    shared, own = (_near((was * other).sum(1, keepdim=True)) for other in (now, was))
-    return (1 - (shared + FLOOR) / (own + FLOOR)).clamp(0, 1)
+    there = _covariance(before, before) + FLOOR * torch.eye(3, device=before.device)
+    # Solved from the right: A there = cov(change, before), and `there` is its own transpose.
+    found = torch.linalg.solve(there, _covariance(before, change)).mT.clamp(-MOST, MOST)
+    return found.flatten(3).permute(0, 3, 1, 2)
 
 
 def edited(source: Tensor, before: Tensor, change: Tensor) -> Tensor:
@@ -74,12 +80,12 @@ def edited(source: Tensor, before: Tensor, change: Tensor) -> Tensor:
     source (n, 3, H, W); before, the source as it was decoded, and change (n, 3, h, w).
     """
     size = source.shape[-2:]
-    lost = lost_detail(before, before + change)
+    of = interpolate(shares(before, change), size, mode="bilinear", align_corners=False)
     if before.shape[-2:] != size:
-        lost = interpolate(lost, size, mode="bilinear", align_corners=False)
         wide = dict(size=size, mode="bicubic", align_corners=False)
         before, change = interpolate(before, **wide), interpolate(change, **wide)
-    return (source + change - lost * (source - before)).clamp(0, 1)
+    detail = (of.unflatten(1, (3, 3)) * (source - before).unsqueeze(1)).sum(2)
+    return (source + change + detail).clamp(0, 1)
 
 
 def apply_change(clip: Clip, before: Tensor, change: Tensor, gate: Gate | None) -> Tensor:
@@ -115,6 +121,14 @@ def psnr_outside(frames: Tensor, clip: Clip, gate: Gate | None) -> float | None:
     return round(float(10 * torch.log10(torch.tensor(255.0**2 * count / error))), 3)
 
 
-def _near(picture: Tensor) -> Tensor:
-    """The mean of the near pixels, of those that exist. (n, c, h, w) -> same."""
-    return avg_pool2d(picture, NEAR, stride=1, padding=NEAR // 2, count_include_pad=False)
+def _covariance(a: Tensor, b: Tensor) -> Tensor:
+    """Of the channels in each window: (n, 3, h, w) each -> (n, h / STRIDE, w / STRIDE, 3, 3)."""
+    both = _windows((a.unsqueeze(2) * b.unsqueeze(1)).flatten(1, 2)).unflatten(1, (3, 3))
+    apart = _windows(a).unsqueeze(2) * _windows(b).unsqueeze(1)
+    return (both - apart).permute(0, 3, 4, 1, 2)
+
+
+def _windows(picture: Tensor) -> Tensor:
+    """The mean of each window, of the pixels that exist."""
+    around = (WINDOW - STRIDE) // 2
+    return avg_pool2d(picture, WINDOW, STRIDE, around, count_include_pad=False)

@@ -117,8 +117,9 @@ class Edit:
         """The clip, the same beside its source, and how much changed where it should not."""
         result, clip = self.job.out / RESULT, self.clip
         # A clip that was padded to be encoded is decoded longer.
-        before, after = (self.loaded.pictures(z)[: len(clip)] for z in (self.x_src, self.x))
-        change = steadied(after - before, self.frames.cpu(), self.job.steady)
+        before, change = (self.loaded.pictures(z)[: len(clip)] for z in (self.x_src, self.x))
+        change -= before
+        change = steadied(change, self.frames, self.job.steady, self.loaded.device)
         frames = apply_change(clip, before, change, self.gate)
         notes = write_clip(result, frames, clip, said)
         panels = write_comparison(self.job.out, self._panels(frames), clip)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipelines.clip.flow import optical_flow
+from pipelines.clip.flow import MIN_SIDE, optical_flow
 from pipelines.errors import InputError
 from pipelines.media import (
     Clip,
@@ -99,7 +99,7 @@ def _carried(mask: Tensor, clip: Clip, drawn_on: int) -> Tensor:
 
 def _flow_size(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, FLOW_SIDE / (size[0] * size[1]) ** 0.5)
-    h, w = (max(round(s * scale), 8) for s in size)
+    h, w = (max(round(s * scale), MIN_SIDE) for s in size)
     return h, w
 
 

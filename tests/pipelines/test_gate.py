@@ -48,6 +48,14 @@ def test_a_drawn_mask_follows_the_motion_both_ways(clip, mask_file):
         assert x == pytest.approx(35.5 + STEP * k, abs=2) and y == pytest.approx(45.5, abs=2)
 
 
+@pytest.mark.parametrize("size", [(64, 10), (8, 8)])
+def test_a_mask_goes_through_a_clip_too_small_for_the_flow(tmp_path, size):
+    small = clip_from_frames(torch.zeros(3, *size, 3, dtype=torch.uint8), 8)
+    save_png(tmp_path / "mask.png", torch.full(size, 255, dtype=torch.uint8))
+    gate = read_gate(tmp_path / "mask.png", small, drawn_on=1, grow=0, feather=0)
+    assert gate.at(slice(0, 3)).eq(1).all()
+
+
 def test_inverted_it_keeps_exactly_what_was_drawn(clip, mask_file):
     plain = read_gate(mask_file, clip, 1, grow=0, feather=0)
     inverted = read_gate(mask_file, clip, 1, grow=0, feather=0, invert=True)

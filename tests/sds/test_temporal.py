@@ -8,10 +8,12 @@ import torch
 
 from sds.optical_flow import Flows
 from sds.temporal import (
+    FAMILIAR,
     adaptive_mask,
     blend,
     blend_weights,
     smooth_reference,
+    steady_mean,
     variation,
     window_mean,
     windows,
@@ -72,14 +74,47 @@ def test_zero_flow_is_the_plain_window():
     assert torch.equal(window_mean(x, 3, still), window_mean(x, 3))
 
 
-def test_where_the_way_back_disagrees_the_window_ends():
-    x = torch.arange(5.0).view(1, 1, 5, 1, 1).expand(1, 1, 5, 6, 6)
-    back = torch.zeros(4, 2, 6, 6)
+def counted(frames=5):
+    """Every frame is its own number; the clip shows the same all the time, and stands still."""
+    x = torch.arange(float(frames)).view(-1, 1, 1, 1).expand(frames, 1, 6, 6)
+    still = torch.zeros(frames - 1, 2, 6, 6)
+    return x, torch.full((frames, 3, 6, 6), 0.5), still
+
+
+def test_the_steady_mean_of_a_still_clip_is_the_plain_window():
+    x, clip, still = counted()
+    for size in (1, 3, 5, 7, 99):
+        got = steady_mean(x, clip, Flows(still, still), size)
+        plain = window_mean(x.transpose(0, 1)[None], size)
+        torch.testing.assert_close(got.transpose(0, 1)[None], plain)
+    with pytest.raises(ValueError, match="odd"):
+        steady_mean(x, clip, Flows(still, still), 4)
+
+
+@pytest.mark.parametrize("size", [3, 5, 7])
+def test_along_the_true_motion_the_steady_mean_changes_nothing(size):
+    x, flows = shifted_clip()
+    rows = x[0].transpose(0, 1)
+    torch.testing.assert_close(steady_mean(rows, rows, flows, size), rows)
+
+
+def test_where_the_way_back_disagrees_the_steady_mean_ends():
+    x, clip, still = counted()
+    back = still.clone()
     # Between frames 2 and 3 one column comes from somewhere else.
     back[2, 0, :, 2] = 3
-    got = window_mean(x, 5, Flows(torch.zeros(4, 2, 6, 6), back))
-    assert torch.equal(got[..., 3:], window_mean(x, 5)[..., 3:])
-    assert got[0, 0, :, 0, 2].tolist() == pytest.approx([1, 1, 1, 3.5, 3.5])
+    got = steady_mean(x, clip, Flows(still, back), 5)
+    assert got[:, 0, 0, 4].tolist() == pytest.approx([1, 1.5, 2, 2.5, 3])
+    assert got[:, 0, 0, 2].tolist() == pytest.approx([1, 1, 1, 3.5, 3.5])
+
+
+def test_what_looks_different_counts_less():
+    x, clip, still = counted(2)
+    clip[1, :, :, 3:] += FAMILIAR
+    got = steady_mean(x, clip, Flows(still, still), 3)
+    assert got[:, 0, 0, 0].tolist() == pytest.approx([0.5, 0.5])
+    less = math.exp(-1)
+    assert got[:, 0, 0, 5].tolist() == pytest.approx([less / (1 + less), 1 / (1 + less)])
 
 
 def test_variation_is_two_sided_and_one_sided_at_the_ends():
