@@ -23,6 +23,7 @@ from pipelines.video import EditVideo
 from ui.api import api
 from ui.folders import base_folder
 from ui.mesh import mesh_tab
+from ui.names import names
 from ui.places import mesh_place, video_place
 from ui.runs import drop_anywhere, runs_tab
 from ui.runs_actions import Actions
@@ -64,6 +65,7 @@ def page() -> gr.Blocks:
             with gr.Tab("Runs", id="runs", elem_id="runs-tab") as runs:
                 runs_tab(runs, actions, visitor)
         drop_anywhere(actions, visitor)
+        names()
         api()
     # Nobody gets past the line by asking for an endpoint without gradio's queue.
     return blocks.queue(default_concurrency_limit=1, api_open=False)

@@ -27,7 +27,7 @@ from queue import Empty, SimpleQueue
 
 from pipelines import allocator
 from pipelines.errors import InputError, LineFull, RunFailed
-from pipelines.events import Event, Left, Waiting
+from pipelines.events import Begun, Event, Left, Waiting
 from pipelines.runs.run_folder import ask_to_stop
 
 LONGEST_LINE = 40
@@ -220,6 +220,9 @@ def _drive(make_events: MakeEvents, seconds: float, place: _Place) -> None:
         with closing(_on_zero_gpu(make_events, seconds) if ZERO_GPU else make_events()) as job:
             for event in job:
                 place.events.put(event)
+                if isinstance(event, Begun) and not place.read:
+                    # Nothing is done yet, and nobody waits for it. The run can be resumed.
+                    return
                 # Again after every event: a job that begins forgets older stop files.
                 if place.stop:
                     ask_to_stop(place.folder)

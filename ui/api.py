@@ -18,7 +18,7 @@ from gradio.components import Component
 from pipelines import worker
 from pipelines.clip.job import Preset as VideoPreset
 from pipelines.errors import InputError, LineFull, RunFailed
-from pipelines.events import Begun, Done, Event, Left, Note, Step, Waiting
+from pipelines.events import Done, Event, Left, Note, Step, Waiting
 from pipelines.mesh import PaintMesh
 from pipelines.mesh import paint_mesh as painting
 from pipelines.paint.job import Preset as MeshPreset
@@ -30,7 +30,7 @@ from ui.folders import new_folder
 from ui.gpu_time import gpu_seconds
 from ui.progress import duration
 from ui.running import in_line_text
-from ui.visitors import claim, owner_of
+from ui.visitors import owned, owner_by_api
 
 File = NewType("File", str)
 """An uploaded file, as the path it was saved under."""
@@ -174,13 +174,12 @@ def _reports(
     report = {"status": "Loading", "notes": [], "settings": None, "metrics": None}
     result = None
     # A client that leaves closes this generator, and with it the stream, which stops the job.
-    with closing(worker.stream(make_events, job.out, gpu_seconds(job))) as events:
+    work = partial(owned, make_events, owner_by_api(request))
+    with closing(worker.stream(work, job.out, gpu_seconds(job))) as events:
         for event in events:
             match event:
                 case Waiting() | Left():
                     report = report | {"status": in_line_text(event)}
-                case Begun(folder):
-                    claim(folder, owner_of(None, request))
                 case Note(text):
                     report = report | {"notes": [*report["notes"], text]}
                 case Step(index, steps):

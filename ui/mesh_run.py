@@ -30,7 +30,7 @@ from ui.preview import previewed
 from ui.progress import duration, progress
 from ui.running import Change, begun, given, in_line, ready, seed_of, values_of
 from ui.viewer import compared
-from ui.visitors import owner_of
+from ui.visitors import owned, owner_of
 from ui.wording import on_the_page
 
 _NUDGE = 1 + 1e-6
@@ -62,12 +62,12 @@ def paint(request: gr.Request, visitor: str | None, *asked: Any) -> Iterator[tup
 
     asked: the tab's inputs, as `job_of` takes them.
     """
-    yield from values_of(lambda: _shown(job_of(*asked)), _failed, owner_of(visitor, request))
+    yield from values_of(lambda: _shown(job_of(*asked), owner_of(visitor, request)), _failed)
 
 
 def run(job: PaintMesh, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
     """Run a job; yields like `paint`. owner: whose it becomes; resumes: whether it goes on."""
-    yield from values_of(lambda: _shown(job, resumes), _failed, owner)
+    yield from values_of(lambda: _shown(job, owner, resumes), _failed)
 
 
 def job_of(
@@ -216,7 +216,7 @@ def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Ite
     yield _LAST
 
 
-def _shown(job: PaintMesh, resumes: bool = False) -> Iterator[Shown]:
+def _shown(job: PaintMesh, owner: str | None, resumes: bool = False) -> Iterator[Shown]:
     yield _nothing(
         status=progress("Loading", 0, curve=[]),
         seed=job.seed,
@@ -228,7 +228,8 @@ def _shown(job: PaintMesh, resumes: bool = False) -> Iterator[Shown]:
     curve: list[float] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
-        work = worker.stream(partial(paint_mesh, job, resumes), job.out, gpu_seconds(job))
+        work = partial(owned, partial(paint_mesh, job, resumes), owner)
+        work = worker.stream(work, job.out, gpu_seconds(job))
         with closing(work) as events:
             for event in events:
                 if isinstance(event, Note):

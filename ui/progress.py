@@ -28,6 +28,7 @@ def progress_line(elem_id: str, curve_says: str) -> gr.HTML:
         elem_classes="status",
         percent="0",
         kind="",
+        live="polite",
         curve="",
         now="",
         says=curve_says,
@@ -42,6 +43,8 @@ def progress(
     curve: its value after each step; None leaves the curve as it is, an empty one takes it away.
     """
     state = {"percent": f"{100 * done:.1f}", "kind": "failed" if failed else ""}
+    # Read out at every step, it would leave no time to hear anything else.
+    state["live"] = "off" if 0 < done < 1 else "polite"
     if curve is not None:
         state |= {"curve": polyline(curve), "now": f"{curve[-1]:.3g}" if curve else ""}
     return gr.HTML(on_the_page(text), **state)

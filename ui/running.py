@@ -17,7 +17,6 @@ from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Left, Waiting
 from pipelines.runs.run_folder import is_run
 from ui.progress import progress
-from ui.visitors import claim
 from ui.wording import on_the_page
 
 SEEDS = 2**31
@@ -42,12 +41,10 @@ class Change:
 def values_of(
     begin: Callable[[], Iterator[Change]],
     failed: Callable[..., Change],
-    owner: str | None = None,
 ) -> Iterator[tuple[Any, ...]]:
     """The values of each `Change` that `begin()` yields; an error becomes a sentence on the page.
 
-    failed: makes the tab's change from `status` and whatever else makes it ready again. owner:
-    whose the run is that these changes are of, None where it is no new one.
+    failed: makes the tab's change from `status` and whatever else makes it ready again.
     """
     folder = None
     try:
@@ -55,9 +52,6 @@ def values_of(
             for change in changes:
                 if isinstance(change.run, str):
                     folder = Path(change.run)
-                    if owner is not None and is_run(folder):
-                        claim(folder, owner)
-                        owner = None
                 yield change.values()
     except Exception as error:
         # gr.Error is ZeroGPU's own: whose time is up, and what to do about it.

@@ -26,7 +26,7 @@ from ui.progress import duration, progress
 from ui.running import Change, begun, given, in_line, ready, seed_of, values_of
 from ui.video_mask import NO_CLIP, Where, cut_of, mask_of
 from ui.viewer import compared
-from ui.visitors import owner_of
+from ui.visitors import owned, owner_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +45,12 @@ def edit(request: gr.Request, visitor: str | None, *asked: Any) -> Iterator[tupl
 
     asked: the tab's inputs, as `job_of` takes them.
     """
-    yield from values_of(lambda: _shown(job_of(*asked)), Shown, owner_of(visitor, request))
+    yield from values_of(lambda: _shown(job_of(*asked), owner_of(visitor, request)), Shown)
 
 
 def run(job: EditVideo, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
     """Run a job; yields like `edit`. owner: whose it becomes; resumes: whether it goes on."""
-    yield from values_of(lambda: _shown(job, resumes), Shown, owner)
+    yield from values_of(lambda: _shown(job, owner, resumes), Shown)
 
 
 def job_of(
@@ -168,7 +168,7 @@ def inputs_of(job: EditVideo) -> dict[str, Any]:
     }
 
 
-def _shown(job: EditVideo, resumes: bool = False) -> Iterator[Shown]:
+def _shown(job: EditVideo, owner: str | None, resumes: bool = False) -> Iterator[Shown]:
     yield _nothing(
         status=progress("Loading", 0, curve=[]),
         seed=job.seed,
@@ -179,7 +179,8 @@ def _shown(job: EditVideo, resumes: bool = False) -> Iterator[Shown]:
     curve: list[float] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
-        work = worker.stream(partial(edit_video, job, resumes), job.out, gpu_seconds(job))
+        work = partial(owned, partial(edit_video, job, resumes), owner)
+        work = worker.stream(work, job.out, gpu_seconds(job))
         with closing(work) as events:
             for event in events:
                 if isinstance(event, Note):

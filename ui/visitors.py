@@ -9,12 +9,15 @@ This module knows nothing about what is in a run.
 """
 
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 
 import gradio as gr
 
+from pipelines.events import Begun, Event
 from pipelines.media.files import replacing
 from pipelines.runs.run_folder import OWNER
 
@@ -43,6 +46,23 @@ def owner_of(token: str | None, request: gr.Request) -> str:
     if _is_token(token):
         return _hashed(token)
     return _hashed(request.session_hash or secrets.token_urlsafe(_TOKENS))
+
+
+def owner_by_api(request: gr.Request) -> str | None:
+    """Whose a run is that a program asks for: nobody's on this machine, where the page shows it."""
+    return None if is_local(request) else owner_of(None, request)
+
+
+def owned(make_events: Callable[[], Iterator[Event]], owner: str | None) -> Iterator[Event]:
+    """A job's events; its run becomes the owner's as it begins, though nobody may look any more.
+
+    owner: None leaves the run as it is. Made a `functools.partial`, this pickles.
+    """
+    with closing(make_events()) as events:
+        for event in events:
+            if owner is not None and isinstance(event, Begun):
+                claim(event.folder, owner)
+            yield event
 
 
 def claim(folder: Path, owner: str) -> None:

@@ -14,3 +14,19 @@ const pressed = (event) => {
   if (press(runs ? props.start : props.stop)) event.preventDefault();
 };
 document.addEventListener("keydown", pressed, true);
+
+// Whoever presses a button by the keyboard goes on with the other one, since the first is put away.
+let held = null;
+const buttons = [props.start, props.stop];
+const focused = ({ target }) => {
+  held = buttons.includes(target.id) && target.matches(":focus-visible") ? target : null;
+};
+const moved = () => {
+  if (!element.isConnected) { observer.disconnect(); return document.removeEventListener("focusin", focused); }
+  if (!held?.disabled || ![document.body, held].includes(document.activeElement)) return;
+  const other = document.getElementById(buttons.find((id) => id !== held.id));
+  if (other && !other.disabled) other.focus({ focusVisible: true });
+};
+const observer = new MutationObserver(moved);
+document.addEventListener("focusin", focused);
+observer.observe(document.body, { subtree: true, attributes: true, attributeFilter: ["disabled"] });

@@ -1,6 +1,7 @@
-"""Whatever can be pressed, written or moved has a name that a screen reader reads."""
+"""Whatever can be pressed, written or moved has a name of its own that a screen reader reads."""
 
 import re
+from collections import Counter
 
 import pytest
 from playwright.sync_api import expect
@@ -27,7 +28,8 @@ CONTROLS = {
 
 @pytest.fixture
 def unnamed(page):
-    """The controls on the page that the browser's own tree for screen readers has no name for."""
+    """The controls on the page that the browser's own tree for screen readers has no name for, or
+    the same one for two of a kind."""
     session = page.context.new_cdp_session(page)
 
     def found():
@@ -36,10 +38,16 @@ def unnamed(page):
             node for node in tree if not node["ignored"] and node["role"]["value"] in CONTROLS
         ]
         assert len(controls) > 10
-        bad = [node for node in controls if not node.get("name", {}).get("value", "").strip()]
-        return [_html(session, node["backendDOMNodeId"]) for node in bad]
+        named = [(node["role"]["value"], _name(node)) for node in controls]
+        bad = [node for node in controls if not _name(node)]
+        twice = [name for name, count in Counter(named).items() if count > 1]
+        return [_html(session, node["backendDOMNodeId"]) for node in bad] + twice
 
     return found
+
+
+def _name(node):
+    return node.get("name", {}).get("value", "").strip()
 
 
 def _html(session, node):

@@ -335,6 +335,32 @@ def test_the_keyboard_runs_and_stops(page, small_clip):
     expect_ready(page)
 
 
+def test_who_presses_by_the_keyboard_goes_on_with_the_other_button(page, small_clip):
+    fill(page, small_clip, steps=500)
+    page.locator("#edit").focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    expect(page.locator("#edit")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#stop")).to_be_focused()
+    expect(page.locator("#status [role=progressbar]")).to_have_attribute(
+        "aria-valuenow", re.compile(r"^0\.[2-9]|^[1-9]")
+    )
+    # Step after step nothing is read out.
+    expect(page.locator("#status [role=status]")).to_have_attribute("aria-live", "off")
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_contain_text("Stopped after")
+    expect(page.locator("#status [role=status]")).to_have_attribute("aria-live", "polite")
+    expect(page.locator("#edit")).to_be_focused()
+
+
+def test_a_clip_is_cut_in_its_fold_only(page, small_clip):
+    fill(page, small_clip, steps=1)
+    page.locator("#clip video").wait_for()
+    assert page.locator('#clip [aria-label="Trim video to selection"]').count() == 1
+    expect(page.locator('#clip [aria-label="Trim video to selection"]')).to_be_hidden()
+
+
 def test_the_settings_are_a_command_line_until_they_change(page, small_clip):
     fill(page, small_clip, steps=3)
     open_fold(page, "Command line")

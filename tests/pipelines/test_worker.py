@@ -10,7 +10,7 @@ import torch
 
 from pipelines import allocator, worker
 from pipelines.errors import LineFull
-from pipelines.events import Left, Note, Step, Waiting
+from pipelines.events import Begun, Left, Note, Step, Waiting
 from pipelines.runs import run_folder
 
 LIMIT = 10
@@ -47,6 +47,25 @@ def test_events_arrive_in_order_and_whole(tmp_path):
     assert [event.index for event in events] == [0, 1, 2]
     assert log == [0, 1, 2, "written"]
     assert not run_folder.stop_asked(tmp_path)
+
+
+def test_a_job_that_nobody_waits_for_any_more_ends_as_it_begins(tmp_path):
+    log, left = [], threading.Event()
+
+    def job():
+        yield Note("reading")
+        # The reader leaves while something is read that takes its time.
+        assert left.wait(LIMIT)
+        yield Begun(tmp_path)
+        log.append("loading")
+        yield Note("loaded")
+
+    reader = worker.stream(job, tmp_path)
+    assert next(reader) == Note("reading")
+    reader.close()
+    left.set()
+    wait_for(lambda: not worker._line)
+    assert log == []
 
 
 def test_job_stays_on_one_thread_that_is_not_the_readers(tmp_path):

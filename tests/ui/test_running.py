@@ -7,10 +7,11 @@ import pytest
 
 from app import page
 from pipelines.errors import InputError, LineFull, RunFailed
-from pipelines.events import Left, Waiting
+from pipelines.events import Begun, Left, Note, Waiting
 from pipelines.runs import run_folder
 from ui import mesh_run, video_run
 from ui.running import Change, in_line, in_line_text, stop, values_of
+from ui.visitors import owned
 from ui.wording import FIELDS, on_the_page
 
 STATUS, RUN, START = 0, 1, 2
@@ -74,22 +75,37 @@ def test_line_says_who_is_ahead_and_can_be_left():
     assert left["start_button"].interactive is True and left["run"] is None
 
 
-def test_a_run_is_claimed_as_soon_as_its_folder_is_there(tmp_path):
+def test_a_run_is_claimed_as_it_begins_though_nobody_looks(tmp_path):
     folder = tmp_path / "run"
 
-    def begin():
-        yield Change(run=str(folder))
+    def events():
+        yield Note("before")
         folder.mkdir()
-        (folder / run_folder.SETTINGS).write_text("{}")
-        yield Change(run=str(folder))
+        yield Begun(folder)
+        closed.append("not closed")
+        yield Note("after")
+
+    closed = []
+    seen = owned(events, "anna")
+    assert next(seen) == Note("before") and not folder.exists()
+    assert next(seen) == Begun(folder)
+    assert (folder / run_folder.OWNER).read_text() == "anna"
+    seen.close()
+    assert closed == []
+    (folder / run_folder.OWNER).unlink()
+    folder.rmdir()
+    list(owned(events, None))
+    assert not (folder / run_folder.OWNER).exists()
+
+
+def test_what_failed_stays_the_tab_s_run_so_that_it_can_be_resumed(tmp_path):
+    def begin():
+        (tmp_path / run_folder.SETTINGS).write_text("{}")
+        yield Change(run=str(tmp_path))
         raise MemoryError
 
-    values = values_of(begin, Change, "anna")
+    values = values_of(begin, Change)
     next(values)
-    assert not folder.exists()
-    next(values)
-    assert (folder / run_folder.OWNER).read_text() == "anna"
-    # What failed stays the tab's run, so that it can be resumed.
     assert next(values)[RUN] == gr.skip()
 
 
@@ -98,7 +114,7 @@ def test_a_run_that_never_began_is_not_the_tab_s(tmp_path):
         yield Change(run=str(tmp_path / "run"))
         raise InputError("There is no clip.")
 
-    values = values_of(begin, Change, "anna")
+    values = values_of(begin, Change)
     next(values)
     assert next(values)[RUN] is None
     assert stop(None).interactive is False

@@ -23,7 +23,7 @@ from pipelines.video import EditVideo
 from ui import mesh_run, runs_actions, runs_list, video_run
 from ui.running import Change
 from ui.runs_actions import Actions, Place
-from ui.visitors import claim, is_local, may_see, owner_of
+from ui.visitors import claim, is_local, may_see, owner_by_api, owner_of
 
 
 def visitor(session, host="127.0.0.1:7860", client="127.0.0.1", **headers):
@@ -132,6 +132,9 @@ def test_runs_without_an_owner_are_shown_on_this_machine_only(base):
     assert [names_of(request) for request in far] == [[], [], []]
     assert [names_of(request) for request in near] == [["one"]] * 3
     assert all(is_local(request) for request in near)
+    # So a program on this machine makes runs that its page shows; from elsewhere they are its own.
+    assert {owner_by_api(request) for request in near} == {None}
+    assert {owner_by_api(request) for request in far} == {owner_of(None, far[0])}
     # A run whose owner cannot be read is nobody's.
     (base / "one" / run_folder.OWNER).mkdir()
     assert names_of(near[0]) == []
