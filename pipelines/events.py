@@ -49,9 +49,10 @@ class Step:
     """How many there will be."""
     seconds: float
     """Since the first step began."""
-    value: float
-    """What the job's curve shows: how far a clip has come from its source, or how much the teacher
-    still asks of a painting (root mean squares, in the teacher's units)."""
+    change: float
+    """How far the result has come: root mean square, of latents or of colours in [0, 1]."""
+    loss: float
+    """How much the teachers still ask for: root mean square of the gradient, in their units."""
 
     @property
     def left(self) -> float:

@@ -55,7 +55,8 @@ def descend(
     moves: int = 0,
     finish: Finish = lambda gradient: gradient,
 ) -> Iterator[Step]:
-    """Move `x` in place; yields after every step, whose value is the RMS of x - x_src before it.
+    """Move `x` in place; yields after every step. Its value are two RMS, (2,): of x - x_src before
+    it, and of the gradient it asked for.
 
     x, x_src (1, C, F, h, w) fp32, gate broadcasts, 1 where the edit may happen. strength scales the
     rate; timesteps fall from `high` to `low`. since: the state of an earlier run to go on from.
@@ -75,7 +76,8 @@ def descend(
         nonlocal asked, count
         move = index * moves // steps
         optimizer.param_groups[0]["lr"] = strength * rates[move]
-        asked = asked + gradient(x, visits[move], step_generator(seed, index))
+        said = gradient(x, visits[move], step_generator(seed, index))
+        asked = asked + said
         count += 1
         if (index + 1) * moves // steps == move:
             # No move yet; what is not finite is seen all the same.
@@ -84,7 +86,7 @@ def descend(
             g = finish(asked / count)
             x.grad = g if gate is None else gate * g
             asked, count = torch.zeros_like(x), 0
-        return rms(x - x_src)
+        return torch.stack([rms(x - x_src), rms(said)])
 
     for step in optimize(fill, [x], optimizer, steps, since):
         yield replace(step, state=lambda step=step: step.state() | dict(asked=asked, count=count))

@@ -49,7 +49,7 @@ def optimize(
 ) -> Iterator[Step]:
     """All steps, or those after `since`: then the run ends bit for bit where it would have ended.
 
-    gradient(index) fills `.grad` of every parameter and returns a scalar to report; its randomness
+    gradient(index) fills `.grad` of every parameter and returns what to report; its randomness
     should come from `step_generator`. parameters: fp32 tensors the optimiser holds. since: what a
     step of an earlier run said; the optimiser's rates are those of `optimizer`, not of then.
     On NaN or infinity the parameters go back to the last finite state and NonFinite is raised, one

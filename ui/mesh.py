@@ -106,7 +106,7 @@ def _forecast(line: gr.Markdown, inputs: dict[str, Component], metrics: gr.Markd
 def _outcome() -> dict[str, Component]:
     preview = preview_box("painting")
     result = gr.Model3D(label="Painted mesh", height=_HEIGHT, interactive=False, elem_id="painted")
-    status = progress_line("painting-status", "What the teacher still asks for")
+    status = progress_line("painting-status", "How far it has come from gray")
     threshold = gr.Slider(
         0.05,
         0.95,

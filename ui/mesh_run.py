@@ -218,14 +218,14 @@ def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Ite
 
 def _shown(job: PaintMesh, owner: str | None, resumes: bool = False) -> Iterator[Shown]:
     yield _nothing(
-        status=progress("Loading", 0, curve=[]),
+        status=progress("Loading", 0, curves=[]),
         seed=job.seed,
         threshold=gr.Slider(interactive=False),
         start_button=gr.Button(interactive=False),
         **begun(job.out),
     )
     notes: list[str] = []
-    curve: list[float] = []
+    curves: list[tuple[float, float]] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
         work = partial(owned, partial(paint_mesh, job, resumes), owner)
@@ -235,8 +235,8 @@ def _shown(job: PaintMesh, owner: str | None, resumes: bool = False) -> Iterator
                 if isinstance(event, Note):
                     notes.append(event.text)
                 elif isinstance(event, Step):
-                    curve.append(event.value)
-                yield _of(event, job, notes, curve)
+                    curves.append((event.change, event.loss))
+                yield _of(event, job, notes, curves)
         yield _LAST
     except RunFailed:
         # What was kept is a full result, and the message says so.
@@ -259,7 +259,7 @@ def _nothing(**changes: Any) -> Shown:
     )
 
 
-def _of(event: Event, job: PaintMesh, notes: list[str], curve: list[float]) -> Shown:
+def _of(event: Event, job: PaintMesh, notes: list[str], curves: list[tuple[float, float]]) -> Shown:
     match event:
         case Waiting():
             return Shown(**in_line(event, job.out))
@@ -271,7 +271,7 @@ def _of(event: Event, job: PaintMesh, notes: list[str], curve: list[float]) -> S
             return Shown(status=progress(text, 0))
         case Step(index, steps):
             text = f"Step {index + 1} of {steps}, {duration(event.left)} left"
-            return Shown(status=progress(text, (index + 1) / steps, curve=curve))
+            return Shown(status=progress(text, (index + 1) / steps, curves=curves))
         case Preview():
             return Shown(preview=previewed(event, columns=2), result=gr.Model3D(visible="hidden"))
         case Done(_, settings, metrics):

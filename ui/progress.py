@@ -1,4 +1,4 @@
-"""A line of text over a thin bar, and a curve: how far a job is, and how it goes.
+"""A line of text over a thin bar, and two curves: how far a job is, and how it goes.
 
 Knows nothing about jobs.
 """
@@ -16,8 +16,8 @@ MOST_POINTS = 200
 _WIDTH, _HEIGHT = 200, 40
 
 
-def progress_line(elem_id: str, curve_says: str) -> gr.HTML:
-    """The empty line, to be placed on the page. curve_says: what its curve shows."""
+def progress_line(elem_id: str, change_says: str) -> gr.HTML:
+    """The empty line, to be placed on the page. change_says: what its first curve shows."""
     template = (PAGE / "progress.html").read_text()
     return gr.HTML(
         "",
@@ -29,24 +29,32 @@ def progress_line(elem_id: str, curve_says: str) -> gr.HTML:
         percent="0",
         kind="",
         live="polite",
-        curve="",
-        now="",
-        says=curve_says,
+        change="",
+        change_now="",
+        change_says=change_says,
+        loss="",
+        loss_now="",
     )
 
 
 def progress(
-    text: str, done: float, failed: bool = False, curve: Sequence[float] | None = None
+    text: str,
+    done: float,
+    failed: bool = False,
+    curves: Sequence[tuple[float, float]] | None = None,
 ) -> gr.HTML:
     """A new state of the line: its text, and how much is done, 0 to 1.
 
-    curve: its value after each step; None leaves the curve as it is, an empty one takes it away.
+    curves: change and loss after each step; None leaves them as they are, none takes them away.
     """
     state = {"percent": f"{100 * done:.1f}", "kind": "failed" if failed else ""}
     # Read out at every step, it would leave no time to hear anything else.
     state["live"] = "off" if 0 < done < 1 else "polite"
-    if curve is not None:
-        state |= {"curve": polyline(curve), "now": f"{curve[-1]:.3g}" if curve else ""}
+    if curves is not None:
+        for k, name in enumerate(("change", "loss")):
+            values = [value[k] for value in curves]
+            now = f"{values[-1]:.3g}" if values else ""
+            state |= {name: polyline(values), f"{name}_now": now}
     return gr.HTML(on_the_page(text), **state)
 
 

@@ -189,7 +189,7 @@ class Actions:
         """
         outputs, shown = self._place(job).outputs, self._place(job).result_of(folder)
         new = {f.name: getattr(shown, f.name) for f in fields(shown)}
-        said = progress("Opened from Runs.", 0, curve=[])
+        said = progress("Opened from Runs.", 0, curves=[])
         new |= {"run": str(folder), "status": said, "metrics": ""}
         return {outputs[name]: value for name, value in new.items() if value != gr.skip()}
 

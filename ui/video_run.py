@@ -170,13 +170,13 @@ def inputs_of(job: EditVideo) -> dict[str, Any]:
 
 def _shown(job: EditVideo, owner: str | None, resumes: bool = False) -> Iterator[Shown]:
     yield _nothing(
-        status=progress("Loading", 0, curve=[]),
+        status=progress("Loading", 0, curves=[]),
         seed=job.seed,
         start_button=gr.Button(interactive=False),
         **begun(job.out),
     )
     notes: list[str] = []
-    curve: list[float] = []
+    curves: list[tuple[float, float]] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
         work = partial(owned, partial(edit_video, job, resumes), owner)
@@ -186,8 +186,8 @@ def _shown(job: EditVideo, owner: str | None, resumes: bool = False) -> Iterator
                 if isinstance(event, Note):
                     notes.append(event.text)
                 elif isinstance(event, Step):
-                    curve.append(event.value)
-                yield _of(event, job, notes, curve)
+                    curves.append((event.change, event.loss))
+                yield _of(event, job, notes, curves)
     except RunFailed:
         # What was kept is a full result, and the message says so.
         yield result_of(job.out)
@@ -206,7 +206,7 @@ def _nothing(**changes: Any) -> Shown:
     )
 
 
-def _of(event: Event, job: EditVideo, notes: list[str], curve: list[float]) -> Shown:
+def _of(event: Event, job: EditVideo, notes: list[str], curves: list[tuple[float, float]]) -> Shown:
     match event:
         case Waiting() | Left():
             return Shown(**in_line(event, job.out))
@@ -216,7 +216,7 @@ def _of(event: Event, job: EditVideo, notes: list[str], curve: list[float]) -> S
             return Shown(status=progress(text, 0))
         case Step(index, steps):
             text = f"Step {index + 1} of {steps}, {duration(event.left)} left"
-            return Shown(status=progress(text, (index + 1) / steps, curve=curve))
+            return Shown(status=progress(text, (index + 1) / steps, curves=curves))
         case Preview():
             return Shown(preview=previewed(event, columns=2), result=gr.HTML(visible="hidden"))
         case Done(_, settings, metrics):

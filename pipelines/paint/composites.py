@@ -81,5 +81,11 @@ def colours(query: Query) -> list[Tensor]:
     return found
 
 
+def painted_over(query: Query) -> Tensor:
+    """How far the style is from the gray it is laid over, where it is: (N, 3)."""
+    away = query.style - GRAY
+    return away if query.region is None else query.region * away
+
+
 def _one(noun: str) -> str:
     return f"{'an' if noun.startswith(AN) else 'a'} {noun}"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pipelines.paint import fields
 from pipelines.paint.attached_noise import AttachedNoise, attached_noise, held
 from pipelines.paint.bake import sample
-from pipelines.paint.composites import Query, colours, shares, style_of
+from pipelines.paint.composites import Query, colours, painted_over, shares, style_of
 from pipelines.render import (
     Cameras,
     Points,
@@ -28,7 +28,7 @@ from pipelines.render import (
     sphere_views,
     visible,
 )
-from sds import csd, parallel
+from sds import csd, losses, parallel
 from sds.draws import Rows
 from sds.losses import ramp
 from sds.optimize import State, Step, optimize, step_generator
@@ -198,7 +198,8 @@ def paint(
     seed: int,
     since: State | None = None,
 ) -> Iterator[Step]:
-    """Train `painted` in place; yields after every step, whose value is the last stage's RMS.
+    """Train `painted` in place; yields after every step. Its value are two RMS, (2,): of how far
+    what is seen has come from gray, and of the last stage's gradient.
 
     since: the state of an earlier run to go on from; `frozen` in it is stage I's result, where it
     is frozen by then. Raises NonFinite when a field stops being finite; the fields are then the
@@ -243,18 +244,19 @@ def _judge(
     index: int,
     steps: int,
 ) -> Tensor:
-    """Render this process's views, ask about them, go back to the fields; the last stage's RMS."""
+    """Render this process's views, ask about them, go back to the fields; what `paint` reports."""
     detailed = method.lambda_2[1] > 0
     size = render_size(task.cascade, detailed)
     cameras = sphere_views(how.views, generator)
     background = torch.rand(how.views, 3, generator=generator)
-    mean_square = torch.zeros((), device=task.surface.vertices.device)
+    mean_square = torch.zeros(2, device=task.surface.vertices.device)
     mine = parallel.share(how.views)
     if mine:
         seen = slice(mine.start, mine.stop)
         cameras = replace(cameras, position=cameras.position[seen])
         view = look(task.surface, cameras, size, background[seen].to(mean_square.device))
-        renders = view.render(task.asked(painted, view.points))
+        query = task.asked(painted, view.points)
+        renders = view.render(query)
         low = None if frozen is None else view.render(task.asked(frozen, view.points))
         every = torch.arange(len(task.prompts.rows) * how.views)
         rows = Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
@@ -268,7 +270,8 @@ def _judge(
         )
         judged.loss.backward()
         rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2
-        mean_square = rms.square() * len(mine) / how.views
+        reported = torch.stack([losses.rms(painted_over(query)), rms])
+        mean_square = reported.square() * len(mine) / how.views
     return parallel.sum_(mean_square).sqrt()
 
 

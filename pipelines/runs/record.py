@@ -185,7 +185,8 @@ def _optimise(
                 yield step
                 continue
             last = step.index + 1 == order.steps
-            yield Step(step.index, order.steps, time.monotonic() - started, float(step.value))
+            change, loss = step.value.tolist()
+            yield Step(step.index, order.steps, time.monotonic() - started, change, loss)
             now, pause = time.monotonic(), max(PREVIEW_EVERY, look_cost / PREVIEW_SHARE)
             if step.index == 0 or last or now - shown > pause:
                 look = partial(work.preview, step.index)

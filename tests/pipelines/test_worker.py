@@ -22,7 +22,7 @@ def counting(log, folder, count=3):
     run_folder.open_folder(folder)
     for index in range(count):
         log.append(index)
-        yield Step(index, count, float(index), 0.0)
+        yield Step(index, count, float(index), 0.0, 0.0)
         if run_folder.stop_asked(folder):
             break
     log.append("written")

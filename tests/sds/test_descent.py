@@ -16,7 +16,7 @@ X_SRC = torch.rand(1, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
 def moved(gradient, steps, **options):
     x = X_SRC.clone()
-    values = [float(step.value) for step in descend(gradient, x, X_SRC, steps, **options)]
+    values = [float(step.value[0]) for step in descend(gradient, x, X_SRC, steps, **options)]
     return x, values
 
 

@@ -51,9 +51,12 @@ def test_a_progress_without_changes_leaves_the_curve():
     def props(update):
         return update.props
 
-    assert "curve" not in props(progress("Loading", 0))
-    assert props(progress("Loading", 0, curve=[]))["curve"] == ""
-    assert props(progress("Step", 0.5, curve=[0.1, 0.234567]))["now"] == "0.235"
+    assert "change" not in props(progress("Loading", 0))
+    gone = props(progress("Loading", 0, curves=[]))
+    assert gone["change"] == gone["loss"] == gone["loss_now"] == ""
+    shown = props(progress("Step", 0.5, curves=[(0.1, 3.0), (0.234567, 1.5)]))
+    assert (shown["change_now"], shown["loss_now"]) == ("0.235", "1.5")
+    assert points(shown["change"])[-1] == (200, 1) and points(shown["loss"])[0] == (0, 1)
 
 
 def test_what_a_progress_quotes_is_text():

@@ -29,7 +29,7 @@ def endless(folder):
     run_folder.open_folder(folder)
     index = 0
     while not run_folder.stop_asked(folder):
-        yield Step(index, 10**6, float(index), 0.0)
+        yield Step(index, 10**6, float(index), 0.0, 0.0)
         index += 1
 
 
