@@ -161,6 +161,7 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
         frames=small,
         x_src=x_src,
         x=x_src.clone(),
+        shown=x_src.clone(),
         latent_gate=latent_gate,
         flows=flows,
         smoothed=torch.zeros_like(x_src[:, :1]),

@@ -15,7 +15,7 @@ gradient it follows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -40,6 +40,14 @@ Finish = Callable[[Tensor], Tensor]
 """From the mean of what a move's steps said to what to descend along."""
 
 
+@dataclass(frozen=True)
+class Descent(Step):
+    """A step, and what it leads to."""
+
+    ahead: Callable[[], Tensor]
+    """x as it would be, did it move now: by the mean of what was said since it last moved."""
+
+
 def descend(
     gradient: Gradient,
     x: Tensor,
@@ -54,7 +62,7 @@ def descend(
     sigma: Tensor | None = None,
     moves: int = 0,
     finish: Finish = lambda gradient: gradient,
-) -> Iterator[Step]:
+) -> Iterator[Descent]:
     """Move `x` in place; yields after every step. Its value are two RMS, (2,): of x - x_src before
     it, and of the gradient it asked for.
 
@@ -72,6 +80,16 @@ def descend(
     if since is not None and "asked" in since:
         asked, count = since["asked"].to(x), since["count"]
 
+    def mean() -> Tensor:
+        g = finish(asked / count)
+        return g if gate is None else gate * g
+
+    def ahead() -> Tensor:
+        return x - optimizer.param_groups[0]["lr"] * mean() if count else x
+
+    def state(step: Step) -> State:
+        return step.state() | dict(asked=asked, count=count)
+
     def fill(index: int) -> Tensor:
         nonlocal asked, count
         move = index * moves // steps
@@ -83,13 +101,12 @@ def descend(
             # No move yet; what is not finite is seen all the same.
             x.grad = 0 * asked
         else:
-            g = finish(asked / count)
-            x.grad = g if gate is None else gate * g
+            x.grad = mean()
             asked, count = torch.zeros_like(x), 0
         return torch.stack([rms(x - x_src), rms(said)])
 
     for step in optimize(fill, [x], optimizer, steps, since):
-        yield replace(step, state=lambda step=step: step.state() | dict(asked=asked, count=count))
+        yield Descent(step.index, step.value, step.finite, lambda step=step: state(step), ahead)
 
 
 def falling_rates(moves: int) -> list[float]:

@@ -5,8 +5,9 @@ This module knows nothing about how the clip, the mask and the teacher came to b
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,9 @@ class Edit:
     """(1, C, f, h/8, w/8) fp32 latents of the clip, or whatever the teacher's autoencoder makes."""
     x: Tensor
     """The same, edited so far."""
+    shown: Tensor
+    """The same, as it would be if it moved now: what previews show, and what a run that is stopped
+    between two moves ends with."""
     latent_gate: Tensor | None
     """(1, 1, f, h/8, w/8): the gate on the latent grid."""
     flows: Flows | None
@@ -87,8 +91,20 @@ class Edit:
             job.moves,
             lambda said: finished(job.method, said, self.x, self.x_src),
         )
-        for step in descent:
-            yield replace(step, state=lambda step=step: step.state() | {"smoothed": self.smoothed})
+        last = None
+        try:
+            with closing(descent):
+                for last in descent:
+                    self.shown.copy_(last.ahead())
+                    state = partial(self._state, last)
+                    yield replace(last, state=state)
+        finally:
+            # No step was left to take, or the last one went bad and was undone.
+            if last is None or not self.shown.isfinite().all():
+                self.shown.copy_(self.x)
+
+    def _state(self, step: Step) -> State:
+        return step.state() | {"smoothed": self.smoothed}
 
     def step_down(self) -> list[str]:
         """Do without something the teacher takes memory for."""
@@ -106,9 +122,9 @@ class Edit:
         source = self.frames[shown]
         if self.colours is None:
             before = self._decoded_source
-            frames = edited(source, before, self.loaded.frames_at(self.x, shown) - before)
+            frames = edited(source, before, self.loaded.frames_at(self.shown, shown) - before)
         else:
-            few = (v[:, :, latent] for v in (self.x, self.x_src))
+            few = (v[:, :, latent] for v in (self.shown, self.x_src))
             frames = source + quick_look.change(self.colours, *few, source.shape[-2:])
         masks = {name: mask[0, 0, latent].cpu() for name, mask in self._masks().items()}
         return Preview(index, to_uint8(frames.clamp(0, 1)), masks)
@@ -117,7 +133,7 @@ class Edit:
         """The clip, the same beside its source, and how much changed where it should not."""
         result, clip = self.job.out / RESULT, self.clip
         # A clip that was padded to be encoded is decoded longer.
-        before, change = (self.loaded.pictures(z)[: len(clip)] for z in (self.x_src, self.x))
+        before, change = (self.loaded.pictures(z)[: len(clip)] for z in (self.x_src, self.shown))
         change -= before
         change = steadied(change, self.frames, self.job.steady, self.loaded.device)
         frames = apply_change(clip, before, change, self.gate)

@@ -124,7 +124,10 @@ def test_stop_keeps_what_there_is(job):
         if isinstance(event, Step) and event.index == 1:
             run_folder.ask_to_stop(job.out)
     assert isinstance(seen[-1], Done) and seen[-1].metrics["steps"] < 5
-    assert len(read_clip(seen[-1].result)) == 6
+    result = read_clip(seen[-1].result).frames
+    assert len(result) == 6
+    # It has not moved yet, but what was seen ahead is kept.
+    assert not torch.equal(result, read_clip(job.clip).frames)
 
 
 def test_nan_stops_with_the_remedy_and_keeps_the_last_good_state(job, monkeypatch):

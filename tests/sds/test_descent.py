@@ -103,6 +103,24 @@ def test_several_steps_ask_about_the_same_x_and_their_mean_moves_it():
     assert not torch.equal(seen[0][2], seen[1][2])
 
 
+def test_what_lies_ahead_is_the_move_by_what_was_said_so_far():
+    said = []
+
+    def gradient(x, t, generator):
+        said.append(torch.randn(x.shape, generator=generator))
+        return said[-1]
+
+    x, gate = X_SRC.clone(), torch.tensor([0.0, 1, 1, 1])
+    for step in descend(gradient, x, X_SRC, 6, 2, 0.5, gate, moves=2, finish=torch.sign):
+        ahead = step.ahead()
+        if step.index in (2, 5):
+            assert ahead is x
+            continue
+        so_far = torch.stack(said[step.index // 3 * 3 :]).mean(0)
+        rate = 0.5 * falling_rates(2)[step.index // 3]
+        torch.testing.assert_close(ahead, x - rate * gate * so_far.sign())
+
+
 def test_more_moves_than_steps_are_a_move_at_every_step():
     every, _ = moved(noisy, 5, seed=1)
     for moves in (0, 5, 9):
