@@ -74,6 +74,11 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class Writing:
+    """The steps are over. What came of them is made into files, which may take a while."""
+
+
+@dataclass(frozen=True)
 class Done:
     """The job is over and its files are written."""
 
@@ -82,4 +87,4 @@ class Done:
     metrics: dict[str, Any]
 
 
-Event = Waiting | Left | Begun | Note | Step | Preview | Done
+Event = Waiting | Left | Begun | Note | Step | Preview | Writing | Done

@@ -18,7 +18,7 @@ from gradio.components import Component
 from pipelines import worker
 from pipelines.clip.job import Preset as VideoPreset
 from pipelines.errors import InputError, LineFull, RunFailed
-from pipelines.events import Done, Event, Left, Note, Step, Waiting
+from pipelines.events import Done, Event, Left, Note, Step, Waiting, Writing
 from pipelines.mesh import PaintMesh
 from pipelines.mesh import paint_mesh as painting
 from pipelines.paint.job import Preset as MeshPreset
@@ -185,6 +185,8 @@ def _reports(
                 case Step(index, steps):
                     status = f"Step {index + 1} of {steps}, {duration(event.left)} left"
                     report = report | {"status": status}
+                case Writing():
+                    report = report | {"status": "Writing the result"}
                 case Done(path, settings, metrics):
                     result, found = str(path), {"settings": settings, "metrics": metrics}
                     report = report | {"status": "Done", **found}

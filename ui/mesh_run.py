@@ -14,7 +14,7 @@ import gradio as gr
 
 from pipelines import worker
 from pipelines.errors import RunFailed
-from pipelines.events import Begun, Done, Event, Left, Note, Preview, Step, Waiting
+from pipelines.events import Begun, Done, Event, Left, Note, Preview, Step, Waiting, Writing
 from pipelines.mesh import RESULT, PaintMesh, paint_mesh, usual
 from pipelines.paint.fields import Kind
 from pipelines.paint.job import Preset
@@ -274,6 +274,8 @@ def _of(event: Event, job: PaintMesh, notes: list[str], curves: list[tuple[float
             return Shown(status=progress(text, (index + 1) / steps, curves=curves))
         case Preview():
             return Shown(preview=previewed(event, columns=2), result=gr.Model3D(visible="hidden"))
+        case Writing():
+            return Shown(status=progress("Writing the result", 1))
         case Done(_, settings, metrics):
             return _done(job.out, settings, metrics, notes)
 

@@ -15,7 +15,7 @@ import gradio as gr
 from pipelines import worker
 from pipelines.clip.job import Method, Preset
 from pipelines.errors import RunFailed
-from pipelines.events import Begun, Done, Event, Left, Note, Preview, Step, Waiting
+from pipelines.events import Begun, Done, Event, Left, Note, Preview, Step, Waiting, Writing
 from pipelines.runs import run_folder
 from pipelines.video import EditVideo, edit_video, settled
 from ui.brush import no_brush
@@ -219,6 +219,8 @@ def _of(event: Event, job: EditVideo, notes: list[str], curves: list[tuple[float
             return Shown(status=progress(text, (index + 1) / steps, curves=curves))
         case Preview():
             return Shown(preview=previewed(event, columns=2), result=gr.HTML(visible="hidden"))
+        case Writing():
+            return Shown(status=progress("Writing the result", 1))
         case Done(_, settings, metrics):
             return _done(job.out, settings, metrics, notes)
 

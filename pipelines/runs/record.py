@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.errors import InputError, RunFailed
-from pipelines.events import Begun, Done, Event, Note, Preview, Step
+from pipelines.events import Begun, Done, Event, Note, Preview, Step, Writing
 from pipelines.media.stills import write_thumbnail
 from pipelines.runs import checkpoint, run_folder
 from pipelines.runs.checkpoint import Checkpoint
@@ -67,7 +67,8 @@ class Order:
 
 
 def run(order: Order, prepare: Prepare) -> Iterator[Event]:
-    """Run a job in its folder; yields `Begun`, notes, steps, previews, and `Done` at its end.
+    """Run a job in its folder; yields `Begun`, notes, steps, previews, and at its end `Writing` and
+    `Done`.
 
     A file called `stop` in the folder ends it after the current step, as a full result. Raises
     InputError when the folder cannot be used, and RunFailed when the numbers stop being finite (the
@@ -153,6 +154,7 @@ def _work(order: Order, work: Work, since: Checkpoint, began: float) -> Iterator
     except NonFinite as error:
         failure = f"{error}. The result is the last good state."
     seconds = time.monotonic() - started
+    yield Writing()
     write = partial(work.write, order.settings)
     result, notes, facts = yield from fitting.fitting(work, write)
     yield from map(Note, notes)

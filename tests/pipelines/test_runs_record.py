@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from pipelines.errors import InputError, RunFailed
-from pipelines.events import Begun, Done, Note, Preview, Step
+from pipelines.events import Begun, Done, Note, Preview, Step, Writing
 from pipelines.runs import checkpoint, run_folder
 from pipelines.runs.hold import hold
 from tests.pipelines.tiny_run import RESULT, STEPS, run
@@ -70,6 +70,7 @@ def test_a_folder_is_a_run_from_the_first_step(tmp_path):
     assert [e.index for e in seen if isinstance(e, Step)] == list(range(STEPS))
     previews = [e.index for e in seen if isinstance(e, Preview)]
     assert (previews[0], previews[-1]) == (0, STEPS - 1)
+    assert seen[-2] == Writing() and isinstance(seen[-1], Done)
     assert Image.open(folder / run_folder.PREVIEW).size == (34, 16)
     status = run_folder.read_status(folder)
     assert (status.state, status.step, status.said) == ("done", STEPS, None)

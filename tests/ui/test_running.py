@@ -7,7 +7,7 @@ import pytest
 
 from app import page
 from pipelines.errors import InputError, LineFull, RunFailed
-from pipelines.events import Begun, Left, Note, Waiting
+from pipelines.events import Begun, Left, Note, Waiting, Writing
 from pipelines.runs import run_folder
 from ui import mesh_run, video_run
 from ui.running import Change, in_line, in_line_text, stop, values_of
@@ -96,6 +96,12 @@ def test_a_run_is_claimed_as_it_begins_though_nobody_looks(tmp_path):
     folder.rmdir()
     list(owned(events, None))
     assert not (folder / run_folder.OWNER).exists()
+
+
+@pytest.mark.parametrize("tab", [video_run, mesh_run])
+def test_a_tab_says_that_the_result_is_being_written(tab):
+    status = tab._of(Writing(), None, [], []).status
+    assert status.value == "Writing the result" and status.props["percent"] == "100.0"
 
 
 def test_what_failed_stays_the_tab_s_run_so_that_it_can_be_resumed(tmp_path):
