@@ -13,8 +13,10 @@ const KINDS = {
     const name = text(button, '[data-testid="block-label"]');
     return name && `${name}: ${button.ariaLabel.toLowerCase()}`;
   },
-  'button[aria-label^="Thumbnail "]': (button) =>
-    button.querySelector(".caption-label")?.textContent.trim() || button.querySelector("img")?.alt,
+  'button[aria-label^="Thumbnail "]': (button) => {
+    const name = button.querySelector(".caption-label")?.textContent.trim() || button.querySelector("img")?.alt;
+    return name && `${name} (${button.ariaLabel.replace("Thumbnail ", "")})`; // Two may say the same.
+  },
 };
 function name() {
   for (const [kind, says] of Object.entries(KINDS))

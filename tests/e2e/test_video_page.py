@@ -306,7 +306,7 @@ def test_a_brushed_mask_lets_only_its_inside_change(page, small_clip, runs_folde
     # Of the frame it was brushed on, what is compressed again differs a little everywhere.
     away = (result.frames[2].float() - clip.frames[2].float()).abs().mean(-1)
     near = max_pool2d(mask[None], 9, stride=1, padding=4)[0] > 0
-    assert away[~near].max() < 25 and away[~near].mean() < 3
+    assert away[~near].max() < 40 and away[~near].mean() < 3
     assert away[mask > 0.5].mean() > 4 * away[~near].mean()
     x = torch.arange(WIDTH).expand(HEIGHT, WIDTH)
     assert 0.35 * WIDTH < float((mask * x).sum() / mask.sum()) < 0.7 * WIDTH
