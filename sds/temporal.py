@@ -34,8 +34,7 @@ def window_mean(x: Tensor, size: int = 3, flows: Flows | None = None) -> Tensor:
     frame i along the motion, and counts only where the motion stays inside the picture.
     Raises ValueError for an even size.
     """
-    if size < 1 or size % 2 == 0:
-        raise ValueError(f"a centred window needs an odd size, got {size}")
+    _expect_middle(size)
     total, count = x, x.new_ones(1, 1, *x.shape[2:])
     for step in (-1, 1):
         near, valid = x, x.new_ones(1, 1, *x.shape[2:])
@@ -55,8 +54,7 @@ def steady_mean(x: Tensor, frames: Tensor, flows: Flows, size: int) -> Tensor:
     clip itself agrees there (FAMILIAR), and not at all where a flow and its way back disagree: not
     across a cut, nor around what moves over something else. Raises ValueError for an even size.
     """
-    if size < 1 or size % 2 == 0:
-        raise ValueError(f"a centred window needs an odd size, got {size}")
+    _expect_middle(size)
     total, weight = x.clone(), torch.ones_like(x[:, :1])
     both = torch.cat([x, frames], dim=1)
     for backwards in (False, True):
@@ -161,6 +159,11 @@ def blend(parts: Sequence[Tensor], slices: Sequence[slice], n_frames: int) -> Te
     for part, window, weight in zip(parts, slices, weights, strict=True):
         out[:, :, window] += part * weight[window].view(-1, 1, 1)
     return out
+
+
+def _expect_middle(size: int) -> None:
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"a centred window needs an odd size, got {size}")
 
 
 def _neighbour(x: Tensor, step: int, flows: Flows | None) -> Tensor:

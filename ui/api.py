@@ -15,7 +15,6 @@ from typing import Any, NewType, get_args
 import gradio as gr
 from gradio.components import Component
 
-from pipelines import worker
 from pipelines.clip.job import Preset as VideoPreset
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Done, Event, Left, Note, Step, Waiting, Writing
@@ -27,10 +26,9 @@ from pipelines.teachers.catalog import mesh_teachers, video_teachers
 from pipelines.video import EditVideo
 from pipelines.video import edit_video as editing
 from ui.folders import new_folder
-from ui.gpu_time import gpu_seconds
 from ui.progress import duration
-from ui.running import in_line_text
-from ui.visitors import owned, owner_by_api
+from ui.running import in_line_text, in_turn
+from ui.visitors import owner_by_api
 
 File = NewType("File", str)
 """An uploaded file, as the path it was saved under."""
@@ -174,8 +172,7 @@ def _reports(
     report = {"status": "Loading", "notes": [], "settings": None, "metrics": None}
     result = None
     # A client that leaves closes this generator, and with it the stream, which stops the job.
-    work = partial(owned, make_events, owner_by_api(request))
-    with closing(worker.stream(work, job.out, gpu_seconds(job))) as events:
+    with closing(in_turn(make_events, job, owner_by_api(request))) as events:
         for event in events:
             match event:
                 case Waiting() | Left():

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from pipelines import worker
 from pipelines.errors import RunFailed
 from pipelines.events import Begun, Done, Event, Left, Note, Preview, Step, Waiting, Writing
 from pipelines.mesh import RESULT, PaintMesh, paint_mesh, usual
@@ -24,13 +23,12 @@ from pipelines.runs import run_folder
 from pipelines.runs.history import archive
 from ui.brush import no_brush
 from ui.folders import new_folder
-from ui.gpu_time import gpu_seconds
 from ui.mesh_mask import NO_MESH, Where, mask_of
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, begun, given, in_line, ready, seed_of, values_of
+from ui.running import Change, begun, given, in_line, in_turn, ready, seed_of, values_of
 from ui.viewer import compared
-from ui.visitors import owned, owner_of
+from ui.visitors import owner_of
 from ui.wording import on_the_page
 
 _NUDGE = 1 + 1e-6
@@ -228,8 +226,7 @@ def _shown(job: PaintMesh, owner: str | None, resumes: bool = False) -> Iterator
     curves: list[tuple[float, float]] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
-        work = partial(owned, partial(paint_mesh, job, resumes), owner)
-        work = worker.stream(work, job.out, gpu_seconds(job))
+        work = in_turn(partial(paint_mesh, job, resumes), job, owner)
         with closing(work) as events:
             for event in events:
                 if isinstance(event, Note):

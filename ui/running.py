@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import gradio as gr
 
 from pipelines import worker
 from pipelines.errors import InputError, LineFull, RunFailed
-from pipelines.events import Left, Waiting
+from pipelines.events import Event, Left, Waiting
+from pipelines.runs.history import Job
 from pipelines.runs.run_folder import is_run
+from ui.gpu_time import gpu_seconds
 from ui.progress import progress
+from ui.visitors import owned
 from ui.wording import on_the_page
 
 SEEDS = 2**31
@@ -63,6 +67,13 @@ def values_of(
         if not known:
             raise
         raise gr.Error(on_the_page(text), print_exception=False) from error
+
+
+def in_turn(
+    make_events: Callable[[], Iterator[Event]], job: Job, owner: str | None
+) -> Iterator[Event]:
+    """A job's events when its turn comes; its run becomes the owner's. See `worker.stream`."""
+    return worker.stream(partial(owned, make_events, owner), job.out, gpu_seconds(job))
 
 
 def ready() -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from pipelines import worker
 from pipelines.clip.job import Method, Preset
 from pipelines.errors import RunFailed
 from pipelines.events import Begun, Done, Event, Left, Note, Preview, Step, Waiting, Writing
@@ -20,13 +19,12 @@ from pipelines.runs import run_folder
 from pipelines.video import EditVideo, edit_video, settled
 from ui.brush import no_brush
 from ui.folders import new_folder
-from ui.gpu_time import gpu_seconds
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, begun, given, in_line, ready, seed_of, values_of
+from ui.running import Change, begun, given, in_line, in_turn, ready, seed_of, values_of
 from ui.video_mask import NO_CLIP, Where, cut_of, mask_of
 from ui.viewer import compared
-from ui.visitors import owned, owner_of
+from ui.visitors import owner_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,8 +177,7 @@ def _shown(job: EditVideo, owner: str | None, resumes: bool = False) -> Iterator
     curves: list[tuple[float, float]] = []
     try:
         # A closed tab closes this generator, and with it the stream, which stops the job.
-        work = partial(owned, partial(edit_video, job, resumes), owner)
-        work = worker.stream(work, job.out, gpu_seconds(job))
+        work = in_turn(partial(edit_video, job, resumes), job, owner)
         with closing(work) as events:
             for event in events:
                 if isinstance(event, Note):

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -91,20 +91,16 @@ class Edit:
             job.moves,
             lambda said: finished(job.method, said, self.x, self.x_src),
         )
-        last = None
+        last, more = None, {"smoothed": self.smoothed}
         try:
             with closing(descent):
                 for last in descent:
                     self.shown.copy_(last.ahead())
-                    state = partial(self._state, last)
-                    yield replace(last, state=state)
+                    yield replace(last, state=lambda step=last: step.state() | more)
         finally:
             # No step was left to take, or the last one went bad and was undone.
             if last is None or not self.shown.isfinite().all():
                 self.shown.copy_(self.x)
-
-    def _state(self, step: Step) -> State:
-        return step.state() | {"smoothed": self.smoothed}
 
     def step_down(self) -> list[str]:
         """Do without something the teacher takes memory for."""
