@@ -18,7 +18,6 @@ from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DiffusionPipeline,
-    FlowMatchEulerDiscreteScheduler,
     IFPipeline,
     IFSuperResolutionPipeline,
     MotionAdapter,
@@ -224,18 +223,21 @@ def wan_transformer(channels: int, out_channels: int | None = None) -> WanTransf
     )
 
 
+def _wan_scheduler(shift: float) -> UniPCMultistepScheduler:
+    return UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift
+    )
+
+
 @cache
 def wan() -> WanPipeline:
-    """Wan2.1's shape: 8x8x4 latents, UniPC."""
+    """Wan2.1's shape: 8x8x4 latents."""
     torch.manual_seed(7)
-    scheduler = UniPCMultistepScheduler(
-        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
-    )
     vae = AutoencoderKLWan(base_dim=4, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
     return WanPipeline(
         **t5_parts(UMT5EncoderModel),
         vae=lively(vae),
-        scheduler=scheduler,
+        scheduler=_wan_scheduler(3.0),
         transformer=wan_transformer(16),
     )
 
@@ -260,7 +262,7 @@ def wan_5b() -> WanPipeline:
     return WanPipeline(
         **t5_parts(UMT5EncoderModel),
         vae=lively(vae),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
+        scheduler=_wan_scheduler(5.0),
         transformer=wan_transformer(8),
         expand_timesteps=True,
     )
@@ -304,6 +306,7 @@ def cogvideox(rotary: bool = False) -> CogVideoXPipeline:
 
 
 def _if_unet(size: int, channels: int, **kind: object) -> UNet2DConditionModel:
+    """With all that is told to DeepFloyd's networks besides: the prompt is in the time as well."""
     return unet2d(
         sample_size=size,
         in_channels=channels,
@@ -312,6 +315,13 @@ def _if_unet(size: int, channels: int, **kind: object) -> UNet2DConditionModel:
         mid_block_type="UNetMidBlock2DSimpleCrossAttn",
         up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
         attention_head_dim=4,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=2,
+        encoder_hid_dim=TEXT_WIDTH,
+        cross_attention_dim=32,
+        cross_attention_norm="group_norm",
+        resnet_time_scale_shift="scale_shift",
+        act_fn="gelu",
         **kind,
     )
 
