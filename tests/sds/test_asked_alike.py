@@ -6,6 +6,7 @@ A pipeline is run whole on a tiny network, and what it gives the network is kept
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from sds.priors import cogvideox, unet3d, upscaler, wan
 from sds.priors import deepfloyd as df
 from sds.priors import stable_diffusion as sd
 from sds.schedules import add_noise, x0_from_eps
+from sds.super_resolution import Shown
 from tests import tiny_teachers as tiny
 
 PROMPT, GUIDANCE = " A red  Ball &amp; a cat", 5.0
@@ -156,6 +158,47 @@ def test_a_step_of_its_own_pipeline_is_one_of_our_eps(name):
     # Of x_t so near pure noise, fp32 holds x0 to three digits.
     near = 1e-3 if family.times is FLOW else 1e-5
     torch.testing.assert_close(got, noised(after)[:1], atol=near, rtol=1e-4)
+
+
+SECOND = {
+    "upscaler": (tiny.upscaler, upscaler.stage_2_prior, sd.embed, 16),
+    "deepfloyd": (tiny.if_stage_2, df.stage_2_prior, df.embed, 8),
+}
+
+
+def asked_of_second(pipe, said, side):
+    """What a second stage gives its network, and the same as our adapter is asked it."""
+    picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    how = dict(image=picture, noise_level=250, num_inference_steps=4, guidance_scale=GUIDANCE)
+    pipe.set_progress_bar_config(disable=True)
+    seed = torch.Generator().manual_seed(0)
+    for theirs in given(pipe.unet, lambda: pipe(PROMPT, generator=seed, output_type="pt", **how)):
+        x_t, low_s = theirs["sample"].tensor_split([-3], dim=1)
+        yield theirs, (x_t, theirs["timestep"].expand(2), said, low_s, torch.tensor([250, 250]))
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_a_second_stage_is_given_what_its_own_pipeline_gives_it(name):
+    make, adapter, embed, side = SECOND[name]
+    pipe = make()
+    prior = adapter(pipe)
+    for theirs, asked in asked_of_second(pipe, embed(pipe, ["", PROMPT]), side):
+        (ours,) = given(pipe.unet, partial(prior.eps, *asked))
+        assert ours.keys() == theirs.keys()
+        theirs["timestep"] = theirs["timestep"].expand(2)
+        for key, value in ours.items():
+            torch.testing.assert_close(value, theirs[key], msg=f"{key} differs")
+
+
+def test_a_step_of_the_upscaler_is_one_of_our_eps():
+    pipe = tiny.upscaler()
+    prior, said = upscaler.stage_2_prior(pipe), sd.embed(pipe, ["", PROMPT])
+    before, after, *_ = [asked for _, asked in asked_of_second(pipe, said, 16)]
+    x_t, t, _, low_s, s = (v[:1] for v in before)
+    branch = Branch(x_t, said[1:], said[:1], GUIDANCE)
+    eps = guided(Shown(prior, low_s, s), [branch], t)[0]
+    got = add_noise(prior.schedule, x0_from_eps(prior.schedule, eps, x_t, t), eps, after[1][:1])
+    torch.testing.assert_close(got, after[0][:1], atol=1e-5, rtol=1e-4)
 
 
 CODECS = {
