@@ -139,6 +139,10 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
     # First, so that the text encoder is gone when the networks come.
     prompts = video_prompts(teacher, job.source, job.target)
     loaded = load_video_teacher(teacher.name, job.compile)
+    if not loaded.teachers.video.schedule.alpha[job.high]:
+        raise InputError(
+            f"At noise level {job.high} {teacher.name} is shown nothing but noise. Lower --high."
+        )
     stride = loaded.codec.stride
     small = floats_at(clip.frames, working_size(clip.size, job.side, loaded.multiple))
     x_src = _encoded(loaded, small.to(loaded.device))

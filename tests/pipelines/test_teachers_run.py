@@ -162,6 +162,13 @@ def test_a_prompt_too_long_for_its_encoder_is_said_in_a_sentence(job, teacher_of
         list(edit_video(replace(job, teacher=teacher_of("animatediff"), target="a" * 200)))
 
 
+def test_a_level_of_nothing_but_noise_is_refused(job, teacher_of):
+    job = replace(job, teacher=teacher_of("cogvideox"), steps=1)
+    with pytest.raises(InputError, match=r"999 .* nothing but noise\. Lower --high"):
+        list(edit_video(replace(job, high=999, out=job.out / "noise")))
+    assert isinstance(list(edit_video(replace(job, high=998)))[-1], Done)
+
+
 @pytest.fixture
 def painting(tmp_path):
     trimesh.creation.box((1, 2, 1)).export(tmp_path / "box.obj")
