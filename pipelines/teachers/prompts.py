@@ -19,8 +19,10 @@ from sds import assd, csd
 
 PARTS = ("text_encoder", "tokenizer")
 """The parts of a checkpoint that read prompts."""
-LARGE = 2**30
-"""Bytes of weights above which an encoder runs in half precision on a GPU."""
+LARGE = 5 * 10**8
+"""Parameters above which an encoder runs in half precision on a GPU: those of T5, not of CLIP."""
+ROOM = 1.25
+"""What an encoder takes, in units of its weights: in fp16, T5's keep a fifth of them in fp32."""
 
 
 def video_prompts(teacher: VideoTeacher, source: str, target: str) -> assd.Prompts:
@@ -66,16 +68,17 @@ def _read(source: str, texts: Sequence[str]) -> Tensor:
     """Embeddings of texts (N, L, D) fp32 on the compute device, by a checkpoint's own encoder."""
     device, dtype = machine()
     folder = hub.fetch(source, takes_half())
-    size = hub.weight(folder / PARTS[0])
-    if device.type == "cpu" or size < LARGE:
+    count = hub.parameters(folder / PARTS[0])
+    if device.type == "cpu" or count < LARGE:
         dtype = torch.float32
 
     def encode(missing: Sequence[str]) -> Tensor:
         # The library of models takes seconds to import; kept embeddings do without it.
         from sds.priors import texts as encoders
 
+        place = _roomy(device, count * dtype.itemsize)
         try:
-            return encoders.embed(str(folder), missing, _roomy(device, size), dtype).cpu()
+            return encoders.embed(str(folder), missing, place, dtype).cpu()
         except (ValueError, OSError) as error:
             raise InputError(f"{source} cannot read this: {error}.") from error
         finally:
@@ -86,7 +89,7 @@ def _read(source: str, texts: Sequence[str]) -> Tensor:
 
 
 def _roomy(device: torch.device, size: int) -> torch.device:
-    """The device, or the CPU where what is free on it is little more than `size` bytes."""
-    if device.type == "cpu" or torch.cuda.mem_get_info()[0] > 1.1 * size:
+    """The device, or the CPU where weights of `size` bytes leave too little room on it."""
+    if device.type == "cpu" or torch.cuda.mem_get_info()[0] > ROOM * size:
         return device
     return torch.device("cpu")

@@ -21,6 +21,7 @@ from pipelines.teachers.catalog import (
 from pipelines.teachers.loading import load_video_teacher
 from pipelines.teachers.teacher import Recipe
 from pipelines.video import EditVideo
+from tests import tiny_teachers as tiny
 
 
 def checkpoint(folder, kind, index=hub.INDEX):
@@ -220,6 +221,25 @@ def test_the_second_run_loads_no_encoder(kept, monkeypatch):
     again = prompts.video_prompts(video_teacher(MINIATURE), *reversed(words))
     assert len(asked) == 1
     assert torch.equal(first.source, again.target) and torch.equal(first.empty, again.empty)
+
+
+@pytest.mark.parametrize(("free", "place"), [(2.6, "meta"), (2.4, "cpu")])
+def test_an_encoder_is_on_the_card_where_it_fits_as_it_runs_there(
+    kept, monkeypatch, tmp_path, free, place
+):
+    """Wan2.1's is kept in fp32, 23 GB, and takes half of that."""
+    from sds.priors import texts
+
+    folder = tiny.save(tiny.wan(), tmp_path / "wan")
+    count = sum(p.numel() for p in tiny.wan().text_encoder.parameters())
+    assert hub.parameters(tmp_path / "wan" / "text_encoder") == count
+    asked = []
+    monkeypatch.setattr(prompts, "LARGE", 0)
+    monkeypatch.setattr(prompts, "machine", lambda: (torch.device("meta"), torch.bfloat16))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free * count, 4 * count))
+    monkeypatch.setattr(texts, "embed", lambda *given: asked.append(given) or torch.zeros(3, 1, 1))
+    prompts.video_prompts(video_teacher(folder), "a cat", "a dog")
+    assert asked[0][2:] == (torch.device(place), torch.bfloat16)
 
 
 def test_the_last_teacher_stays_and_another_takes_its_place():

@@ -10,6 +10,8 @@ huggingface_hub. This module knows nothing about what a checkpoint is for.
 
 import errno
 import hashlib
+import json
+import math
 import shutil
 import socket
 from collections.abc import Iterator, Sequence
@@ -31,6 +33,9 @@ from huggingface_hub.utils import (
 from pipelines.errors import InputError
 from pipelines.teachers.hub.parts import INDEX, SINGLE, NoWeights, is_whole, needed, parts_of, read
 from pipelines.teachers.hub.said import explained, name_of
+
+HEADER = 10**8
+"""Bytes that say what is in a file of safetensors, at most: its format's own limit."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,22 @@ def may_fetch() -> bool:
     return not constants.is_offline_mode()
 
 
-def weight(folder: Path) -> int:
-    """Bytes of the weights right in a folder."""
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+def parameters(folder: Path) -> int:
+    """Numbers in the weights right in a folder, whatever their precision; once if in several.
+
+    Raises InputError for weights that cannot be read.
+    """
+    sizes = {}
+    for path in folder.glob("*.safetensors"):
+        try:
+            with path.open("rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(min(length, HEADER)))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is damaged. Fetch or save it again.") from error
+        header.pop("__metadata__", None)
+        sizes |= {name: math.prod(tensor["shape"]) for name, tensor in header.items()}
+    return sum(sizes.values())
 
 
 def identity(source: str, folder: Path, names: Sequence[str]) -> str:
