@@ -46,6 +46,12 @@ def video_teacher(name: str, teachers: Mapping[str, VideoTeacher]) -> VideoTeach
                 f"latent space (VIDEO+IMAGE), or a {ADAPTER} with a {IMAGE}; or choose one of: "
                 f"{', '.join(teachers)}."
             )
+    # Known before more than a hundred gigabytes are fetched.
+    if hub.read_index(found[kind]).get("boundary_ratio") is not None:
+        raise InputError(
+            f"{name} has two transformers, one for high and one for low noise. Give a Wan with a "
+            "single one, such as Wan-AI/Wan2.1-T2V-14B-Diffusers."
+        )
     shape = VIDEO.get(kind, "animatediff")
     like = next(t for t in teachers.values() if t.shape == shape and t.words is None)
     betas = like.betas if kind == ADAPTER else None

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
@@ -127,6 +128,15 @@ def test_another_shape_is_refused_by_its_name_with_the_shapes_there_are(made, na
     for name in names.split("+"):
         assert hub.read_index(made[name])["_class_name"] in str(told.value)
     assert "WanPipeline, CogVideoXPipeline, TextToVideoSDPipeline or AnimateDiff" in str(told.value)
+
+
+def test_two_transformers_are_refused_before_they_are_fetched(made):
+    index = {"_class_name": "WanPipeline", "boundary_ratio": 0.875}
+    (Path(made["wan"]) / hub.INDEX).write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"two transformers.*a single one"):
+        video_teacher(made["wan"])
+    (Path(made["wan"]) / hub.INDEX).write_text(json.dumps(index | {"boundary_ratio": None}))
+    assert video_teacher(made["wan"]).shape == "wan"
 
 
 @pytest.mark.parametrize("names", ["flux", "sd", "if_1", "if_1+x4", "sd+if_2", "wan"])
