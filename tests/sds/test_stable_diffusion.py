@@ -6,6 +6,8 @@ from diffusers import (
     AnimateDiffPipeline,
     DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
     UNet2DConditionModel,
 )
 
@@ -149,6 +151,36 @@ def test_a_motion_adapter_can_bring_its_own_noise_schedule(image_pipe, motion_ad
     torch.testing.assert_close(own.alpha.square(), want)
     assert own.prediction == "v_prediction"
     assert not torch.allclose(own.alpha, read_schedule(image_pipe).alpha)
+
+
+def test_the_schedules_of_stable_diffusion_1_5_and_of_animatediff(parts, motion_adapter, tmp_path):
+    """Its scheduler is a PNDM one; AnimateDiff's own betas are linear between the same ends."""
+    scheduler = PNDMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        skip_prk_steps=True,
+        steps_offset=1,
+    )
+    pipe = StableDiffusionPipeline(
+        **parts | {"scheduler": scheduler},
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    motion_adapter.save_pretrained(tmp_path)
+    ends = torch.tensor([0.00085, 0.012], dtype=torch.float64)
+    evenly = torch.linspace(0, 1, 1000, dtype=torch.float64)
+    scaled = (ends[0].sqrt() + (ends[1].sqrt() - ends[0].sqrt()) * evenly).square()
+    linear = ends[0] + (ends[1] - ends[0]) * evenly
+    for made, betas in (
+        (pipe, scaled),
+        (sd.with_motion(pipe, str(tmp_path), betas="linear"), linear),
+    ):
+        schedule = read_schedule(made)
+        bar = (1 - betas).cumprod(0).float()
+        torch.testing.assert_close(schedule.alpha.square(), bar, atol=1e-6, rtol=1e-3)
+        assert schedule.prediction == "epsilon"
 
 
 def assd_gradient(image, video, x, x_src, cond_edit, cond_ref, uncond, fusion):
