@@ -4,7 +4,7 @@
     which is asked about every frame with the first one's eps.
     g      = eps_edit - eps_ref                         video teacher, attention fused
     g_assd = m (eps_edit - SS(eps_ref)) + (1 - m) g     m: where g changes abruptly in time
-    g      = sigma/alpha (g_assd + joint * g_image)
+    g      = sigma/alpha g_assd + joint * sigma/alpha g_image, each at its teacher's noise levels
     total  = s^focus g + anchor (x - x_src)     s in [0, 1]: where g is strong
 
 sigma/alpha turns a difference of eps into one of x0, so that a step at any t moves as far as the
@@ -136,17 +136,23 @@ def assd_score(
     noise = (t, generator.initial_seed(), method.smoothing)
     asked = _Asked(method, x, x_src, _noise(x, method, generator), times, references, noise)
     video, mask = _video(teachers, prompts, asked, flows)
-    total = video
+    total, unit = video, _unit(teachers.video, times, x.ndim)
     if method.joint:
-        total = total + method.joint * _image(teachers.image, prompts.image or prompts, asked)
-    schedule = teachers.video.schedule
-    return Score(at(schedule.sigma / schedule.alpha, times, x.ndim) * total, mask)
+        # Of its own noise levels, which may be others than the video teacher's: AnimateDiff's are.
+        weight = method.joint * (_unit(teachers.image, times, x.ndim) / unit)
+        total = total + weight * _image(teachers.image, prompts.image or prompts, asked)
+    return Score(unit * total, mask)
 
 
 def finished(method: Method, said: Tensor, x: Tensor, x_src: Tensor) -> Tensor:
     """The gradient: what the teachers said, held back where it is weak, and the anchor's pull."""
     gradient = salience(said) ** method.focus * said if method.focus else said
     return gradient + method.anchor * losses.preserve(x, x_src) if method.anchor else gradient
+
+
+def _unit(prior: Prior, t: Tensor, ndim: int) -> Tensor:
+    """sigma/alpha: what a difference of eps is as one of x0."""
+    return at(prior.schedule.sigma / prior.schedule.alpha, t, ndim)
 
 
 def _noise(x: Tensor, method: Method, generator: torch.Generator) -> Tensor:

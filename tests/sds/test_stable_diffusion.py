@@ -1,5 +1,7 @@
 """The adapters against direct calls of the networks, and silence of ASSD when nothing is asked."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import (
@@ -11,7 +13,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
-from sds import losses, temporal
+from sds import assd, losses, temporal
 from sds.attention import fused
 from sds.guidance import Branch, guided
 from sds.priors import Prior
@@ -181,6 +183,28 @@ def test_the_schedules_of_stable_diffusion_1_5_and_of_animatediff(parts, motion_
         bar = (1 - betas).cumprod(0).float()
         torch.testing.assert_close(schedule.alpha.square(), bar, atol=1e-6, rtol=1e-3)
         assert schedule.prediction == "epsilon"
+
+
+def test_each_teacher_s_part_is_in_units_of_x0_by_its_own_schedule(
+    image_pipe, motion_adapter, tmp_path
+):
+    motion_adapter.save_pretrained(tmp_path)
+    video = sd.video_prior(sd.with_motion(image_pipe, str(tmp_path), betas="linear"))
+    image = sd.image_prior(image_pipe)
+    cond = sd.embed(image_pipe, ["a cat", "a dog", ""])
+    prompts, x, t = assd.Prompts(*cond.split(1)), randn(1, 4, 3, 8, 8), torch.tensor([600])
+
+    def said(joint):
+        generator = torch.Generator().manual_seed(9)
+        asked = assd.Teachers(video, image, 8), prompts, replace(assd.DDS, joint=joint), x, x
+        return assd.assd_score(*asked, 600, generator).said
+
+    noise = randn(*x.shape, seed=9)[:, :, :1].expand_as(x)
+    x_t = add_noise(image.schedule, x, noise, t)
+    change = image.eps(x_t, t, prompts.target) - image.eps(x_t, t, prompts.source)
+    ratio = [(p.schedule.sigma / p.schedule.alpha)[600] for p in (image, video)]
+    assert ratio[1] > 1.3 * ratio[0]
+    torch.testing.assert_close(said(0.5) - said(0.0), 0.5 * ratio[0] * change, atol=1e-5, rtol=1e-4)
 
 
 def assd_gradient(image, video, x, x_src, cond_edit, cond_ref, uncond, fusion):
