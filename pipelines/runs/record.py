@@ -1,10 +1,11 @@
 """How a job runs in its folder, whatever it does: from its first note to its last file.
 
 Settings, inputs and status are written before the teachers load, so that the folder is a run from
-the first step; a checkpoint and a preview follow as the steps go by; the result ends it. A run that
-is stopped has a full result; one that failed or was killed goes on from its checkpoint and ends bit
-for bit where it would have ended. Of several processes on one job the main one does all this, and
-the others take their share of the steps. This module knows nothing about clips, meshes or teachers.
+the first step; checkpoints, previews and a curve follow as the steps go by; the result ends it. A
+run that is stopped has a full result; one that failed or was killed goes on from its checkpoint and
+ends bit for bit where it would have ended. Of several processes on one job the main one does all
+this, and the others take their share of the steps. This module knows nothing about clips, meshes or
+teachers.
 """
 
 import time
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Begun, Done, Event, Note, Preview, Step, Writing
 from pipelines.media.stills import write_thumbnail
-from pipelines.runs import checkpoint, run_folder
+from pipelines.runs import checkpoint, curve, run_folder
 from pipelines.runs.checkpoint import Checkpoint
 from pipelines.runs.hold import hold
 from pipelines.teachers import fitting
@@ -180,6 +181,7 @@ def _optimise(
     shown = saved = time.monotonic()
     cost = look_cost = 0.0
     state = since.state if since.state["step"] else None
+    so_far = curve.read(order.folder)
     # Closed here and not when it is forgotten: a step that went bad is undone then.
     with closing(fitting.steps(work, state)) as steps:
         for step in steps:
@@ -188,7 +190,9 @@ def _optimise(
                 continue
             last = step.index + 1 == order.steps
             change, loss = step.value.tolist()
-            yield Step(step.index, order.steps, time.monotonic() - started, change, loss)
+            said = Step(step.index, order.steps, time.monotonic() - started, change, loss)
+            so_far = curve.grown(so_far, said)
+            yield said
             now, pause = time.monotonic(), max(PREVIEW_EVERY, look_cost / PREVIEW_SHARE)
             if step.index == 0 or last or now - shown > pause:
                 look = partial(work.preview, step.index)
@@ -202,6 +206,8 @@ def _optimise(
             ends = parallel.agree(last or run_folder.stop_asked(order.folder))
             if (ends or checkpoint.is_due(time.monotonic() - saved, cost)) and step.finite():
                 reached = Checkpoint(step.state(), time.monotonic() - started)
+                # First: what it has beyond the checkpoint goes when those steps are taken again.
+                curve.write(order.folder, so_far)
                 cost = checkpoint.save(order.folder, reached)
                 _note(order.folder, "running", step.index + 1)
                 saved = time.monotonic()

@@ -3,7 +3,7 @@
     settings.json   everything needed to repeat the run; a folder that has it is a run
     status.json     how far it is, and what went wrong
     inputs/         a copy of every file it needs, in a folder named after its setting
-    checkpoint.pt   where it stands; preview.jpg, what it looks like
+    checkpoint.pt   where it stands; preview.jpg, what it looks like; curve.json, how it went
     metrics.json, and the files of the result
 
 Every file is whole or not there. This module knows nothing about what a run does.

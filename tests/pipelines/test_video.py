@@ -60,6 +60,7 @@ FILES = {
     "metrics.json",
     "status.json",
     "checkpoint.pt",
+    "curve.json",
     "preview.jpg",
     "inputs",
 }
