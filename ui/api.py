@@ -7,7 +7,7 @@ Names, defaults and descriptions are those of the two functions. Knows nothing a
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from functools import partial, wraps
+from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, NewType, get_args
@@ -17,17 +17,14 @@ from gradio.components import Component
 
 from pipelines.clip.job import Preset as VideoPreset
 from pipelines.errors import InputError, LineFull, RunFailed
-from pipelines.events import Done, Event, Left, Note, Step, Waiting, Writing
+from pipelines.events import Done, Left, Note, Step, Waiting, Writing
 from pipelines.mesh import PaintMesh
-from pipelines.mesh import paint_mesh as painting
 from pipelines.paint.job import Preset as MeshPreset
-from pipelines.runs.history import archive
+from pipelines.runs.history import Job, archive
 from pipelines.teachers.catalog import mesh_teachers, video_teachers
 from pipelines.video import EditVideo
-from pipelines.video import edit_video as editing
 from ui.folders import new_folder
-from ui.progress import duration
-from ui.running import in_line_text, in_turn
+from ui.running import in_turn, said
 from ui.visitors import owner_by_api
 
 File = NewType("File", str)
@@ -90,7 +87,7 @@ def edit_video(
         mask=None if mask is None else Path(mask),
         mask_frame=mask_frame,
     )
-    yield from _reports(job, partial(editing, job), request)
+    yield from _reports(job, request)
 
 
 def paint_mesh(
@@ -153,7 +150,7 @@ def paint_mesh(
         threshold=threshold,
         resolution=resolution,
     )
-    for result, report in _reports(job, partial(painting, job), request):
+    for result, report in _reports(job, request):
         yield result, None if result is None else str(archive(job.out)), report
 
 
@@ -165,25 +162,18 @@ def _expect_listed(teacher: str, listed: Iterable[str]) -> None:
         )
 
 
-def _reports(
-    job: EditVideo | PaintMesh, make_events: Callable[[], Iterator[Event]], request: gr.Request
-) -> Iterator[tuple[str | None, Report]]:
+def _reports(job: Job, request: gr.Request) -> Iterator[tuple[str | None, Report]]:
     """A run as it goes: its result, None until the end, and how far it is."""
     report = {"status": "Loading", "notes": [], "settings": None, "metrics": None}
     result = None
     # A client that leaves closes this generator, and with it the stream, which stops the job.
-    with closing(in_turn(make_events, job, owner_by_api(request))) as events:
+    with closing(in_turn(job, owner_by_api(request))) as events:
         for event in events:
             match event:
-                case Waiting() | Left():
-                    report = report | {"status": in_line_text(event)}
+                case Waiting() | Left() | Step() | Writing():
+                    report = report | {"status": said(event)}
                 case Note(text):
                     report = report | {"notes": [*report["notes"], text]}
-                case Step(index, steps):
-                    status = f"Step {index + 1} of {steps}, {duration(event.left)} left"
-                    report = report | {"status": status}
-                case Writing():
-                    report = report | {"status": "Writing the result"}
                 case Done(path, settings, metrics):
                     result, found = str(path), {"settings": settings, "metrics": metrics}
                     report = report | {"status": "Done", **found}

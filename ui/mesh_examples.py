@@ -80,7 +80,7 @@ def opened(example: Example) -> dict[str, Any]:
         "preview": gr.HTML(visible=False),
         "result": gr.Model3D(str(example.result / RESULT), visible=True),
         "comparison": gr.HTML(compared(example.result, metrics), visible=True),
-        "status": progress(f"Made earlier by the built-in teacher: {took}.", 1, curves=[]),
+        "status": progress(f"Made earlier by the built-in teacher: {took}.", 1, curve=()),
         "layers": gr.Gallery(pictures, visible=True),
         "glb_file": gr.DownloadButton(value=str(example.result / RESULT), visible=True),
         "zip_file": gr.DownloadButton(visible=False),

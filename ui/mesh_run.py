@@ -4,7 +4,6 @@ The job's events become `Shown`s, one field for each output on the page. Knows n
 """
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any, Literal
 import gradio as gr
 
 from pipelines.errors import RunFailed
-from pipelines.events import Begun, Done, Event, Left, Note, Preview, Step, Waiting, Writing
-from pipelines.mesh import RESULT, PaintMesh, paint_mesh, usual
+from pipelines.events import Done, Preview
+from pipelines.mesh import RESULT, PaintMesh, usual
 from pipelines.paint.fields import Kind
 from pipelines.paint.job import Preset
 from pipelines.paint.painting import Painting
@@ -23,10 +22,11 @@ from pipelines.runs import run_folder
 from pipelines.runs.history import archive
 from ui.brush import no_brush
 from ui.folders import new_folder
+from ui.following import follow, loading
 from ui.mesh_mask import NO_MESH, Where, mask_of
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, begun, given, in_line, in_turn, ready, seed_of, values_of
+from ui.running import Change, given, ready, seed_of, values_of
 from ui.viewer import compared
 from ui.visitors import owner_of
 from ui.wording import on_the_page
@@ -48,11 +48,6 @@ class Shown(Change):
     zip_file: Any = field(default_factory=gr.skip)
     turntable_file: Any = field(default_factory=gr.skip)
     seed: Any = field(default_factory=gr.skip)
-
-
-# The page is told a run's last change twice, and a viewer that is told its mesh again while it
-# loads its code never shows it. For the same reason it is hidden and never taken off the page.
-_LAST = Shown()
 
 
 def paint(request: gr.Request, visitor: str | None, *asked: Any) -> Iterator[tuple[Any, ...]]:
@@ -211,34 +206,27 @@ def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Ite
     yield Shown(status=progress("Moving the region", 0), start_button=gr.Button(interactive=False))
     metrics = move_region(MoveRegion(Path(run), threshold))
     yield result_of(Path(run), progress(f"Done: {_painted(metrics)}.", 1), camera=camera)
-    yield _LAST
+    yield _last()
 
 
 def _shown(job: PaintMesh, owner: str | None, resumes: bool = False) -> Iterator[Shown]:
-    yield _nothing(
-        status=progress("Loading", 0, curves=[]),
-        seed=job.seed,
-        threshold=gr.Slider(interactive=False),
-        start_button=gr.Button(interactive=False),
-        **begun(job.out),
-    )
-    notes: list[str] = []
-    curves: list[tuple[float, float]] = []
+    yield _nothing(seed=job.seed, threshold=gr.Slider(interactive=False), **loading(job))
     try:
-        # A closed tab closes this generator, and with it the stream, which stops the job.
-        work = in_turn(partial(paint_mesh, job, resumes), job, owner)
-        with closing(work) as events:
-            for event in events:
-                if isinstance(event, Note):
-                    notes.append(event.text)
-                elif isinstance(event, Step):
-                    curves.append((event.change, event.loss))
-                yield _of(event, job, notes, curves)
-        yield _LAST
+        yield from follow(job, owner, resumes, Shown, _looked, partial(_done, job.out))
+        yield _last()
     except RunFailed:
         # What was kept is a full result, and the message says so.
         yield result_of(job.out)
         raise
+
+
+def _last() -> Shown:
+    """The end of every run.
+
+    The page is told a run's last change twice, and a viewer that is told its mesh again while it
+    loads its code never shows it. For the same reason it is hidden and never taken off the page.
+    """
+    return Shown(threshold=gr.Slider(interactive=True))
 
 
 def _nothing(**changes: Any) -> Shown:
@@ -256,30 +244,12 @@ def _nothing(**changes: Any) -> Shown:
     )
 
 
-def _of(event: Event, job: PaintMesh, notes: list[str], curves: list[tuple[float, float]]) -> Shown:
-    match event:
-        case Waiting():
-            return Shown(**in_line(event, job.out))
-        case Left():
-            return _failed(**in_line(event, job.out))
-        case Begun(folder):
-            return Shown(**begun(folder))
-        case Note(text):
-            return Shown(status=progress(text, 0))
-        case Step(index, steps):
-            text = f"Step {index + 1} of {steps}, {duration(event.left)} left"
-            return Shown(status=progress(text, (index + 1) / steps, curves=curves))
-        case Preview():
-            return Shown(preview=previewed(event, columns=2), result=gr.Model3D(visible="hidden"))
-        case Writing():
-            return Shown(status=progress("Writing the result", 1))
-        case Done(_, settings, metrics):
-            return _done(job.out, settings, metrics, notes)
+def _looked(preview: Preview) -> Shown:
+    return Shown(preview=previewed(preview, columns=2), result=gr.Model3D(visible="hidden"))
 
 
-def _done(
-    folder: Path, settings: dict[str, Any], metrics: dict[str, Any], notes: list[str]
-) -> Shown:
+def _done(folder: Path, event: Done, notes: list[str]) -> Shown:
+    settings, metrics = event.settings, event.metrics
     taken, wanted = metrics["steps"], settings["steps"]
     text = f"Done in {duration(metrics['seconds_in_all'])}: {_painted(metrics)}."
     if taken < wanted:

@@ -3,16 +3,12 @@
 Knows nothing about jobs.
 """
 
-import math
-from collections.abc import Sequence
-
 import gradio as gr
 
+from pipelines.runs.curve import Curve
 from ui.theme import PAGE
 from ui.wording import on_the_page
 
-MOST_POINTS = 200
-"""In a curve: a page that draws thousands of them each step is slow."""
 _WIDTH, _HEIGHT = 200, 40
 
 
@@ -37,42 +33,34 @@ def progress_line(elem_id: str, change_says: str) -> gr.HTML:
     )
 
 
-def progress(
-    text: str,
-    done: float,
-    failed: bool = False,
-    curves: Sequence[tuple[float, float]] | None = None,
-) -> gr.HTML:
+def progress(text: str, done: float, curve: Curve | None = None, failed: bool = False) -> gr.HTML:
     """A new state of the line: its text, and how much is done, 0 to 1.
 
-    curves: change and loss after each step; None leaves them as they are, none takes them away.
+    curve: how it went; None leaves what is there, an empty one takes it away.
     """
     state = {"percent": f"{100 * done:.1f}", "kind": "failed" if failed else ""}
     # Read out at every step, it would leave no time to hear anything else.
     state["live"] = "off" if 0 < done < 1 else "polite"
-    if curves is not None:
-        for k, name in enumerate(("change", "loss")):
-            values = [value[k] for value in curves]
-            now = f"{values[-1]:.3g}" if values else ""
-            state |= {name: polyline(values), f"{name}_now": now}
+    if curve is not None:
+        for name in ("change", "loss"):
+            now = f"{getattr(curve[-1], name):.3g}" if curve else ""
+            state |= {name: polyline(curve, name), f"{name}_now": now}
     return gr.HTML(on_the_page(text), **state)
 
 
-def polyline(values: Sequence[float]) -> str:
-    """A curve from 0 up to the largest value, as the points of an SVG polyline of 200 x 40.
+def polyline(curve: Curve, name: str) -> str:
+    """One of its numbers, from 0 up to the largest, as the points of an SVG polyline of 200 x 40.
 
-    Of more than 200 values the last and evenly spaced others are taken.
+    Nothing where there are fewer than two points.
     """
-    stride = math.ceil(len(values) / MOST_POINTS) or 1
-    first = (len(values) - 1) % stride
-    chosen = values[first::stride]
-    if len(chosen) < 2:
+    if len(curve) < 2:
         return ""
-    most = max(chosen) or 1.0
-    step = _WIDTH / (len(chosen) - 1)
+    most = max(getattr(point, name) for point in curve) or 1.0
+    first, span = curve[0].step, curve[-1].step - curve[0].step
     return " ".join(
-        f"{k * step:.1f},{_HEIGHT - 1 - (_HEIGHT - 2) * value / most:.1f}"
-        for k, value in enumerate(chosen)
+        f"{_WIDTH * (point.step - first) / span:.1f},"
+        f"{_HEIGHT - 1 - (_HEIGHT - 2) * getattr(point, name) / most:.1f}"
+        for point in curve
     )
 
 

@@ -15,11 +15,11 @@ import gradio as gr
 
 from pipelines import worker
 from pipelines.errors import InputError, LineFull, RunFailed
-from pipelines.events import Event, Left, Waiting
-from pipelines.runs.history import Job
+from pipelines.events import Event, Left, Step, Waiting, Writing
+from pipelines.runs.history import Job, begin
 from pipelines.runs.run_folder import is_run
 from ui.gpu_time import gpu_seconds
-from ui.progress import progress
+from ui.progress import duration, progress
 from ui.visitors import owned
 from ui.wording import on_the_page
 
@@ -69,11 +69,10 @@ def values_of(
         raise gr.Error(on_the_page(text), print_exception=False) from error
 
 
-def in_turn(
-    make_events: Callable[[], Iterator[Event]], job: Job, owner: str | None
-) -> Iterator[Event]:
+def in_turn(job: Job, owner: str | None, resumes: bool = False) -> Iterator[Event]:
     """A job's events when its turn comes; its run becomes the owner's. See `worker.stream`."""
-    return worker.stream(partial(owned, make_events, owner), job.out, gpu_seconds(job))
+    make_events = partial(owned, partial(begin, job, resumes), owner)
+    return worker.stream(make_events, job.out, gpu_seconds(job))
 
 
 def ready() -> dict[str, Any]:
@@ -97,14 +96,14 @@ def expect_idle(run: str | None) -> None:
 
 def in_line(event: Waiting | Left, folder: Path) -> dict[str, Any]:
     """The fields of a `Change` while the run in `folder` waits for its turn."""
-    status = {"status": progress(in_line_text(event), 0)}
+    status = {"status": progress(said(event), 0)}
     if isinstance(event, Left):
         return status | ready() | {"run": None}
     return status | begun(folder)
 
 
-def in_line_text(event: Waiting | Left) -> str:
-    """Where a run stands in the line."""
+def said(event: Waiting | Left | Step | Writing) -> str:
+    """How far a run is, in words."""
     match event:
         case Left():
             return "Taken out of the line."
@@ -112,6 +111,10 @@ def in_line_text(event: Waiting | Left) -> str:
             return "Next in line. The teachers are being loaded."
         case Waiting(ahead):
             return f"In line, {ahead} ahead of you."
+        case Step(index, steps):
+            return f"Step {index + 1} of {steps}, {duration(event.left)} left"
+        case Writing():
+            return "Writing the result"
 
 
 def given(value: Any, otherwise: str) -> Any:

@@ -68,7 +68,7 @@ def opened(example: Example) -> dict[str, Any]:
         **no_mask(),
         "preview": gr.HTML(visible=False),
         "result": gr.HTML(compared(example.result, metrics), visible=True),
-        "status": progress(f"Made earlier by the built-in teacher: {took}.", 1, curves=[]),
+        "status": progress(f"Made earlier by the built-in teacher: {took}.", 1, curve=()),
         "result_file": gr.DownloadButton(value=str(example.result / "result.mp4"), visible=True),
         "settings_file": gr.DownloadButton(visible=False),
         "metrics": "",

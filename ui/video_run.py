@@ -4,7 +4,6 @@ The job's events become `Shown`s, one field for each output on the page. Knows n
 """
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,14 +13,15 @@ import gradio as gr
 
 from pipelines.clip.job import Method, Preset
 from pipelines.errors import RunFailed
-from pipelines.events import Begun, Done, Event, Left, Note, Preview, Step, Waiting, Writing
+from pipelines.events import Done, Preview
 from pipelines.runs import run_folder
-from pipelines.video import EditVideo, edit_video, settled
+from pipelines.video import EditVideo, settled
 from ui.brush import no_brush
 from ui.folders import new_folder
+from ui.following import follow, loading
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, begun, given, in_line, in_turn, ready, seed_of, values_of
+from ui.running import Change, given, ready, seed_of, values_of
 from ui.video_mask import NO_CLIP, Where, cut_of, mask_of
 from ui.viewer import compared
 from ui.visitors import owner_of
@@ -167,24 +167,9 @@ def inputs_of(job: EditVideo) -> dict[str, Any]:
 
 
 def _shown(job: EditVideo, owner: str | None, resumes: bool = False) -> Iterator[Shown]:
-    yield _nothing(
-        status=progress("Loading", 0, curves=[]),
-        seed=job.seed,
-        start_button=gr.Button(interactive=False),
-        **begun(job.out),
-    )
-    notes: list[str] = []
-    curves: list[tuple[float, float]] = []
+    yield _nothing(seed=job.seed, **loading(job))
     try:
-        # A closed tab closes this generator, and with it the stream, which stops the job.
-        work = in_turn(partial(edit_video, job, resumes), job, owner)
-        with closing(work) as events:
-            for event in events:
-                if isinstance(event, Note):
-                    notes.append(event.text)
-                elif isinstance(event, Step):
-                    curves.append((event.change, event.loss))
-                yield _of(event, job, notes, curves)
+        yield from follow(job, owner, resumes, Shown, _looked, partial(_done, job.out))
     except RunFailed:
         # What was kept is a full result, and the message says so.
         yield result_of(job.out)
@@ -203,28 +188,12 @@ def _nothing(**changes: Any) -> Shown:
     )
 
 
-def _of(event: Event, job: EditVideo, notes: list[str], curves: list[tuple[float, float]]) -> Shown:
-    match event:
-        case Waiting() | Left():
-            return Shown(**in_line(event, job.out))
-        case Begun(folder):
-            return Shown(**begun(folder))
-        case Note(text):
-            return Shown(status=progress(text, 0))
-        case Step(index, steps):
-            text = f"Step {index + 1} of {steps}, {duration(event.left)} left"
-            return Shown(status=progress(text, (index + 1) / steps, curves=curves))
-        case Preview():
-            return Shown(preview=previewed(event, columns=2), result=gr.HTML(visible="hidden"))
-        case Writing():
-            return Shown(status=progress("Writing the result", 1))
-        case Done(_, settings, metrics):
-            return _done(job.out, settings, metrics, notes)
+def _looked(preview: Preview) -> Shown:
+    return Shown(preview=previewed(preview, columns=2), result=gr.HTML(visible="hidden"))
 
 
-def _done(
-    folder: Path, settings: dict[str, Any], metrics: dict[str, Any], notes: list[str]
-) -> Shown:
+def _done(folder: Path, event: Done, notes: list[str]) -> Shown:
+    settings, metrics = event.settings, event.metrics
     taken, wanted = metrics["steps"], settings["steps"]
     text = f"Done in {duration(metrics['seconds'])}."
     if taken < wanted:

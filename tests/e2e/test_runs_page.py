@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from pipelines import geometry, mesh, video
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.mesh import PaintMesh
-from pipelines.runs import run_folder
+from pipelines.runs import curve, run_folder
 from pipelines.video import EditVideo
 from sds.assd import Method
 from tests.e2e.acts import open_fold, put
@@ -45,6 +45,18 @@ def wait_until(condition):
         time.sleep(0.1)
 
 
+def expect_curves(page, folder):
+    """The page draws what the run keeps of how it went."""
+    kept = curve.read(folder)
+    drawn = page.locator("#status .curve:not(.absent)")
+    expect(drawn).to_have_count(2)
+    for line, name in zip(drawn.all(), ("change", "loss"), strict=True):
+        expect(line.locator("figcaption")).to_contain_text(f": {getattr(kept[-1], name):.3g}")
+        points = line.locator("polyline").get_attribute("points").split()
+        assert len(points) == len(kept)
+    return len(kept)
+
+
 def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_path):
     before = set(runs_folder.iterdir())
     page.locator("#clip input[type=file]").set_input_files(tiny_clip)
@@ -55,6 +67,7 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     put(page.get_by_label("Steps", exact=True), STEPS)
     page.locator("#edit").click()
     page.locator("#preview img").wait_for()
+    expect(page.locator("#status")).to_contain_text(re.compile(r"Step ([2-9]|\d\d)"))
     (folder,) = set(runs_folder.iterdir()) - before
 
     page.reload(wait_until="commit")
@@ -77,15 +90,21 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     page.locator("#clip video").wait_for()
     page.locator("#result video").wait_for(state="attached")
     expect(page.locator("#edit")).to_be_enabled()
+    assert expect_curves(page, folder) == taken
 
     # Resumed, to its end.
     open_tab(page, "Runs")
     page.locator("#run-resume").click()
+    # Its curves go on from where they were.
+    expect(page.locator("#status")).to_contain_text(re.compile(r"Step \d+ of"))
+    points = page.locator("#status polyline").first.get_attribute("points")
+    assert len(points.split()) > taken
     # All of its steps are taken: on a machine that is busy this is a matter of minutes.
     expect(page.locator("#status")).to_contain_text("Done in", timeout=5 * WAIT)
     expect(page.locator("#metrics")).to_contain_text(f"{STEPS} steps")
     assert run_folder.read_status(folder).state == "done"
     assert json.loads((folder / "metrics.json").read_text())["steps"] == STEPS
+    assert expect_curves(page, folder) == STEPS
     assert set(runs_folder.iterdir()) - before == {folder}
 
     # Downloaded whole, and deleted when asked twice.

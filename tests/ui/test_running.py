@@ -1,16 +1,19 @@
 """What a tab says when a run cannot begin or goes wrong."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 
 from app import page
 from pipelines.errors import InputError, LineFull, RunFailed
-from pipelines.events import Begun, Left, Note, Waiting, Writing
-from pipelines.runs import run_folder
-from ui import mesh_run, video_run
-from ui.running import Change, in_line, in_line_text, stop, values_of
+from pipelines.events import Begun, Done, Left, Note, Step, Waiting, Writing
+from pipelines.runs import curve, run_folder
+from pipelines.runs.curve import Point
+from ui import following, mesh_run, video_run
+from ui.following import follow
+from ui.running import Change, in_line, said, stop, values_of
 from ui.visitors import owned
 from ui.wording import FIELDS, on_the_page
 
@@ -67,8 +70,8 @@ def test_words_of_an_error_are_not_markup():
 
 def test_line_says_who_is_ahead_and_can_be_left():
     folder = Path("runs/one")
-    assert in_line_text(Waiting(2)) == "In line, 2 ahead of you."
-    assert "teachers are being loaded" in in_line_text(Waiting(0))
+    assert said(Waiting(2)) == "In line, 2 ahead of you."
+    assert "teachers are being loaded" in said(Waiting(0))
     waiting = in_line(Waiting(2), folder)
     assert waiting["run"] == str(folder) and waiting["stop_button"].interactive is True
     left = in_line(Left(), folder)
@@ -98,10 +101,31 @@ def test_a_run_is_claimed_as_it_begins_though_nobody_looks(tmp_path):
     assert not (folder / run_folder.OWNER).exists()
 
 
-@pytest.mark.parametrize("tab", [video_run, mesh_run])
-def test_a_tab_says_that_the_result_is_being_written(tab):
-    status = tab._of(Writing(), None, [], []).status
-    assert status.value == "Writing the result" and status.props["percent"] == "100.0"
+def test_a_tab_follows_its_run_from_the_line_to_the_end(tmp_path, monkeypatch):
+    def events(job, owner, resumes):
+        yield Waiting(1)
+        yield Begun(tmp_path)
+        yield Note("first")
+        yield Step(2, 4, 3.0, 0.3, 0.5)
+        yield Writing()
+        yield Note("second")
+        yield Done(tmp_path, {}, {})
+
+    def changes(resumes):
+        return list(follow(job, None, resumes, Change, None, lambda done, notes: notes))
+
+    monkeypatch.setattr(following, "in_turn", events)
+    job = SimpleNamespace(out=tmp_path)
+    curve.write(tmp_path, (Point(0, 0.1, 0.9), Point(1, 0.2, 0.7), Point(2, 9.0, 9.0)))
+    *shown, notes = changes(True)
+    line, begun, _, step, writing, _ = (change.status for change in shown)
+    assert line.value == "In line, 1 ahead of you." and shown[1].run == str(tmp_path)
+    assert begun == gr.skip()
+    assert step.value == "Step 3 of 4, 1 s left" and step.props["percent"] == "75.0"
+    # What was kept, and the step that is taken again.
+    assert step.props["change_now"] == "0.3" and step.props["change"].count(",") == 3
+    assert writing.value == "Writing the result" and "change" not in writing.props
+    assert notes == ["first", "second"]
 
 
 def test_what_failed_stays_the_tab_s_run_so_that_it_can_be_resumed(tmp_path):

@@ -18,13 +18,14 @@ from pipelines.media import Clip, Cut, clip_from_frames, write_clip
 from pipelines.media.comparison import NAME
 from pipelines.mesh import PaintMesh
 from pipelines.paint.painting import Painting
+from pipelines.runs.curve import Point
 from pipelines.video import EditVideo
 from tests.ui.pictures import address
 from ui import mesh_run, video_run
 from ui.brush import strokes_of
 from ui.forecast import forecast_video
 from ui.preview import previewed
-from ui.progress import MOST_POINTS, polyline, progress
+from ui.progress import polyline, progress
 from ui.theme import PAGE
 from ui.video_mask import _frame_at, mask_of
 from ui.viewer import compared
@@ -35,16 +36,15 @@ def points(curve):
 
 
 def test_a_curve_rises_from_the_bottom_left_to_the_top_right():
-    assert points(polyline([0.0, 1.0, 2.0])) == [(0, 39), (100, 20), (200, 1)]
-    assert polyline([]) == polyline([1.0]) == ""
-    assert points(polyline([0.0, 0.0])) == [(0, 39), (200, 39)]
+    rising = (Point(0, 0.0, 0.0), Point(1, 1.0, 0.0), Point(2, 2.0, 0.0))
+    assert points(polyline(rising, "change")) == [(0, 39), (100, 20), (200, 1)]
+    assert points(polyline(rising, "loss")) == [(0, 39), (100, 39), (200, 39)]
+    assert polyline((), "loss") == polyline(rising[:1], "change") == ""
 
 
-@pytest.mark.parametrize("count", [199, 200, 201, 1234, 5000])
-def test_a_long_curve_keeps_few_points_and_its_last(count):
-    found = points(polyline([float(k) for k in range(count)]))
-    assert 100 <= len(found) <= MOST_POINTS
-    assert found[-1] == (200, 1)
+def test_a_point_stands_where_its_step_does():
+    uneven = (Point(0, 0.0, 4.0), Point(6, 1.0, 2.0), Point(8, 2.0, 0.0))
+    assert points(polyline(uneven, "change")) == [(0, 39), (150, 20), (200, 1)]
 
 
 def test_a_progress_without_changes_leaves_the_curve():
@@ -52,9 +52,9 @@ def test_a_progress_without_changes_leaves_the_curve():
         return update.props
 
     assert "change" not in props(progress("Loading", 0))
-    gone = props(progress("Loading", 0, curves=[]))
+    gone = props(progress("Loading", 0, ()))
     assert gone["change"] == gone["loss"] == gone["loss_now"] == ""
-    shown = props(progress("Step", 0.5, curves=[(0.1, 3.0), (0.234567, 1.5)]))
+    shown = props(progress("Step", 0.5, (Point(0, 0.1, 3.0), Point(1, 0.234567, 1.5))))
     assert (shown["change_now"], shown["loss_now"]) == ("0.235", "1.5")
     assert points(shown["change"])[-1] == (200, 1) and points(shown["loss"])[0] == (0, 1)
 

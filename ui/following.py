@@ -1,0 +1,62 @@
+"""A run as its tab shows it: each of the job's events becomes a change of the page.
+
+Knows nothing about what a job does, nor how its previews and results look.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import gradio as gr
+
+from pipelines.events import Begun, Done, Left, Note, Preview, Step, Waiting, Writing
+from pipelines.runs import curve
+from pipelines.runs.history import Job
+from ui.progress import progress
+from ui.running import Change, begun, in_line, in_turn, said
+
+
+def loading(job: Job) -> dict[str, Any]:
+    """The fields of a `Change` when a job is asked for; one that goes on has its curve already."""
+    return {
+        "status": progress("Loading", 0, curve.read(job.out)),
+        "start_button": gr.Button(interactive=False),
+        **begun(job.out),
+    }
+
+
+def follow(
+    job: Job,
+    owner: str | None,
+    resumes: bool,
+    shown: Callable[..., Change],
+    looked: Callable[[Preview], Change],
+    done: Callable[[Done, list[str]], Change],
+) -> Iterator[Change]:
+    """What the page is told of a job in its turn; its run becomes the owner's.
+
+    shown: the tab's change, from fields that all tabs have. looked: from a preview. done: from the
+    job's end and all its notes.
+    """
+    notes: list[str] = []
+    so_far = curve.read(job.out)
+    # A closed tab closes this generator, and with it the stream, which stops the job.
+    with closing(in_turn(job, owner, resumes)) as events:
+        for event in events:
+            match event:
+                case Waiting() | Left():
+                    yield shown(**in_line(event, job.out))
+                case Begun(folder):
+                    yield shown(**begun(folder))
+                case Note(text):
+                    notes.append(text)
+                    yield shown(status=progress(text, 0))
+                case Step(index, steps):
+                    so_far = curve.grown(so_far, event)
+                    yield shown(status=progress(said(event), (index + 1) / steps, so_far))
+                case Preview():
+                    yield looked(event)
+                case Writing():
+                    yield shown(status=progress(said(event), 1))
+                case Done():
+                    yield done(event, notes)
