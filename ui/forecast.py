@@ -11,7 +11,7 @@ from pipelines.clip.change import working_size
 from pipelines.errors import InputError
 from pipelines.estimate import Estimate, estimate
 from pipelines.media import facts
-from pipelines.media.read import MAX_FRAMES
+from pipelines.media.part import MAX_FRAMES
 from pipelines.mesh import STEPS as MESH_STEPS
 from pipelines.teachers.catalog import video_teacher
 from pipelines.video import STEPS

@@ -15,7 +15,7 @@ from gradio.components import Component
 
 from pipelines.clip.gate import read_gate, write_gate
 from pipelines.errors import InputError
-from pipelines.media import Cut, read_clip, read_strokes, save_png
+from pipelines.media import Cut, read_clip, read_frame, read_strokes, save_png
 from pipelines.video import EditVideo
 from ui.brush import brush_box, no_brush, strokes_of, to_brush
 from ui.folds import fold, said_on_the_page
@@ -25,6 +25,8 @@ NO_CLIP = "There is no clip. Upload one or pick an example."
 _NO_MASK = "There is no mask. Paint one on a frame, upload one, or let the edit happen everywhere."
 _DEFAULT = {f.name: f.default for f in fields(EditVideo)}
 _HEIGHT = 320
+_NEAR = 0.1
+"""Seconds."""
 
 
 def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]:
@@ -166,9 +168,10 @@ def begin_mask(
     """The frame that the clip is paused on, ready to be painted on."""
     with said_on_the_page():
         path, second = _paused(clip)
-        part = read_clip(path, cut=cut_of(start, end, every))
-        frame = _frame_at(part, second - part.cut.start)
-    return "mask", to_brush(part.frames[frame], f"Frame {frame}"), frame, None
+        cut = cut_of(start, end, every)
+        _expect_within(cut, second)
+        picture, frame = read_frame(path, second, cut)
+    return "mask", to_brush(picture, f"Frame {frame}"), frame, None
 
 
 def _paused(clip: SimpleNamespace) -> tuple[Path, float]:
@@ -178,17 +181,14 @@ def _paused(clip: SimpleNamespace) -> tuple[Path, float]:
     return Path(clip.value), float(clip.playback_position or 0)
 
 
-def _frame_at(part: Any, second: float) -> int:
-    """The frame of a part that is shown `second` seconds after its start."""
-    starts = [float((time - part.times[0]) * part.time_base) for time in part.times]
-    if not -0.5 / part.rate <= second <= part.seconds + 0.1:
-        at = second + part.cut.start
+def _expect_within(cut: Cut, second: float) -> None:
+    """Raises InputError where a clip is paused outside the part, by more than one notices."""
+    until = float("inf") if cut.end is None else cut.end
+    if not cut.start - _NEAR <= second <= until + _NEAR:
         raise InputError(
-            f"The clip is paused at {at:.1f} s, which is not in the part that is edited. "
+            f"The clip is paused at {second:.1f} s, which is not in the part that is edited. "
             "Pause it inside the part, or choose another part."
         )
-    # The player's clock is rounded: a frame counts as shown a little before its time.
-    return max((k for k, start in enumerate(starts) if start <= second + 2e-3), default=0)
 
 
 def show_mask(

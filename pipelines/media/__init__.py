@@ -8,7 +8,7 @@ Knows nothing about diffusion, prompts or pages. Frames live in two layouts:
 
 from pipelines.media.clip import Clip, Cut, clip_from_frames
 from pipelines.media.masks import read_mask, read_strokes, settle
-from pipelines.media.read import read_clip, read_settings
+from pipelines.media.read import read_clip, read_frame, read_settings
 from pipelines.media.source import Facts, facts
 from pipelines.media.stills import (
     contact_sheet,
@@ -33,6 +33,7 @@ __all__ = [
     "facts",
     "floats_at",
     "read_clip",
+    "read_frame",
     "read_image",
     "read_mask",
     "read_settings",

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pipelines.errors import InputError
 from pipelines.media.clip import Clip, Cut
-from pipelines.media.read import MAX_PIXELS, decode
+from pipelines.media.part import MAX_PIXELS
+from pipelines.media.read import decode
 from pipelines.media.stills import load_rgba
 
 _STILLS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")

@@ -8,7 +8,6 @@ Knows nothing about diffusion or about what will be done with the frames. Conven
 """
 
 import json
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,25 +17,22 @@ import torch
 
 from pipelines.errors import InputError
 from pipelines.media.clip import Clip, Cut
-from pipelines.media.pixels import rgb, upright
-from pipelines.media.source import (
-    FALLBACK_RATE,
-    check_size,
-    damaged,
-    is_open_gif,
-    open_source,
-    seek,
-    video_stream,
+from pipelines.media.part import (
+    MAX_FRAMES,
+    MAX_PIXELS,
+    SLACK,
+    check_amount,
+    empty,
+    open_part,
+    timed_frames,
 )
+from pipelines.media.pixels import rgb, upright
+from pipelines.media.source import FALLBACK_RATE, open_source
 
 SETTINGS_KEY = "scorebrush"
-MAX_FRAMES = 300
-MAX_PIXELS = 2**29
-"""Of all frames together. One pixel takes 3 bytes: 1.5 GiB, 258 frames of 1920x1080."""
-
 _ALL = Cut()
-_SLACK = Fraction(1, 1000)
-"""Seconds: people write 0.333 for a third."""
+_CLOCK = 2e-3
+"""Seconds that a player's clock may be early: a frame counts as shown a little before its time."""
 
 
 def read_clip(
@@ -73,6 +69,34 @@ def read_clip(
     return clip
 
 
+def read_frame(path: Path | str, second: float, cut: Cut = _ALL) -> tuple[torch.Tensor, int]:
+    """The frame that is shown at a moment of a part, without reading what comes after it.
+
+    Args:
+        path: as for `read_clip`.
+        second: on the clip's own clock. Before the part it is the first frame, after it the last.
+        cut: which part.
+
+    Returns:
+        The frame, uint8 (H, W, 3), and its number k: `read_clip(path, cut=cut).frames[k]`.
+
+    Raises:
+        InputError: as `read_clip`, for what it reads.
+    """
+    name, shown, number = Path(path).name, None, 0
+    with open_part(path, cut) as (container, stream):
+        for index, (start, frame) in enumerate(timed_frames(container, stream, name, cut)):
+            over = cut.end is not None and start >= Fraction(cut.end) - SLACK
+            if over or (shown is not None and start > second + _CLOCK):
+                break
+            if index % cut.every == 0:
+                shown, number = frame, index // cut.every
+                check_amount(name, number + 1, stream, MAX_FRAMES, MAX_PIXELS)
+        if shown is None:
+            raise empty(name, cut)
+        return torch.from_numpy(upright(rgb(shown), shown)[0].copy()), number
+
+
 def read_settings(path: Path | str) -> dict | None:
     """The settings that `write_clip` embedded in a file, or None where there are none.
 
@@ -91,20 +115,15 @@ def read_settings(path: Path | str) -> dict | None:
 def decode(path: Path | str, max_frames: int, max_pixels: int, cut: Cut = _ALL) -> Clip:
     """`read_clip` that accepts a single frame too; same arguments and errors otherwise."""
     name = Path(path).name
-    check_cut(cut)
-    with open_source(path) as container:
-        stream = video_stream(container, name)
-        check_size(name, stream.width, stream.height)
-        stream.thread_type = "AUTO"
-        seek(container, stream, cut)
+    with open_part(path, cut) as (container, stream):
         pictures, stamps, transposed, following = [], [], False, None
-        for second, frame in _timed(container, stream, name, cut):
+        for second, frame in timed_frames(container, stream, name, cut):
             stamp = frame.dts if frame.pts is None else frame.pts
-            if cut.end is not None and second >= Fraction(cut.end) - _SLACK:
+            if cut.end is not None and second >= Fraction(cut.end) - SLACK:
                 following = stamp
                 break
             if len(stamps) % cut.every == 0:
-                _check_amount(name, len(pictures) + 1, stream, max_frames, max_pixels)
+                check_amount(name, len(pictures) + 1, stream, max_frames, max_pixels)
                 picture, transposed = upright(rgb(frame), frame)
                 if pictures and picture.shape != pictures[0].shape:
                     raise InputError(
@@ -114,7 +133,7 @@ def decode(path: Path | str, max_frames: int, max_pixels: int, cut: Cut = _ALL) 
             stamps.append(stamp)
             duration = frame.duration
         if not pictures:
-            _raise_empty(name, cut)
+            raise empty(name, cut)
         times, last_duration, rate = _timing(stream, stamps, duration, following)
         end = times[-1] + last_duration
         offset = times[0] if cut.start > 0 else 0
@@ -135,93 +154,6 @@ def decode(path: Path | str, max_frames: int, max_pixels: int, cut: Cut = _ALL) 
                 None if following is None else end * stream.time_base,
             ),
         )
-
-
-def check_cut(cut: Cut) -> None:
-    """Raises InputError for a part that no clip has."""
-    if not 0 <= cut.start < float("inf"):
-        raise InputError(f"The part starts at {cut.start} s. Give 0 or more seconds.")
-    if cut.end is not None and not cut.start < cut.end < float("inf"):
-        raise InputError(
-            f"The part ends at {cut.end} s and starts at {cut.start} s. Let it end after its start."
-        )
-    if cut.every < 1:
-        raise InputError(f"Every {cut.every}-th frame is none. Give 1 for all frames, 2 for half.")
-
-
-def _raise_empty(name: str, cut: Cut) -> None:
-    if cut == _ALL:
-        raise InputError(f"{name} has no frame that can be decoded. Export it again.")
-    until = "its end" if cut.end is None else f"{cut.end:g} s"
-    raise InputError(
-        f"{name} has no frame between {cut.start:g} s and {until}. Choose a part that is in it."
-    )
-
-
-def _timed(
-    container: av.container.InputContainer, stream: av.VideoStream, name: str, cut: Cut
-) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-    """Every frame from the part's start on, with its second in the clip."""
-    first, step = stream.start_time, 1 / (stream.average_rate or FALLBACK_RATE)
-    for index, frame in enumerate(_frames(container, stream, name)):
-        stamp = frame.dts if frame.pts is None else frame.pts
-        if first is None and stamp is not None:
-            first = stamp
-        second = index * step if stamp is None else (stamp - first) * stream.time_base
-        if second < Fraction(cut.start) - _SLACK:
-            continue
-        # Before the part it may be: a clip entered midway lacks what those frames refer to.
-        if frame.is_corrupt:
-            raise damaged(name)
-        yield second, frame
-
-
-def _check_amount(
-    name: str, count: int, stream: av.VideoStream, max_frames: int, max_pixels: int
-) -> None:
-    if count > max_frames:
-        raise InputError(
-            f"{name} has more than {max_frames} frames, the most accepted. "
-            "Take a part of it, or every second frame."
-        )
-    if count * stream.width * stream.height > max_pixels:
-        raise InputError(
-            f"{name} does not fit in memory at {stream.width}x{stream.height}: at most "
-            f"{max_pixels // 2**20} million pixels over all frames are accepted. "
-            "Take a part of it, or scale it down."
-        )
-
-
-def _frames(
-    container: av.container.InputContainer, stream: av.VideoStream, name: str
-) -> Iterator[av.VideoFrame]:
-    """Decode every frame, and refuse a file of which a part is missing or damaged.
-
-    Whether a frame itself is damaged is for the reader to ask.
-    """
-    ends = {}
-    try:
-        for packet in container.demux():
-            if packet.is_corrupt:
-                raise damaged(name)
-            time = packet.dts if packet.pts is None else packet.pts
-            if time is not None:
-                end = (time + (packet.duration or 0)) * packet.time_base
-                ends[packet.stream.index] = max(end, ends.get(packet.stream.index, end))
-            if packet.stream.index == stream.index:
-                yield from packet.decode()
-    except av.error.FFmpegError as error:
-        raise damaged(name) from error
-    # A file cut between two packets decodes without complaint: only its promised length tells.
-    slack = max(3 / (stream.average_rate or FALLBACK_RATE), Fraction(1, 10))
-    if stream.duration is not None:
-        promised = ((stream.start_time or 0) + stream.duration) * stream.time_base
-        reached = ends.get(stream.index, 0)
-    else:
-        promised = Fraction(container.duration or 0, av.time_base)
-        reached = max(ends.values(), default=0)
-    if reached + slack < promised or is_open_gif(container):
-        raise damaged(name)
 
 
 def _timing(

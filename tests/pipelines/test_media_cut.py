@@ -11,7 +11,14 @@ import torch
 from pipelines import media
 from pipelines.errors import InputError
 from pipelines.media import Cut
-from tests.pipelines.test_media import TICKS, audio_packets, clip_of, pictures, stored_times
+from tests.pipelines.test_media import (
+    TICKS,
+    audio_packets,
+    clip_of,
+    make_file,
+    pictures,
+    stored_times,
+)
 
 RATE, COUNT = 10, 40
 
@@ -170,3 +177,71 @@ def test_facts_come_without_decoding(tmp_path):
     assert facts.frames(Cut(1, 2, every=5)) == 2
     assert facts.frames(Cut(3.5, 60)) == 5
     assert facts.frames(Cut(9)) == 0
+
+
+def expect_the_reader_s(path, cut):
+    """At every moment of a part, and a little before and after, the frame is the reader's."""
+    part = media.read_clip(path, cut=cut)
+    starts = [cut.start + float((t - part.times[0]) * part.time_base) for t in part.times]
+    for k, start in enumerate(starts):
+        until = starts[k + 1] if k + 1 < len(part) else start + 0.1
+        for second in (start, start + 0.3 * (until - start), until - 3e-3):
+            frame, number = media.read_frame(path, second, cut)
+            assert number == k and frame.equal(part.frames[k]), (second, number, k)
+
+
+@pytest.mark.parametrize("cut", [Cut(), Cut(2.5), Cut(1.0, 3.2, 3)])
+@pytest.mark.parametrize(
+    "name, codec",
+    [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.webm", "libvpx-vp9"), ("a.avi", "mpeg4")],
+)
+def test_a_frame_is_the_reader_s(tmp_path, name, codec, cut):
+    expect_the_reader_s(clip_file(tmp_path / name, codec), cut)
+
+
+@pytest.mark.parametrize("rotation, hflip", [(90, False), (-90, True), (180, False)])
+def test_a_frame_is_turned_as_the_reader_turns_it(tmp_path, rotation, hflip):
+    path = make_file(tmp_path / "in.mp4", "libx264", rotation=rotation, hflip=hflip)
+    expect_the_reader_s(path, Cut())
+
+
+def test_a_frame_of_a_clip_of_uneven_times_is_the_reader_s(tmp_path):
+    frames = pictures(8, 32, 48)
+    uneven = (0, 40, 110, 130, 200, 290, 300, 410)
+    media.write_clip(tmp_path / "in.mp4", frames, clip_of(frames, uneven, last=90))
+    expect_the_reader_s(tmp_path / "in.mp4", Cut())
+
+
+def test_a_moment_outside_the_part_shows_its_end(tmp_path):
+    path = clip_file(tmp_path / "a.mp4")
+    assert [media.read_frame(path, at, Cut(2.5, 3.2))[1] for at in (0, 2.49, 3.3, 9)] == [
+        0,
+        0,
+        6,
+        6,
+    ]
+    # Between two frames the part begins with the later one, which a player does not show yet.
+    assert media.read_frame(path, 2.57, Cut(2.55, 3.2))[1] == 0
+    assert media.read_frame(path, 2.65, Cut(2.55, 3.2))[1] == 0
+    with pytest.raises(InputError, match=r"no frame between 5 s"):
+        media.read_frame(path, 5, Cut(5))
+
+
+def test_a_frame_is_read_without_what_comes_after(tmp_path, monkeypatch):
+    whole = clip_file(tmp_path / "whole.mkv").read_bytes()
+    # Broken off behind its half, which whoever reads on to its end refuses.
+    path = tmp_path / "half.mkv"
+    path.write_bytes(whole[: len(whole) * 6 // 10])
+    with pytest.raises(InputError, match="damaged or cut short"):
+        media.read_clip(path)
+    turned, rgb = [], media.read.rgb
+    monkeypatch.setattr(media.read, "rgb", lambda frame: turned.append(frame) or rgb(frame))
+    assert media.read_frame(path, 0.5)[1] == 5 and len(turned) == 1
+
+
+def test_a_frame_counts_for_the_limits(tmp_path, monkeypatch):
+    path = clip_file(tmp_path / "a.mp4")
+    monkeypatch.setattr(media.read, "MAX_FRAMES", 10)
+    assert media.read_frame(path, 0.9)[1] == 9
+    with pytest.raises(InputError, match="more than 10 frames"):
+        media.read_frame(path, 1.0)

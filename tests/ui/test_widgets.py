@@ -3,10 +3,11 @@
 import base64
 import io
 import re
-from fractions import Fraction
 from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,7 @@ from PIL import Image
 
 from pipelines.errors import InputError
 from pipelines.events import Preview
-from pipelines.media import Clip, Cut, clip_from_frames, write_clip
+from pipelines.media import Cut, clip_from_frames, write_clip
 from pipelines.media.comparison import NAME
 from pipelines.mesh import PaintMesh
 from pipelines.paint.painting import Painting
@@ -27,7 +28,7 @@ from ui.forecast import forecast_video
 from ui.preview import previewed
 from ui.progress import polyline, progress
 from ui.theme import PAGE
-from ui.video_mask import _frame_at, mask_of
+from ui.video_mask import begin_mask, mask_of
 from ui.viewer import compared
 
 
@@ -118,15 +119,21 @@ def test_the_inputs_of_a_job_are_the_tab_s():
     assert found["where"] == "words"
 
 
-def test_the_paused_moment_names_its_frame():
-    frames = torch.zeros(4, 8, 8, 3, dtype=torch.uint8)
-    part = Clip(frames, (0, 100, 200, 350), Fraction(1, 1000), 100, Fraction(9), cut=Cut(2.0))
-    found = [_frame_at(part, second) for second in (0.0, 0.099, 0.15, 0.2, 0.3, 0.349, 0.44)]
-    assert found == [0, 1, 1, 2, 2, 3, 3]
-    with pytest.raises(InputError, match=r"paused at 3\.0 s, which is not in the part"):
-        _frame_at(part, 1.0)
-    with pytest.raises(InputError, match=r"paused at 0\.0 s, which is not in the part"):
-        _frame_at(part, -2.0)
+def test_the_paused_moment_is_in_the_part(tmp_path):
+    frames = (torch.arange(8) * 30).to(torch.uint8)[:, None, None, None].expand(8, 16, 16, 3)
+    path = tmp_path / "clip.mp4"
+    write_clip(path, frames, clip_from_frames(frames, 10))
+
+    def paused(second):
+        clip = SimpleNamespace(value=str(path), playback_position=second)
+        where, shown, frame, file = begin_mask(clip, 0.3, 0.6, 1)
+        assert (where, file) == ("mask", None) and f"Frame {frame}" == shown.props["says"]
+        return frame
+
+    assert [paused(second) for second in (0.3, 0.35, 0.45, 0.599, 0.65)] == [0, 0, 1, 2, 2]
+    for second in (0.0, 0.75):
+        with pytest.raises(gr.Error, match=rf"paused at {second:.1f} s, which is not in the part"):
+            paused(second)
 
 
 def strokes(painted):
