@@ -11,7 +11,8 @@ import torch
 from playwright.sync_api import expect
 from torch.nn.functional import max_pool2d
 
-from pipelines.media import clip_from_frames, read_clip, read_mask, write_clip
+from pipelines.clip.gate import OPACITY
+from pipelines.media import clip_from_frames, read_clip, read_mask, save_png, write_clip
 from tests.e2e.acts import brush, open_fold, put, shown_to_brush
 from tests.e2e.conftest import WAIT
 from tests.pipelines.test_media import audio_packets, make_file
@@ -319,6 +320,68 @@ def test_a_brushed_mask_lets_only_its_inside_change(page, small_clip, runs_folde
     assert 0.005 < changed.float().mean() < 0.4
     # Far from the stroke nothing is laid over the picture.
     assert not changed[:, 4 : WIDTH // 6].any()
+
+
+def tint(page, folder):
+    """Press "Show the mask on the clip": how red its first frame then is, from 0 to 1 of the tint.
+
+    Of the clip's left quarter, where the disc never is and the clip has no red.
+    """
+    video = page.locator("#mask-shown video")
+    before = video.get_attribute("src") if video.is_visible() else "none"
+    page.locator("#show-mask").click()
+    expect(video).to_have_attribute("src", re.compile(f"^(?!{re.escape(before)}$)."))
+    path = folder / "mask.mp4"
+    path.write_bytes(page.request.get(video.get_attribute("src")).body())
+    frame = read_clip(path).frames[0]
+    left = frame[:, : frame.shape[1] // 4, 0].float()
+    return left / (OPACITY * 255)
+
+
+def test_a_mask_s_edges_move_what_may_change(page, small_clip, runs_folder, tmp_path):
+    before = set(runs_folder.iterdir())
+    fill(page, small_clip, steps=2)
+    open_fold(page, "Mask: ")
+    square = torch.zeros(HEIGHT, WIDTH, dtype=torch.uint8)
+    square[20:36, 0:12] = 255
+    save_png(tmp_path / "square.png", square)
+    page.locator("#mask-file input[type=file]").set_input_files(tmp_path / "square.png")
+    expect(page.get_by_label("Inside the mask only")).to_be_checked()
+    grow, feather = (page.get_by_label(name, exact=True) for name in ("Grow", "Feather"))
+    put(grow, 0)
+    put(feather, 0)
+    plain = tint(page, tmp_path)
+    assert (plain > 0.5).float().mean() == pytest.approx(16 * 12 / (HEIGHT * WIDTH / 4), abs=0.03)
+    put(grow, 8)
+    grown = tint(page, tmp_path)
+    assert (grown > 0.5).float().mean() > 2 * (plain > 0.5).float().mean()
+    put(feather, 4)
+    soft = tint(page, tmp_path)
+    between = [((mask > 0.2) & (mask < 0.8)).float().mean() for mask in (grown, soft)]
+    assert between[1] > 2 * between[0]
+    page.get_by_label("Invert", exact=True).check()
+    put(grow, -2)
+    put(feather, 0)
+    turned = tint(page, tmp_path)
+    # Shrunk is what may change: around the square a little more of it stays.
+    assert (turned > 0.5).float().mean() == pytest.approx(
+        1 - 20 * 14 / (HEIGHT * WIDTH / 4), abs=0.05
+    )
+
+    open_fold(page, "Command line")
+    page.locator("#clip-command-write").click()
+    box = page.locator("#clip-command textarea")
+    expect(box).to_have_value(re.compile(r"^python -m pipelines\.video "))
+    said = shlex.split(box.input_value())
+    assert {"--mask-grow=-2", "--mask-invert"} <= set(said)
+    assert said[said.index("--mask-feather") + 1] == "0"
+    page.locator("#edit").click()
+    expect(page.locator("#status")).to_contain_text("Done in")
+    expect(page.locator("#metrics")).to_contain_text("unchanged outside the mask")
+    (folder,) = set(runs_folder.iterdir()) - before
+    settings = json.loads((folder / "settings.json").read_text())
+    edges = {name: settings[f"mask_{name}"] for name in ("grow", "feather", "invert")}
+    assert edges == {"grow": -2, "feather": 0, "invert": True}
 
 
 def test_the_keyboard_runs_and_stops(page, small_clip):
