@@ -111,7 +111,8 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
     def prepare() -> Generator[Note, None, Paint]:
         yield from map(Note, downloads)
         yield from map(Note, model.notes)
-        yield Note(f"{model.faces:,} faces in {len(model.parts)} parts")
+        several = f" in {len(model.parts)} parts" if len(model.parts) > 1 else ""
+        yield Note(f"{model.faces:,} faces{several}")
         paint = _prepare(job, model, surface, bases, mask, teacher)
         yield from map(Note, notes(paint.loaded))
         return paint

@@ -19,6 +19,7 @@ from ui.folders import base_folder
 from ui.progress import duration
 from ui.video_examples import EXAMPLES
 from ui.video_mask import cut_of
+from ui.wording import on_the_page
 
 
 def forecast_line(elem_id: str) -> gr.Markdown:
@@ -37,15 +38,17 @@ def forecast_video(
     end: float | None,
     every: int | None,
 ) -> str:
-    """How long the part is, and what its edit will take; "" where there is no clip."""
+    """How long the part is, and what its edit will take, or why the clip cannot be edited.
+
+    "" where there is none.
+    """
     if not clip:
         return ""
     cut = cut_of(start, end, every)
     try:
         file, usual = facts(clip), video_teacher(teacher).side
-    except InputError:
-        # Said, with its remedy, when it is to be edited.
-        return ""
+    except InputError as error:
+        return on_the_page(str(error))
     frames = file.frames(cut)
     if frames > MAX_FRAMES:
         return (

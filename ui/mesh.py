@@ -21,12 +21,10 @@ from ui.mesh_run import Shown, job_of, move, paint
 from ui.mesh_settings import follow_teacher, method_fold, run_fold, teacher_fold, texture_fold
 from ui.preview import preview_box
 from ui.progress import progress_line
-from ui.running import stop
+from ui.running import into_sight, stop
 from ui.viewer import viewer
 
 _HEIGHT = 400
-_SCROLL = "() => document.getElementById('painted-outcome').scrollIntoView({block: 'nearest'})"
-"""On a narrow page the result lies below the form."""
 
 
 def mesh_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, Component]]:
@@ -143,6 +141,8 @@ def _download(text: str, elem_id: str) -> gr.DownloadButton:
 def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     start_button, stop_button = outputs["start_button"], outputs["stop_button"]
     shown = [outputs[f.name] for f in fields(Shown)]
+    # First: gradio calls a button's next handler when the one before has ended.
+    start_button.click(None, js=into_sight("painted-outcome"), api_visibility="private")
     start_button.click(
         paint,
         [inputs[name] for name in ("visitor", *signature(job_of).parameters)],
@@ -153,7 +153,6 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         # The line is the worker's: it is shown, and it ends.
         concurrency_limit=None,
     )
-    start_button.click(None, js=_SCROLL, api_visibility="private")
     stop_button.click(
         stop,
         outputs["run"],

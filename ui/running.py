@@ -136,3 +136,11 @@ def stop(run: str | None) -> dict[str, Any]:
     if run is not None:
         worker.stop(Path(run))
     return gr.Button(interactive=False)
+
+
+def into_sight(elem_id: str) -> str:
+    """A script that shows what comes of a run; on a narrow page that lies below the form."""
+    # By its top there, since it grows.
+    return f"""() => document.getElementById('{elem_id}').scrollIntoView({{
+        block: matchMedia('(max-width: 700px)').matches ? 'start' : 'nearest'
+    }})"""

@@ -56,7 +56,7 @@ def _list() -> tuple[gr.Gallery, gr.File]:
         elem_id="past-runs",
     )
     dropped = gr.File(
-        label="Drop a result made here: its settings come back",
+        label="A result made here: its settings come back",
         file_types=RESULTS,
         height=160,
         elem_id="restore",
@@ -122,5 +122,6 @@ def _wire_dropped(actions: Actions, dropped: gr.File, visitor: gr.BrowserState) 
     restored = dropped.upload(
         actions.restore, [dropped, visitor, *actions.running], actions.outputs, **_QUIET
     )
-    # Ready for the next one, whatever came of it.
-    restored.then(lambda: None, None, dropped, **_QUIET)
+    # Ready for the next one, whatever came of it: gradio's `then` leaves out what fails.
+    for ended in (restored.success, restored.failure):
+        ended(lambda: None, None, dropped, **_QUIET)

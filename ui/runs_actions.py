@@ -12,7 +12,7 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.errors import InputError
-from pipelines.runs import curve, history, settings
+from pipelines.runs import curve, history, run_folder, settings
 from pipelines.runs.history import Job, Past
 from ui.folders import base_folder, new_folder
 from ui.folds import said_on_the_page
@@ -189,7 +189,8 @@ class Actions:
         """
         outputs, shown = self._place(job).outputs, self._place(job).result_of(folder)
         new = {f.name: getattr(shown, f.name) for f in fields(shown)}
-        said = progress("Opened from Runs.", 0, curve.read(folder))
+        kept = run_folder.read_status(folder).step / job.total_steps
+        said = progress("Opened from Runs.", min(kept, 1), curve.read(folder))
         new |= {"run": str(folder), "status": said, "metrics": ""}
         return {outputs[name]: value for name, value in new.items() if value != gr.skip()}
 

@@ -33,6 +33,9 @@ def theme() -> gr.themes.Base:
         body_text_color_subdued="*neutral_500",
         input_placeholder_color="*neutral_500",
         button_secondary_text_color="*neutral_800",
+        # By night an error looks like any other sentence, and an empty box like none.
+        error_text_color_dark="#fca5a5",
+        checkbox_border_color_dark="*neutral_500",
         block_border_width="1px",
         block_shadow="none",
         button_primary_background_fill="*primary_600",

@@ -15,7 +15,7 @@ from ui.forecast import forecast_line, forecast_video
 from ui.keys import keys
 from ui.preview import preview_box
 from ui.progress import progress_line
-from ui.running import stop
+from ui.running import into_sight, stop
 from ui.video_examples import EXAMPLES, OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
 from ui.video_run import Shown, edit, job_of
@@ -25,8 +25,6 @@ from ui.viewer import viewer
 __all__ = ["EXAMPLES", "video_tab"]
 
 _HEIGHT = 256
-_SCROLL = "() => document.getElementById('outcome').scrollIntoView({block: 'nearest'})"
-"""On a narrow page the result lies below the form."""
 
 
 def video_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, Component]]:
@@ -100,10 +98,10 @@ def _outcome() -> dict[str, Component]:
     status = progress_line("status", "How far it has come from the clip")
     with gr.Row():
         result_file = gr.DownloadButton(
-            "Download clip", visible=False, size="md", elem_id="download", min_width=140
+            "Clip (MP4)", visible=False, size="md", elem_id="download", min_width=140
         )
         settings_file = gr.DownloadButton(
-            "Download settings", visible=False, size="md", elem_id="settings", min_width=140
+            "Settings (JSON)", visible=False, size="md", elem_id="settings", min_width=140
         )
     return {
         "preview": preview,
@@ -117,6 +115,8 @@ def _outcome() -> dict[str, Component]:
 
 def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     start_button, stop_button = outputs["start_button"], outputs["stop_button"]
+    # First: gradio calls a button's next handler when the one before has ended.
+    start_button.click(None, js=into_sight("outcome"), api_visibility="private")
     start_button.click(
         edit,
         [inputs[name] for name in ("visitor", *signature(job_of).parameters)],
@@ -127,7 +127,6 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         # The line is the worker's: it is shown, and it ends.
         concurrency_limit=None,
     )
-    start_button.click(None, js=_SCROLL, api_visibility="private")
     stop_button.click(
         stop,
         outputs["run"],

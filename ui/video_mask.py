@@ -49,7 +49,7 @@ def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]
             )
         brushed = brush_box("brush", "Paint what may change")
         mask = gr.File(
-            label="Or a file: a picture of that frame, or a clip; white may change",
+            label="Or a picture or a clip; white may change",
             file_types=["image", "video"],
             height=160,
             elem_id="mask-file",

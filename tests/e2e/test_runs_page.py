@@ -91,6 +91,9 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     page.locator("#result video").wait_for(state="attached")
     expect(page.locator("#edit")).to_be_enabled()
     assert expect_curves(page, folder) == taken
+    expect(page.locator("#status [role=progressbar]")).to_have_attribute(
+        "aria-valuenow", f"{100 * taken / STEPS:.1f}"
+    )
 
     # Resumed, to its end.
     open_tab(page, "Runs")
@@ -165,6 +168,13 @@ def test_a_dropped_result_gives_its_settings_back(page, tmp_path):
     write_clip(tmp_path / "other.mp4", frames, clip_from_frames(frames, 5))
     drop(page, tmp_path / "other.mp4", "#introduction")
     expect(page.get_by_text("it was not made here")).to_be_visible()
+
+    # The box for them is ready for the next one, though this one is no result.
+    open_tab(page, "Runs")
+    (tmp_path / "broken.mp4").write_bytes(b"no clip" * 100)
+    page.locator("#restore input[type=file]").set_input_files(tmp_path / "broken.mp4")
+    expect(page.get_by_text("broken.mp4 is not a video that can be opened")).to_be_visible()
+    expect(page.locator("#restore")).not_to_contain_text("broken")
 
 
 def test_a_visitor_sees_no_one_elses_runs(page, browser, studio, tiny_clip, runs_folder):

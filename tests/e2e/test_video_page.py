@@ -81,11 +81,11 @@ def test_edit_is_shown_as_it_grows_and_downloads_whole(page, small_clip, runs_fo
         re.compile(r"6 frames\. About \d+ s and \d\.\d GB of memory\.\s*$")
     )
 
-    result = download(page, "Download clip", tmp_path)
+    result = download(page, "Clip (MP4)", tmp_path)
     clip = read_clip(result)
     assert (len(clip), clip.size, clip.rate) == (COUNT, (HEIGHT, WIDTH), RATE)
     assert audio_packets(result) == audio_packets(small_clip) != []
-    settings = json.loads(download(page, "Download settings", tmp_path).read_text())
+    settings = json.loads(download(page, "Settings (JSON)", tmp_path).read_text())
     asked = {name: settings[name] for name in ("source", "target", "steps", "preset", "mask")}
     assert asked == {
         "source": SOURCE,
@@ -107,8 +107,24 @@ def test_stopped_edit_still_gives_a_result(page, small_clip, tmp_path):
     page.locator("#stop").click()
     expect(page.locator("#status")).to_contain_text("Stopped after")
     expect_ready(page)
-    clip = read_clip(download(page, "Download clip", tmp_path))
+    clip = read_clip(download(page, "Clip (MP4)", tmp_path))
     assert (len(clip), clip.size) == (COUNT, (HEIGHT, WIDTH))
+
+
+def test_on_a_narrow_page_a_run_comes_into_sight_as_it_begins(page, small_clip):
+    page.set_viewport_size({"width": 390, "height": 844})
+    fill(page, small_clip, steps=500)
+    page.evaluate("scrollTo(0, 0)")
+    expect(page.locator("#status")).not_to_be_in_viewport()
+    page.locator("#edit").click()
+    page.locator("#preview img").wait_for()
+    expect(page.locator("#status")).to_contain_text(re.compile(r"Step \d+"))
+    expect(page.locator("#status")).to_be_in_viewport(ratio=1)
+    # Whoever looks elsewhere meanwhile is left there.
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("#stop").click()
+    expect(page.locator("#status")).to_contain_text("Stopped after")
+    assert page.evaluate("scrollY") == 0
 
 
 def test_leaving_the_page_stops_the_edit_and_keeps_it(page, small_clip, runs_folder):
@@ -389,7 +405,7 @@ def test_the_keyboard_runs_and_stops(page, small_clip):
     page.get_by_label("What it should show").focus()
     page.keyboard.press("Control+Enter")
     page.locator("#preview img").wait_for()
-    page.locator("#preview").get_by_label("What is smoothed").check()
+    page.locator("#preview").get_by_label("Where it is smoothed").check()
     # It stays where the next preview comes.
     expect(page.locator("#status")).to_contain_text(re.compile(r"Step \d\d"))
     expect(page.locator("#preview .laid-smoothed")).to_be_visible()

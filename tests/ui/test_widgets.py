@@ -198,3 +198,5 @@ def test_the_forecast_says_what_is_too_long(tmp_path, monkeypatch):
     assert said(start=1, end=2).startswith("10 frames.")
     assert said(start=40).startswith("There are no two frames")
     assert forecast_video(None, "miniature", False, "quick", 0, 128, 0, 0, 1) == ""
+    path.write_text("no clip")
+    assert said().startswith("long.mp4 is not a video that can be opened")
