@@ -56,12 +56,14 @@ def page() -> gr.Blocks:
     with gr.Blocks(title="Scorebrush", fill_width=True, delete_cache=(HOUR, 24 * HOUR)) as blocks:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
         visitor = meet_visitors(blocks)
+        opened = gr.State(None)
         with gr.Tabs() as tabs:
             with gr.Tab("Video", id="video"):
                 video = video_tab(visitor)
             with gr.Tab("Paint a mesh", id="mesh", elem_id="mesh-tab"):
                 mesh = mesh_tab(visitor)
-            actions = Actions(tabs, (video_place(*video), mesh_place(*mesh)))
+            places = video_place(*video), mesh_place(*mesh)
+            actions = Actions(tabs, places, opened)
             with gr.Tab("Runs", id="runs", elem_id="runs-tab") as runs:
                 runs_tab(runs, actions, visitor)
         drop_anywhere(actions, visitor)

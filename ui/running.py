@@ -140,7 +140,7 @@ def stop(run: str | None) -> dict[str, Any]:
 
 def into_sight(elem_id: str) -> str:
     """A script that shows what comes of a run; on a narrow page that lies below the form."""
-    # By its top there, since it grows.
+    # In the middle there: it grows downwards, and gradio's messages lie over the top.
     return f"""() => document.getElementById('{elem_id}').scrollIntoView({{
-        block: matchMedia('(max-width: 700px)').matches ? 'start' : 'nearest'
+        block: matchMedia('(max-width: 700px)').matches ? 'center' : 'nearest'
     }})"""

@@ -108,7 +108,7 @@ def _wire_places(
     """What is shown in the tab that the run was made in."""
     named = {"reopen": actions.reopen, "resume": actions.resume, "repeat": actions.repeat}
     for name, handler in named.items():
-        detail[name].click(
+        called = detail[name].click(
             handler,
             [*mine, *actions.running],
             actions.outputs,
@@ -116,12 +116,15 @@ def _wire_places(
             concurrency_limit=None,
             **_QUIET,
         )
+        if name == "reopen":
+            called.success(actions.show, [actions.opened, mine[1]], actions.outputs, **_QUIET)
 
 
 def _wire_dropped(actions: Actions, dropped: gr.File, visitor: gr.BrowserState) -> None:
     restored = dropped.upload(
         actions.restore, [dropped, visitor, *actions.running], actions.outputs, **_QUIET
     )
+    restored.success(actions.show, [actions.opened, visitor], actions.outputs, **_QUIET)
     # Ready for the next one, whatever came of it: gradio's `then` leaves out what fails.
     for ended in (restored.success, restored.failure):
         ended(lambda: None, None, dropped, **_QUIET)

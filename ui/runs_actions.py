@@ -98,12 +98,18 @@ class Actions:
 
     tabs: gr.Tabs
     places: tuple[Place, ...]
+    opened: gr.State
+    """The name of the run that `show` is to show, if any."""
 
     @property
     def outputs(self) -> list[Component]:
         """All that a handler may change."""
         parts = [(*place.inputs.values(), *place.outputs.values()) for place in self.places]
-        return [self.tabs, *dict.fromkeys(component for part in parts for component in part)]
+        return [
+            self.tabs,
+            self.opened,
+            *dict.fromkeys(component for part in parts for component in part),
+        ]
 
     @property
     def running(self) -> list[Component]:
@@ -116,13 +122,26 @@ class Actions:
         chosen: str | None,
         visitor: str | None,
         *folders: str | None,
-    ) -> Iterator[Changes]:
-        """Show a run as it was: all that was asked, and what came of it."""
+    ) -> Changes:
+        """Turn to a run's tab, with all that was asked; `show` follows."""
         with said_on_the_page():
             run = _own(chosen, owner_of(visitor, request), request)
-            yield self._opened(_job(run), folders)
-            yield self._result(_job(run), run.folder)
-            yield self._nothing()
+            return self._opened(_job(run), folders) | {self.opened: chosen}
+
+    def show(
+        self, request: gr.Request, opened: str | None, visitor: str | None
+    ) -> Iterator[Changes]:
+        """What came of the run that was opened, once its tab is seen.
+
+        Asked for by the page when it has turned to that tab: what it is told while it turns may be
+        lost, and the viewer of a mesh that is given one before stays empty.
+        """
+        if opened is not None:
+            with said_on_the_page():
+                run = _own(opened, owner_of(visitor, request), request)
+                yield self._result(_job(run), run.folder)
+        # The page is told a handler's last change twice, which a viewer may not bear.
+        yield {self.tabs: gr.skip()}
 
     def resume(
         self,
@@ -155,20 +174,18 @@ class Actions:
 
     def restore(
         self, request: gr.Request, path: str, visitor: str | None, *folders: str | None
-    ) -> Iterator[Changes]:
-        """Give a result its settings back; its run too, where it is one of the visitor's."""
+    ) -> Changes:
+        """Give a result its settings back; `show` follows, where its run is the visitor's."""
         with said_on_the_page():
             job = history.embedded_job(Path(path))
             asked = settings.describe(job)
             mine = _visible(owner_of(visitor, request), request)
             same = (run for run in mine if run.job and settings.describe(run.job) == asked)
             run = next(same, None)
-            yield self._opened(run.job if run else job, folders)
+            changes = self._opened(run.job if run else job, folders)
             files = "" if run else " The files it was made of are not in it: upload them again."
             gr.Info(f"These are the settings of {Path(path).name}.{files}")
-            if run:
-                yield self._result(job, run.folder)
-                yield self._nothing()
+            return changes | {self.opened: run.folder.name if run else None}
 
     def _place(self, job: Job) -> Place:
         return next(place for place in self.places if isinstance(job, place.kind))
@@ -183,20 +200,13 @@ class Actions:
         return changes | {self.tabs: gr.Tabs(selected=place.name)}
 
     def _result(self, job: Job, folder: Path) -> Changes:
-        """The changes that show what a job's run made.
-
-        Only once its tab is seen: the viewer of a mesh that is given one before stays empty.
-        """
+        """The changes that show what a job's run made."""
         outputs, shown = self._place(job).outputs, self._place(job).result_of(folder)
         new = {f.name: getattr(shown, f.name) for f in fields(shown)}
         kept = run_folder.read_status(folder).step / job.total_steps
         said = progress("Opened from Runs.", min(kept, 1), curve.read(folder))
         new |= {"run": str(folder), "status": said, "metrics": ""}
         return {outputs[name]: value for name, value in new.items() if value != gr.skip()}
-
-    def _nothing(self) -> Changes:
-        """No change. The page is told a handler's last one twice, which a viewer may not bear."""
-        return {self.tabs: gr.skip()}
 
     def _run(self, job: Job, owner: str | None, resumes: bool) -> Iterator[Changes]:
         place = self._place(job)

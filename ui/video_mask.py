@@ -45,7 +45,7 @@ def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]
                 info="Counted from 0. Pause the clip on one and press the button.",
                 precision=0,
                 minimum=0,
-                min_width=160,
+                min_width=200,
             )
         brushed = brush_box("brush", "Paint what may change")
         mask = gr.File(

@@ -84,11 +84,15 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     expect(page.locator("#about-run")).to_contain_text(f"Stopped, {taken} of {STEPS} steps kept")
     said = f"inputs/clip/square.mp4 --source '{SOURCE}'"
     expect(page.locator("#run-command textarea")).to_have_value(re.compile(said))
+    # On a slow machine too, which is told everything while it still turns to the other tab.
+    machine = page.context.new_cdp_session(page)
+    machine.send("Emulation.setCPUThrottlingRate", {"rate": 4})
     page.locator("#run-open").click()
     expect(page.get_by_label("What it shows")).to_have_value(SOURCE)
     expect(page.get_by_label("What it should show")).to_have_value(TARGET)
     page.locator("#clip video").wait_for()
     page.locator("#result video").wait_for(state="attached")
+    machine.send("Emulation.setCPUThrottlingRate", {"rate": 1})
     expect(page.locator("#edit")).to_be_enabled()
     assert expect_curves(page, folder) == taken
     expect(page.locator("#status [role=progressbar]")).to_have_attribute(

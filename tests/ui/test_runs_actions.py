@@ -98,7 +98,7 @@ def actions():
             place("video", EditVideo, video_run.inputs_of),
             place("mesh", PaintMesh, mesh_run.inputs_of),
         )
-        made = Actions(tabs, places)
+        made = Actions(tabs, places, opened=gr.State(None))
     return made, ran
 
 
@@ -157,10 +157,12 @@ def test_nobody_touches_what_is_not_theirs(base, actions, name):
     tries = [
         lambda: runs_actions.delete(name, ANNA.token, ANNA),
         lambda: runs_actions.pack(name, ANNA.token, ANNA),
-        lambda: next(made.reopen(ANNA, name, ANNA.token, None, None)),
+        lambda: made.reopen(ANNA, name, ANNA.token, None, None),
         lambda: next(made.resume(ANNA, name, ANNA.token, None, None)),
         lambda: next(made.repeat(ANNA, name, ANNA.token, None, None)),
     ]
+    if name is not None:
+        tries.append(lambda: next(made.show(ANNA, name, ANNA.token)))
     for attempt in tries:
         with pytest.raises(gr.Error, match="not there any more"):
             attempt()
@@ -170,7 +172,8 @@ def test_nobody_touches_what_is_not_theirs(base, actions, name):
 def test_a_run_is_reopened_in_its_tab_with_all_its_settings(base, actions):
     made, _ = actions
     job = make(base, "one", ANNA)
-    asked, came, _ = made.reopen(ANNA, "one", ANNA.token, None, None)
+    asked = made.reopen(ANNA, "one", ANNA.token, None, None)
+    came, _ = made.show(ANNA, asked[made.opened], ANNA.token)
     assert set(asked) | set(came) <= set(made.outputs)
     assert made.tabs in asked and "video result" not in by_label(asked)
     shown = by_label(asked, came)
@@ -178,7 +181,7 @@ def test_a_run_is_reopened_in_its_tab_with_all_its_settings(base, actions):
     assert shown["video clip"] == str(job.clip)
     assert shown["video result"] == shown["video run"] == str(job.out)
     make(base, "two", ANNA, kind="mesh")
-    assert by_label(*made.reopen(ANNA, "two", ANNA.token, None, None))["mesh object"] == "cow"
+    assert by_label(made.reopen(ANNA, "two", ANNA.token, None, None))["mesh object"] == "cow"
 
 
 def test_a_tab_that_is_at_work_is_left_alone(base, actions):
@@ -190,9 +193,9 @@ def test_a_tab_that_is_at_work_is_left_alone(base, actions):
         # From the moment it is asked for, before its folder is there.
         assert next(events) == Note("on")
         with pytest.raises(gr.Error, match="under way"):
-            next(made.reopen(*again))
+            made.reopen(*again)
     happens(lambda: not worker.is_at_work(job.out))
-    assert next(made.reopen(*again))
+    assert made.reopen(*again)
 
 
 def notes(folder):
@@ -248,15 +251,17 @@ def test_a_dropped_result_gives_its_settings_back(base, actions, tmp_path, monke
     frames = torch.zeros(2, 16, 16, 3, dtype=torch.uint8)
     result = tmp_path / "result.mp4"
     write_clip(result, frames, clip_from_frames(frames, 5), video.describe(job))
-    mine = by_label(*made.restore(ANNA, str(result), ANNA.token, None, None))
+    asked = made.restore(ANNA, str(result), ANNA.token, None, None)
+    mine = by_label(asked, *made.show(ANNA, asked[made.opened], ANNA.token))
     assert mine["video clip"] == str(job.clip) and mine["video run"] == str(job.out)
-    theirs = by_label(*made.restore(BERT, str(result), BERT.token, None, None))
+    asked = made.restore(BERT, str(result), BERT.token, None, None)
+    theirs = by_label(asked, *made.show(BERT, asked[made.opened], BERT.token))
     assert theirs["video source"] == "a red ball" and theirs["video clip"] is None
     assert "video run" not in theirs
     assert "upload them again" not in said[0] and "upload them again" in said[1]
     with pytest.raises(gr.Error, match="not made here"):
         write_clip(result, frames, clip_from_frames(frames, 5))
-        next(made.restore(ANNA, str(result), ANNA.token, None, None))
+        made.restore(ANNA, str(result), ANNA.token, None, None)
 
 
 def test_what_is_listed_says_what_it_is(base):
