@@ -57,7 +57,7 @@ class MeshEdit:
 
     def answer(self, position: Tensor, inside: Tensor) -> Tensor:
         """The right colours at points (N, 3), those `inside` (N,) in the style: (N, 3) in [0, 1]"""
-        styled = style_colours(position, self.style)
+        styled = style_colours(position, self.style, self.mesh.box([self.part]))
         return torch.where(inside[:, None], styled, torch.full_like(styled, GRAY))
 
 

@@ -1,11 +1,12 @@
-"""Styles of the mesh world: colours and solid patterns of the 3D position.
+"""Styles of the mesh world: colours, and solid patterns fitted to the part that wears them.
 
-A pattern is a function of the position in the normalised frame (see `Surface`), with one pitch and
-one direction, so that the words of an edit fix its answer: with r the distance from the y axis,
+A pattern begins at the edges of its part's box, and the box is divided into a whole number of
+bands or cells, so that the look of a part fixes where its pattern lies. With u the place in the
+box, in cells, along each axis:
 
-    striped   the stripes follow y - r / 2: rings on what is upright and on what is flat
-    dotted    balls on a body-centred cubic lattice, so that every flat side cuts some
-    checked   a checkerboard of cubes
+    striped   bands of height, the lowest in the first colour; rings on what lies flat
+    dotted    a dot in the middle of every cell's every side, round in cells
+    checked   a checkerboard of cells
 
 This module knows nothing about cameras or pictures.
 """
@@ -27,14 +28,16 @@ COLOUR = {**draw.COLOUR, "yellow": YELLOW, "gray": (GRAY, GRAY, GRAY)}
 TEMPLATE = ("a", "an", "3d", "render", "of", "gray", "with")
 """The words of the job's prompts (see `pipelines.paint.composites.prompts`)."""
 
-STRIPE = 0.5
-"""Period of the stripes; half of it is the second colour."""
-LATTICE = 0.54
-"""Edge of the dots' lattice cell."""
-DOT = 0.17
-"""Radius of a dot; more than LATTICE / 4, so that a plane y = const always meets some."""
+BAND = 0.25
+"""Height of a stripe, about: bands and cells are as many as fit."""
 CHECK = 0.36
-"""Edge of a checkerboard's cube."""
+"""Edge of a checkerboard's cell, about."""
+LATTICE = 0.54
+"""Edge of a dot's cell, about."""
+DOT = 0.31
+"""Radius of a dot, in cells."""
+FLAT = 5.0
+"""A part lies flat if its box is this many times as wide, and as deep, as it is high."""
 EDGE = 0.01
 """The width over which one colour turns into the other: about a pixel of 256."""
 
@@ -52,42 +55,66 @@ class Style:
 
 
 def sample_style(rng: np.random.Generator) -> Style:
-    """A colour and a pattern, plain in two of five cases."""
-    pattern = rng.choice(PATTERNS, p=[0.4, 0.2, 0.2, 0.2])
+    """A colour and a pattern, plain in one of four cases."""
+    pattern = rng.choice(PATTERNS, p=[0.25, 0.25, 0.25, 0.25])
     return Style(str(rng.choice(COLOURS)), str(pattern))
 
 
-def style_colours(positions: Tensor, style: Style) -> Tensor:
-    """The style's colour at points of the normalised frame: (N, 3) -> (N, 3) in [0, 1]."""
+def style_colours(positions: Tensor, style: Style, box: Tensor) -> Tensor:
+    """The style's colour at points (N, 3) of the normalised frame: (N, 3) in [0, 1].
+
+    box (2, 3): the least and the greatest coordinates of what wears the style.
+    """
     base = positions.new_tensor(COLOUR[style.colour])
     if style.pattern == "plain":
         return base.expand(len(positions), 3)
     second = positions.new_tensor(draw.second_colour(style.colour))
-    inside = _distance(positions, style.pattern)
+    low, high = box.to(positions)
+    inside = _PATTERN[style.pattern](positions - low, high - low)
     return base + (second - base) * (inside / EDGE + 0.5).clamp(0, 1)[:, None]
 
 
-def _distance(positions: Tensor, pattern: str) -> Tensor:
-    """Roughly the distance to the pattern's edge, positive in the second colour: (N,)."""
-    x, y, z = positions.unbind(1)
-    if pattern == "striped":
-        return _wave(y - 0.5 * torch.hypot(x, z), STRIPE) / 1.25**0.5
-    if pattern == "checked":
-        waves = _wave(positions, 2 * CHECK)
-        return waves.prod(1).sign() * waves.abs().amin(1)
-    corner = _wrap(positions, LATTICE).norm(dim=1)
-    centre = _wrap(positions + LATTICE / 2, LATTICE).norm(dim=1)
-    return DOT - torch.minimum(corner, centre)
+# Each takes places (N, 3) in a box of extent (3,), from its low corner, and gives roughly the
+# distance to the pattern's edge, positive in the second colour: (N,).
 
 
-def _wrap(x: Tensor, period: float) -> Tensor:
-    """x less the nearest multiple of the period."""
-    return x - period * (x / period).round()
+def _striped(place: Tensor, extent: Tensor) -> Tensor:
+    x, y, z = (place - extent / 2).unbind(1)
+    half = extent / 2
+    if min(extent[0], extent[2]) < FLAT * extent[1]:
+        along, length = y + half[1], extent[1]
+    else:
+        length = half[[0, 2]].mean()
+        along = (1 - torch.hypot(x / half[0], z / half[2])) * length
+    return _checked(along[:, None], length[None], BAND)
 
 
-def _wave(x: Tensor, period: float) -> Tensor:
-    """Signed distance to the nearest edge of stripes of half a period each, positive about 0."""
-    return period / 4 - _wrap(x, period).abs()
+def _checked(place: Tensor, extent: Tensor, size: float = CHECK) -> Tensor:
+    count = _cells(extent, min(size, float(extent.max()) / 2))
+    u = place * count / extent
+    last = count - 1
+    odd = u.floor().clamp(torch.zeros_like(last), last).sum(1) % 2
+    # Only edges between two cells are edges: the part's own sides lie on the outer ones.
+    near = u.round().clamp(torch.ones_like(last), last.clamp(min=1))
+    away = torch.where(count > 1, (u - near).abs() * extent / count, float("inf"))
+    return (2 * odd - 1) * away.amin(1)
+
+
+def _dotted(place: Tensor, extent: Tensor) -> Tensor:
+    count = _cells(extent, min(LATTICE, float(extent.max())))
+    u = place * count / extent
+    middles = 0.5 * (1 - torch.eye(3).to(u))
+    away = u[:, None] - middles
+    nearest = (away - away.round()).norm(dim=2).amin(1)
+    return (DOT - nearest) * (extent / count).amin()
+
+
+_PATTERN = {"striped": _striped, "dotted": _dotted, "checked": _checked}
+
+
+def _cells(extent: Tensor, size: float) -> Tensor:
+    """How many cells of about a size fit along each axis: at least one."""
+    return (extent / size).round().clamp(min=1)
 
 
 def words() -> tuple[str, ...]:

@@ -25,7 +25,7 @@ SIZE = 128
 SUPERSAMPLING = 2
 PER_MESH = 8
 """Views of one mesh, rendered together."""
-KINDS = {"localization": 0.22, "style": 0.48, "background": 0.15, "global": 0.1, "gray": 0.05}
+KINDS = {"localization": 0.18, "style": 0.55, "background": 0.14, "global": 0.09, "gray": 0.04}
 """What a view shows, and how often: the job's composites, one style all over, or no edit at all."""
 GRAY = Style("gray")
 YELLOW = Style("yellow")
@@ -116,23 +116,26 @@ def render(mesh: PartMesh, looks: list[Look], cameras: Cameras, rng: Rng) -> Ten
     buffer = rasterise(shape, cameras, size)
     points, index = visible(shape, buffer)
     part = torch.from_numpy(mesh.labels)[buffer.face.flatten()[index]]
-    colours = _colours(points.position, part, index // size**2, looks)
+    colours = _colours(mesh, points.position, part, index // size**2, looks)
     lamp = torch.from_numpy(np.array(LAMP) + 0.2 * rng.standard_normal((len(looks), 3))).float()
     light = (lamp[:, None] @ cameras.axes)[:, 0]
     level = shade(points, cameras, index, size, light)
     return downsample(compose(colours, level, index, _backgrounds(len(looks), rng), size), SIZE)
 
 
-def _colours(position: Tensor, part: Tensor, view: Tensor, looks: list[Look]) -> Tensor:
-    """Every point in the style that its view gives its part: (N, 3)."""
+def _colours(
+    mesh: PartMesh, position: Tensor, part: Tensor, view: Tensor, looks: list[Look]
+) -> Tensor:
+    """Every point in the style that its view gives its part: (N, 3).
+
+    Parts in one style wear it together.
+    """
     colours = torch.empty_like(position)
-    styles = sorted({style for look in looks for style in look.styles}, key=str)
-    parts = len(looks[0].styles)
-    which = torch.tensor([styles.index(style) for look in looks for style in look.styles])
-    which = which[view * parts + part]
-    for k, style in enumerate(styles):
-        rows = (which == k).nonzero()[:, 0]
-        colours[rows] = style_colours(position[rows], style)
+    for k, look in enumerate(looks):
+        for style in set(look.styles):
+            parts = [j for j, other in enumerate(look.styles) if other == style]
+            rows = ((view == k) & torch.isin(part, torch.tensor(parts))).nonzero()[:, 0]
+            colours[rows] = style_colours(position[rows], style, mesh.box(parts))
     return colours
 
 

@@ -3,6 +3,7 @@
 This module knows nothing about colours, captions or pictures.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,11 @@ class PartMesh:
     """int64 (F, 3), counter-clockwise from outside."""
     labels: Array
     """int64 (F,): which of `parts` a face belongs to."""
+
+    def box(self, parts: Collection[int]) -> torch.Tensor:
+        """The least and the greatest coordinates of some of the parts: (2, 3)."""
+        corners = self.vertices[self.faces[np.isin(self.labels, list(parts))]].reshape(-1, 3)
+        return torch.from_numpy(np.stack([corners.min(0), corners.max(0)]))
 
 
 def sample_mesh(split: Split, seed: int, family: str | None = None) -> PartMesh:

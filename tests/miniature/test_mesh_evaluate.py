@@ -31,7 +31,8 @@ class Answer(nn.Module):
         self.edit, self.inside = edit, edit.inside(seen(surface(edit.mesh)).face)
 
     def forward(self, points):
-        style = style_colours(points.position, self.edit.style)
+        box = self.edit.mesh.box([self.edit.part])
+        style = style_colours(points.position, self.edit.style, box)
         return Query(self.inside.float()[:, None], style, None)
 
 

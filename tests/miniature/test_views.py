@@ -12,7 +12,7 @@ from miniature.draw import second_colour
 from miniature.meshes import FAMILIES, PartMesh, PartName, sample_mesh
 from miniature.meshes.solids import ellipsoid
 from miniature.scenes import COLOURS, PATTERNS
-from miniature.styles import CHECK, COLOUR, DOT, LATTICE, STRIPE, Style, style_colours, words
+from miniature.styles import BAND, CHECK, COLOUR, DOT, LATTICE, Style, style_colours, words
 from miniature.views import GRAY, KINDS, YELLOW, Look, mesh_views, sample_look
 from pipelines.render import orbit
 from pipelines.render.shade import AMBIENT
@@ -86,60 +86,106 @@ def test_the_painted_part_is_the_one_the_caption_names():
             assert "yellow" not in {style.colour for style in rest}
 
 
-def colours_at(style: Style, *points: tuple[float, float, float]) -> torch.Tensor:
-    return style_colours(torch.tensor(points, dtype=torch.float64), style)
+UNIT = ((0, 0, 0), (1, 1, 1))
+
+
+def colours_at(style: Style, box, *points: tuple[float, float, float]) -> torch.Tensor:
+    points, box = (torch.tensor(given, dtype=torch.float64) for given in (points, box))
+    return style_colours(points, style, box)
 
 
 @pytest.mark.parametrize("colour", [*COLOURS, "gray"])
 def test_a_plain_style_is_its_colour_everywhere(colour):
-    seen = colours_at(Style(colour), (0, 0, 0), (0.3, -0.4, 0.5))
+    seen = colours_at(Style(colour), UNIT, (0, 0, 0), (0.3, -0.4, 0.5))
     assert seen.tolist() == [list(COLOUR[colour])] * 2
 
 
+UPRIGHT = ((0, 0, 0), (BAND, 4 * BAND, BAND))
+FLAT = ((-2 * BAND, 0, -2 * BAND), (2 * BAND, BAND / 2, 2 * BAND))
+LATTICES = ((0, 0, 0), (2 * LATTICE, LATTICE, LATTICE))
+CHECKS = ((0, 0, 0), (3 * CHECK, 2 * CHECK, CHECK))
+
+
 @pytest.mark.parametrize(
-    ("pattern", "second", "first", "edge"),
+    ("pattern", "box", "first", "second", "edge"),
     [
         (
             "striped",
-            [(0, 0, 0), (0, STRIPE, 0), (2 * STRIPE, 0, 0), (0, STRIPE, 2 * STRIPE)],
-            [(0, STRIPE / 2, 0), (STRIPE, 0, 0), (0, 0, -STRIPE)],
-            [(0, STRIPE / 4, 0), (0, STRIPE / 4, 2 * STRIPE), (-STRIPE / 2, 0, 0)],
+            UPRIGHT,
+            [(0, 0, 0), (0.1, 0.9 * BAND, 0), (0, 2.5 * BAND, 0.1)],
+            [(0, 1.5 * BAND, 0), (0, 3.1 * BAND, 0), (0.1, 4 * BAND, 0.1)],
+            [(0, BAND, 0), (0.1, 2 * BAND, 0), (0, 3 * BAND, 0.1)],
+        ),
+        (
+            "striped",
+            FLAT,
+            [(2 * BAND, 0, 0), (0, BAND / 2, -1.5 * BAND), (2 * BAND, 0, 2 * BAND)],
+            [(0, 0, 0), (0.5 * BAND, BAND / 2, 0.5 * BAND)],
+            [(BAND, 0, 0), (0, BAND / 2, -BAND)],
         ),
         (
             "dotted",
-            [(0, 0, 0), (LATTICE, -LATTICE, 0), (LATTICE / 2, LATTICE / 2, LATTICE / 2)],
-            [(LATTICE / 2, 0, 0), (LATTICE / 4, LATTICE / 4, 0)],
-            [(0, DOT, 0), (LATTICE / 2, LATTICE / 2 - DOT, -LATTICE / 2)],
+            LATTICES,
+            [(0, 0, 0), (LATTICE, 0, 0), (LATTICE / 4, 0, LATTICE / 4)],
+            [(LATTICE / 2, 0, LATTICE / 2), (1.5 * LATTICE, LATTICE / 2, 0), (0, 0.27, 0.27)],
+            [(LATTICE / 2, 0, (0.5 + DOT) * LATTICE), (1.5 * LATTICE, (0.5 - DOT) * LATTICE, 0)],
         ),
         (
             "checked",
-            [(0, 0, 0), (CHECK, CHECK, 0), (2 * CHECK, 0, 0), (CHECK, 0, -CHECK)],
-            [(CHECK, 0, 0), (0, CHECK, 0), (CHECK, CHECK, CHECK)],
-            [(CHECK / 2, 0, 0), (CHECK, 0, 1.5 * CHECK)],
+            CHECKS,
+            [(0, 0, 0), (1.5 * CHECK, 1.5 * CHECK, CHECK), (3 * CHECK, 0, 0)],
+            [(1.5 * CHECK, 0, 0), (0, 2 * CHECK, 0), (2.5 * CHECK, 1.5 * CHECK, CHECK / 2)],
+            [(CHECK, 0, 0), (0, CHECK, CHECK), (2 * CHECK, 1.7 * CHECK, 0)],
         ),
     ],
 )
-def test_patterns_are_exact_at_chosen_points(pattern, second, first, edge):
+def test_patterns_are_exact_at_chosen_points(pattern, box, first, second, edge):
     style = Style("blue", pattern)
     a, b = torch.tensor(COLOUR["blue"]).double(), torch.from_numpy(second_colour("blue")).double()
-    assert torch.allclose(colours_at(style, *second), b, atol=1e-6)
-    assert torch.allclose(colours_at(style, *first), a, atol=1e-6)
-    assert torch.allclose(colours_at(style, *edge), (a + b) / 2, atol=1e-6)
+    assert torch.allclose(colours_at(style, box, *first), a, atol=1e-6)
+    assert torch.allclose(colours_at(style, box, *second), b, atol=1e-6)
+    assert torch.allclose(colours_at(style, box, *edge), (a + b) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("pattern", sorted(set(PATTERNS) - {"plain"}))
+def test_a_pattern_goes_with_its_part(pattern):
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(200, 3, generator=generator, dtype=torch.float64)
+    box = torch.tensor(UNIT, dtype=torch.float64)
+    style, away = Style("green", pattern), torch.tensor([3.0, -1.0, 0.5], dtype=torch.float64)
+    here, there = style_colours(points, style, box), style_colours(points + away, style, box + away)
+    assert torch.allclose(here, there, atol=1e-9)
 
 
 @pytest.mark.parametrize("pattern", sorted(set(PATTERNS) - {"plain"}))
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_pattern_shows_both_colours_on_every_family(family, pattern):
+def test_a_pattern_shows_both_colours_on_every_part(family, pattern):
     mesh = sample_mesh("tune", 2, family)
-    corners = torch.from_numpy(mesh.vertices[mesh.faces])
     weights = torch.rand(40, 3, generator=torch.Generator().manual_seed(0))
     weights /= weights.sum(1, keepdim=True)
-    area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    area = area.norm(dim=1).repeat_interleave(40)
-    points = (weights @ corners).reshape(-1, 3)
-    red = style_colours(points, Style("red", pattern))[:, 1]
-    share = (area * (red > 0.45)).sum() / area.sum()
-    assert 0.12 < share < 0.75
+    for k in range(len(mesh.parts)):
+        corners = torch.from_numpy(mesh.vertices[mesh.faces[mesh.labels == k]])
+        points = (weights @ corners).reshape(-1, 3)
+        area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        area = area.norm(dim=1).repeat_interleave(40)
+        red = style_colours(points, Style("red", pattern), mesh.box([k]))[:, 1]
+        share = (area * (red > 0.45)).sum() / area.sum()
+        assert 0.08 < share < 0.8, mesh.parts[k].name
+
+
+def test_parts_in_one_style_wear_it_together():
+    mesh = sample_mesh("tune", 0, "mug")
+    alone, both = mesh.box([0]), mesh.box([0, 1])
+    assert both.equal(
+        torch.stack([mesh.box([1]).minimum(alone)[0], mesh.box([1]).maximum(alone)[1]])
+    )
+    style, cameras = Style("red", "checked"), orbit(1, 20.0)
+
+    def seen(*styles):
+        return views.render(mesh, [Look("", styles)], cameras, np.random.default_rng(0))
+
+    apart = seen(style, Style("gray"))
+    assert not seen(style, style).equal(apart), "the box has grown by the handle"
 
 
 def test_a_plain_look_is_its_colour_times_the_light():
