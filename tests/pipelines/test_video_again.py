@@ -7,6 +7,7 @@ import pytest
 from pipelines.events import Preview
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.video import EditVideo, edit_video
+from sds.assd import Method
 from sds.priors.stable_diffusion import ImagePrior, LatentCodec, MotionPrior
 from tests.pipelines.test_video import SOURCE, TARGET, moving_square
 
@@ -15,7 +16,7 @@ from tests.pipelines.test_video import SOURCE, TARGET, moving_square
 def job(tmp_path):
     frames = moving_square(frames=4, height=64, width=64)
     write_clip(tmp_path / "clip.mp4", frames, clip_from_frames(frames, 12))
-    named = dict(teacher="miniature", side=64, steps=1)
+    named = dict(teacher="miniature", side=64, steps=1, method=Method(fusion=1.0))
     return EditVideo(tmp_path / "clip.mp4", SOURCE, TARGET, tmp_path / "one", **named)
 
 
