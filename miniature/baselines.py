@@ -148,9 +148,7 @@ def by_method(loaded: LoadedVideoTeacher, recipe: Recipe, steps: int) -> EditFun
 
 
 def variations(method: Method) -> dict[str, Method]:
-    """`method` without each of the parts it has, with fusion if it has none, and with its smoothing
-    laid out the other way.
-    """
+    """`method` without each of the parts it has, and with its smoothing laid out the other way."""
     found = {}
     if method.smoothing != "off":
         found["assd-no-smoothing"] = replace(method, smoothing="off")
@@ -160,9 +158,7 @@ def variations(method: Method) -> dict[str, Method]:
         found[name] = replace(method, smooth_along_flow=along)
     if method.joint:
         found["assd-no-joint"] = replace(method, joint=0.0)
-    if method.fusion == 1:
-        found["assd-fused"] = replace(method, fusion=Method().fusion)
-    else:
+    if method.fusion != 1:
         found["assd-no-fusion"] = replace(method, fusion=1.0)
     if method.focus:
         found["assd-no-focus"] = replace(method, focus=0.0)

@@ -49,9 +49,8 @@ def video_teachers() -> dict[str, VideoTeacher]:
             licence="Apache-2.0",
             about=f"{BUILT_IN} drawn scenes.",
             words=_words(built_in / "words.txt"),
-            # Chosen by measurement, on scenes that are not the 24 of BENCHMARKS.md. Fusion gains
-            # nothing here, and without it another prompt on the same clip costs half.
-            recipe=Recipe(Method(joint=1.5, fusion=1.0), high=450, moves=10),
+            # Chosen by measurement, on scenes that are not the 24 of BENCHMARKS.md.
+            recipe=Recipe(Method(joint=1.5), high=450, moves=10),
         ),
         VideoTeacher(
             name="wan-1.3b",
