@@ -79,14 +79,12 @@ def style_colours(positions: Tensor, style: Style, box: Tensor) -> Tensor:
 
 
 def _striped(place: Tensor, extent: Tensor) -> Tensor:
-    x, y, z = (place - extent / 2).unbind(1)
-    half = extent / 2
     if min(extent[0], extent[2]) < FLAT * extent[1]:
-        along, length = y + half[1], extent[1]
-    else:
-        length = half[[0, 2]].mean()
-        along = (1 - torch.hypot(x / half[0], z / half[2])) * length
-    return _checked(along[:, None], length[None], BAND)
+        return _checked(place[:, 1:2], extent[1:2], BAND)
+    half = extent[[0, 2]] / 2
+    inwards = 1 - (place[:, [0, 2]] / half - 1).norm(dim=1, keepdim=True)
+    length = half.mean(0, keepdim=True)
+    return _checked(inwards * length, length, BAND)
 
 
 def _checked(place: Tensor, extent: Tensor, size: float = CHECK) -> Tensor:

@@ -26,7 +26,7 @@ from pipelines.media.source import (
 MAX_FRAMES = 300
 MAX_PIXELS = 2**29
 """Of all frames together. One pixel takes 3 bytes: 1.5 GiB, 258 frames of 1920x1080."""
-SLACK = Fraction(1, 1000)
+_SLACK = Fraction(1, 1000)
 """Seconds: people write 0.333 for a third."""
 
 Opened = tuple[av.container.InputContainer, av.VideoStream]
@@ -55,12 +55,17 @@ def timed_frames(
         if first is None and stamp is not None:
             first = stamp
         second = index * step if stamp is None else (stamp - first) * stream.time_base
-        if second < Fraction(cut.start) - SLACK:
+        if second < Fraction(cut.start) - _SLACK:
             continue
         # Before the part it may be: a clip entered midway lacks what those frames refer to.
         if frame.is_corrupt:
             raise damaged(name)
         yield second, frame
+
+
+def is_over(cut: Cut, second: Fraction) -> bool:
+    """Whether a frame at this second of the clip comes after the part."""
+    return cut.end is not None and second >= Fraction(cut.end) - _SLACK
 
 
 def check_amount(

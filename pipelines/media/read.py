@@ -20,9 +20,9 @@ from pipelines.media.clip import Clip, Cut
 from pipelines.media.part import (
     MAX_FRAMES,
     MAX_PIXELS,
-    SLACK,
     check_amount,
     empty,
+    is_over,
     open_part,
     timed_frames,
 )
@@ -86,8 +86,7 @@ def read_frame(path: Path | str, second: float, cut: Cut = _ALL) -> tuple[torch.
     name, shown, number = Path(path).name, None, 0
     with open_part(path, cut) as (container, stream):
         for index, (start, frame) in enumerate(timed_frames(container, stream, name, cut)):
-            over = cut.end is not None and start >= Fraction(cut.end) - SLACK
-            if over or (shown is not None and start > second + _CLOCK):
+            if is_over(cut, start) or (shown is not None and start > second + _CLOCK):
                 break
             if index % cut.every == 0:
                 shown, number = frame, index // cut.every
@@ -119,7 +118,7 @@ def decode(path: Path | str, max_frames: int, max_pixels: int, cut: Cut = _ALL) 
         pictures, stamps, transposed, following = [], [], False, None
         for second, frame in timed_frames(container, stream, name, cut):
             stamp = frame.dts if frame.pts is None else frame.pts
-            if cut.end is not None and second >= Fraction(cut.end) - SLACK:
+            if is_over(cut, second):
                 following = stamp
                 break
             if len(stamps) % cut.every == 0:
