@@ -44,7 +44,8 @@ class MeshEdit:
     def words(self) -> Words:
         """What a user would type."""
         part = self.mesh.parts[self.part]
-        return Words(self.family, part.name, str(self.style), part.plural)
+        plain = "" if self.style.pattern == "plain" else self.style.colour
+        return Words(self.family, part.name, str(self.style), part.plural, plain)
 
     @property
     def prompts(self) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pipelines.paint.composites import Words, prompts
+from pipelines.paint.composites import Words, prompts, unlike_prompt
 from pipelines.paint.painting import Fields, Painting, Task, look, method_at, paint, questions
 from pipelines.render import Surface, sphere_views
 from pipelines.teachers.catalog import MINIATURE, mesh_teacher
@@ -93,7 +93,8 @@ def by_stage_2(loaded: LoadedMeshTeacher, how: Painting, steps: int) -> PaintFun
 
 
 def _begin(loaded: LoadedMeshTeacher, how: Painting, asked: MeshTask) -> tuple[Task, Fields]:
-    rows = mesh_prompts(mesh_teacher(MINIATURE), prompts(asked.words, how.background))
+    texts = prompts(asked.words, how.background)
+    rows = mesh_prompts(mesh_teacher(MINIATURE), texts, unlike_prompt(asked.words))
     task = Task(asked.surface.to(loaded.device), loaded.cascade, rows, None)
     generator = torch.Generator().manual_seed(asked.seed)
     return task, Fields(how, 1, False, generator).to(loaded.device)

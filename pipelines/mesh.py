@@ -18,7 +18,7 @@ from pipelines import command, geometry
 from pipelines.errors import InputError
 from pipelines.events import Event, Note, Preview
 from pipelines.media import to_uint8
-from pipelines.paint.composites import GRAY, prompts
+from pipelines.paint.composites import GRAY, prompts, unlike_prompt
 from pipelines.paint.job import STEPS, PaintMesh
 from pipelines.paint.layers import check_threshold
 from pipelines.paint.painted import bake_layers, write_painted
@@ -133,11 +133,15 @@ def settled(job: PaintMesh) -> PaintMesh:
 
     Raises InputError where there is no such teacher.
     """
-    own = usual(job.teacher)["painting"]
+    teacher = mesh_teacher(job.teacher)
+    own = teacher.painting
     painting = own if job.painting is None else job.painting
     if job.preset == "paper" and painting == own:
         painting = PAPER
-    return replace(job, painting=painting)
+    unlike = job.unlike
+    if not unlike and painting.contrast:
+        unlike = teacher.unlike(job.style)
+    return replace(job, painting=painting, unlike=unlike)
 
 
 def describe(job: PaintMesh) -> dict[str, Any]:
@@ -152,6 +156,9 @@ def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> PaintMesh:
         # What a run did not know of yet was off, as it was in the paper.
         said = {**said, "painting": {**asdict(PAPER), **painting}}
     job = settings.recall(PaintMesh, said, files)
+    # What a job finds by itself is left to it again: other words or another preset may follow.
+    if job.unlike and job.unlike == mesh_teacher(job.teacher).unlike(job.style):
+        job = replace(job, unlike="")
     return replace(job, steps=None) if job.steps == STEPS[job.preset] else job
 
 
@@ -159,6 +166,8 @@ def _check(job: PaintMesh) -> MeshTeacher:
     teacher = mesh_teacher(job.teacher)
     check_prompt(teacher, job.object, "object")
     check_prompt(teacher, job.style, "style")
+    if job.unlike:
+        check_prompt(teacher, job.unlike, "unlike")
     if job.everywhere and job.edit:
         raise InputError("Give a part to paint (--edit) or paint the whole mesh (--global).")
     if not job.everywhere:
@@ -177,6 +186,13 @@ def _check(job: PaintMesh) -> MeshTeacher:
         raise InputError(
             f"The noise levels {how.low} to {how.high} and {how.high_end} must lie between 1 and "
             "999, the lowest first."
+        )
+    if how.contrast < 0:
+        raise InputError(f"A contrast of {how.contrast}: give 0 or more; 2 is usual.")
+    if job.unlike and not how.contrast:
+        raise InputError(
+            f"--unlike {job.unlike!r} does nothing with a contrast of 0: give --contrast too, or "
+            "leave --unlike out."
         )
     if how.views < 1:
         raise InputError(f"{how.views} views show nothing. Give at least 1.")
@@ -213,7 +229,9 @@ def _prepare(
     teacher: MeshTeacher,
 ) -> Paint:
     # First, so that the text encoder is gone when the networks come.
-    asked = mesh_prompts(teacher, prompts(job.words, job.painting.background))
+    words = job.words
+    texts = prompts(words, job.painting.background)
+    asked = mesh_prompts(teacher, texts, unlike_prompt(words))
     loaded = load_mesh_teacher(teacher.name, job.compile)
     surface = surface.to(loaded.device)
     generator = torch.Generator().manual_seed(job.seed)

@@ -24,8 +24,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from sds import draws, losses
+from sds.contrast import Contrast
 from sds.draws import Rows
-from sds.guidance import Branch, from_threestudio, guided
+from sds.guidance import ask, cfg, from_threestudio
 from sds.priors import Prior
 from sds.schedules import add_noise
 from sds.super_resolution import Shown, SuperResolutionPrior, cropped, show
@@ -64,6 +65,8 @@ class Prompts:
     """(1, L, D)."""
     large: "Prompts | None" = None
     """The same as stage II reads them, where it has a text encoder of its own."""
+    unlike: Tensor | None = None
+    """(1, L, D), what the style's renders should be told from (see `contrast`)."""
     share: Tensor | None = None
     """(N,) how much of either stage's guidance, beyond 1, each row gets, as a factor; None is 1."""
 
@@ -157,6 +160,7 @@ def distill_cascade(
     low: Tensor | None = None,
     rows: Rows | None = None,
     noise_1: Noise | None = None,
+    contrast: Contrast | None = None,
 ) -> Distilled:
     """One step of CSD on a batch of renders. A stage that has a weight is called once.
 
@@ -165,7 +169,8 @@ def distill_cascade(
     the same views of stage I's frozen result (two phases); None conditions on x itself (joint).
     Where stage II is shown a picture of another size than size_1, S and S' reach that too.
     rows: which of the step's renders x holds, where it does not hold all. noise_1: stage I's noise,
-    made of fresh one; None is the fresh one itself, as published.
+    made of fresh one; None is the fresh one itself, as published. contrast: what stage I should
+    tell some of the rows of x from; None is nothing, as published.
 
     The loss is the mean over all the step's renders, of which those that are not here count as 0.
     What is drawn for a render does not depend on which are here. 3D Paintbrush takes the mean over
@@ -183,7 +188,7 @@ def distill_cascade(
         z_1 = _seen(cascade.encode_1, x, cascade.size_1)
         asking = _now(method.stage_1, step, steps)
         g_1 = _averaged(
-            cascade.stage_1, asking, method.noises, prompts, z_1, generator, rows, noise_1
+            cascade.stage_1, asking, method.noises, prompts, z_1, generator, rows, noise_1, contrast
         )
     if lambda_2:
         z_2 = _seen(cascade.encode_2, x, cascade.size_2)
@@ -205,17 +210,34 @@ def distill_cascade(
 
 @torch.no_grad()
 def stage_gradient(
-    prior: Prior, z: Tensor, prompts: Prompts, guidance: float, t: Tensor, eps: Tensor
+    prior: Prior,
+    z: Tensor,
+    prompts: Prompts,
+    guidance: float,
+    t: Tensor,
+    eps: Tensor,
+    contrast: Contrast | None = None,
 ) -> Tensor:
     """w(t) (eps_hat(z_t; y, t) - eps), guided: SDS of stage I, or of stage II once it was shown.
 
     z in [-1, 1] or latents, and eps (N, C, H, W), t (N,) long -> (N, C, H, W), with respect to z.
+    A contrast asks of some rows a second time, in the same call.
     """
-    scale = guidance
-    if prompts.share is not None and guidance != 1:
-        scale = 1 + (guidance - 1) * prompts.share.view(-1, *[1] * (z.ndim - 1))
-    branch = Branch(add_noise(prior.schedule, z, eps, t), prompts.rows, prompts.empty, scale)
-    eps_hat = guided(prior, [branch], t)[0]
+    x_t = add_noise(prior.schedule, z, eps, t)
+    questions = [(x_t, t, prompts.rows)]
+    if guidance != 1:
+        questions.append((x_t, t, prompts.empty))
+    if contrast is not None:
+        questions.append((x_t[contrast.rows], t[contrast.rows], contrast.unlike))
+    cond, *others = ask(prior, questions)
+    eps_hat = cond
+    if guidance != 1:
+        scale = guidance
+        if prompts.share is not None:
+            scale = 1 + (guidance - 1) * prompts.share.view(-1, *[1] * (z.ndim - 1))
+        eps_hat = cfg(others[0], cond, scale)
+    if contrast is not None:
+        eps_hat = contrast.added(eps_hat, cond, others[-1])
     return losses.sds(eps_hat, eps, losses.sds_weight(prior.schedule, t, z.ndim))
 
 
@@ -244,15 +266,18 @@ def _averaged(
     generator: torch.Generator,
     rows: Rows,
     noise: Noise | None = None,
+    contrast: Contrast | None = None,
 ) -> Tensor:
     """The mean of `noises` gradients of each row, from one call of the teacher."""
+    if contrast is not None:
+        contrast = contrast.repeated(noises, len(z))
     z = z.detach().repeat(noises, 1, 1, 1)
     share = None if prompts.share is None else prompts.share.repeat(noises)
     prompts = replace(prompts, rows=prompts.rows.repeat(noises, 1, 1), share=share)
     t = draws.levels(z, asking.times, generator, rows)
     eps = draws.noise(z, generator, rows)
     eps = eps if noise is None else noise(eps)
-    g = stage_gradient(prior, z, prompts, asking.guidance, t, eps)
+    g = stage_gradient(prior, z, prompts, asking.guidance, t, eps, contrast)
     return g.unflatten(0, (noises, -1)).mean(0)
 
 

@@ -29,6 +29,17 @@ def from_threestudio(scale: float) -> float:
     return scale + 1
 
 
+def ask(prior: Prior, questions: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, ...]:
+    """Unguided eps of each question, from one call of the teacher.
+
+    A question is x_t (N, C, ...), t (N,) long, and cond (N, L, D) or (1, L, D); N may differ.
+    """
+    x_t, t, cond = zip(*questions, strict=True)
+    cond = [said.expand(len(x), -1, -1) for said, x in zip(cond, x_t, strict=True)]
+    eps = prior.eps(torch.cat(x_t), torch.cat(t), torch.cat(cond))
+    return eps.split([len(x) for x in x_t])
+
+
 @dataclass(frozen=True)
 class Branch:
     """One guided question to a teacher."""
@@ -58,12 +69,11 @@ def guided(prior: Prior, branches: Sequence[Branch], t: Tensor) -> list[Tensor]:
     if len(shapes) != 1:
         raise ValueError(f"branches need one common shape of x_t, got {sorted(shapes)}")
     with_uncond = any(_guides(branch.scale) for branch in branches)
-    x_t, cond = [], []
+    questions = []
     for branch in branches:
         for embedding in (branch.uncond, branch.cond) if with_uncond else (branch.cond,):
-            x_t.append(branch.x_t)
-            cond.append(embedding.expand(len(branch.x_t), -1, -1))
-    eps = prior.eps(torch.cat(x_t), t.repeat(len(x_t)), torch.cat(cond)).chunk(len(x_t))
+            questions.append((branch.x_t, t, embedding))
+    eps = ask(prior, questions)
     pairs = zip(eps[::2], eps[1::2], strict=True) if with_uncond else zip(eps, eps, strict=True)
     out = [cfg(*pair, branch.scale) for pair, branch in zip(pairs, branches, strict=True)]
     return out[:1] + [

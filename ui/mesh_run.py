@@ -102,6 +102,8 @@ def job_of(
     crop: float,
     background: bool,
     attached: float,
+    contrast: float,
+    unlike: str,
 ) -> PaintMesh:
     """The job that the tab's inputs ask for; `inputs_of` is the way back.
 
@@ -119,6 +121,7 @@ def job_of(
         mesh=path,
         object=object,
         style=style,
+        unlike=unlike,
         out=new_folder(),
         edit="" if everywhere else edit,
         everywhere=everywhere,
@@ -150,6 +153,7 @@ def job_of(
             crop=crop,
             background=background,
             attached=attached,
+            contrast=contrast,
         ),
     )
 
@@ -165,6 +169,7 @@ def inputs_of(job: PaintMesh) -> dict[str, Any]:
         "object": job.object,
         "edit": gr.Textbox(job.edit, interactive=not job.everywhere),
         "style": job.style,
+        "unlike": job.unlike,
         "everywhere": job.everywhere,
         "preset": job.preset,
         "threshold": job.threshold,

@@ -171,6 +171,14 @@ def _method() -> dict[str, Component]:
         "attached": _slider(
             "attached", 0, 1, "Attached noise", "Share of it that goes with the surface: patterns."
         ),
+        "contrast": _slider(
+            "contrast", 0, 10, "Contrast", "How far the style is told from the next one.", 0.1
+        ),
+        "unlike": gr.Textbox(
+            _DEFAULT["unlike"],
+            label="Unlike",
+            info='A style it is not: "red" beside "red dotted". The built-in teacher finds it.',
+        ),
     }
 
 

@@ -8,6 +8,7 @@ import re
 
 FIELDS = {
     "compile": "Compile the networks",
+    "contrast": "Contrast",
     "edit": "Part to paint",
     "end": "End",
     "eta": "From DDS to FlowEdit",
@@ -22,6 +23,7 @@ FIELDS = {
     "steady": "Steadied over",
     "steps": "Steps",
     "teacher": "Teacher",
+    "unlike": "Unlike",
     "views": "Views",
 }
 """The page's field for each option that a sentence may name."""

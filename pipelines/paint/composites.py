@@ -8,7 +8,7 @@ Painting the whole mesh needs one only: T, "a 3d render of a red dotted mushroom
 nothing about fields, views or teachers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -29,6 +29,8 @@ class Words:
     """How it should look: "red dotted"."""
     plural: bool = False
     """Whether the part is a plural ("legs"), which takes no article."""
+    unlike: str = ""
+    """A style that it must not be taken for: "red". Empty is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,14 @@ def prompts(words: Words, background: bool) -> list[str]:
     if background:
         found.append(f"a 3d render of {_one(words.object)} with {yellow}")
     return found
+
+
+def unlike_prompt(words: Words) -> str | None:
+    """The style's prompt, with the style it must not be taken for."""
+    if not words.unlike:
+        return None
+    found = prompts(replace(words, style=words.unlike), False)
+    return found[style_of(len(found))]
 
 
 def style_of(count: int) -> int:

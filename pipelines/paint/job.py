@@ -32,6 +32,9 @@ class PaintMesh:
     """Paint the whole mesh."""
     plural: bool = False
     """The part is a plural ("legs"), so prompts give it no article."""
+    unlike: str = ""
+    """A style that the part must not be taken for: "red" beside "red dotted" brings the dots out.
+    The built-in teacher needs no telling."""
     teacher: str = MINIATURE
     """Which diffusion models judge the painting: a name of the list, or the folders or hub ids of
     two stages of the same shapes, as STAGE_1+STAGE_2."""
@@ -69,4 +72,4 @@ class PaintMesh:
     def words(self) -> Words:
         """What to paint."""
         edit = None if self.everywhere else self.edit
-        return Words(self.object, edit, self.style, self.plural)
+        return Words(self.object, edit, self.style, self.plural, self.unlike)

@@ -29,6 +29,7 @@ from pipelines.render import (
     visible,
 )
 from sds import csd, losses, parallel
+from sds.contrast import Contrast
 from sds.draws import Rows
 from sds.losses import ramp
 from sds.optimize import State, Step, optimize, step_generator
@@ -75,6 +76,9 @@ class Painting:
     attached: float = 1.0
     """Share of the noise on stage I's style composite that stays where it is on the surface; over
     the end of the run it falls to 0. It lets patterns find a place; 0 is fresh noise throughout."""
+    contrast: float = 2.0
+    """Stage I's guidance from what the style should be unlike towards the style. It brings a
+    pattern out and moves no colour as a whole; 0 leaves it out."""
 
 
 PAPER = Painting(
@@ -89,6 +93,7 @@ PAPER = Painting(
     detail_from=0.0,
     crop=1.0,
     attached=0.0,
+    contrast=0.0,
 )
 """3D Paintbrush as published: 5,000 steps of 4 views."""
 
@@ -179,6 +184,11 @@ class Look:
         """All composites, one after the other: (composites * B, 3, size, size) in [0, 1]."""
         return torch.cat([self.picture(colour) for colour in colours(query)])
 
+    def mask(self, values: Tensor) -> Tensor:
+        """The views in one unlit value for each point, (N, 1), 0 around: (B, 1, size, size)."""
+        nothing = torch.zeros_like(self.background[:, :1])
+        return compose(values, torch.ones_like(self.shading), self.index, nothing, self.size)
+
     def picture(self, colour: Tensor) -> Tensor:
         """The views in one colour for each point, (N, 3): (B, 3, size, size) in [0, 1]."""
         return compose(colour, self.shading, self.index, self.background, self.size)
@@ -265,14 +275,26 @@ def _judge(
         if share := how.attached * held(index / steps):
             count = len(task.prompts.rows)
             noise = partial(attached.mixed, view, share, style_of(count), count)
+        told = contrast(task, how, view, query)
         judged = csd.distill_cascade(
-            task.cascade, method, prompts, renders, index, steps, generator, low, rows, noise
+            task.cascade, method, prompts, renders, index, steps, generator, low, rows, noise, told
         )
         judged.loss.backward()
         rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2
         reported = torch.stack([losses.rms(painted_over(query)), rms])
         mean_square = reported.square() * len(mine) / how.views
     return parallel.sum_(mean_square).sqrt()
+
+
+def contrast(task: Task, how: Painting, view: Look, query: Query) -> Contrast | None:
+    """What the style's renders are told from, and where on them."""
+    unlike, first = task.prompts.unlike, style_of(len(task.prompts.rows)) * view.views
+    if unlike is None or not how.contrast:
+        return None
+    everywhere = torch.ones_like(query.style[:, :1])
+    part = everywhere if query.region is None else query.region.detach()
+    rows = torch.arange(first, first + view.views, device=part.device)
+    return Contrast(rows, unlike, how.contrast, view.mask(part))
 
 
 def questions(task: Task, how: Painting, views: int) -> csd.Prompts:

@@ -77,12 +77,12 @@ def compose(
 ) -> Tensor:
     """Pictures of shaded points before plain backgrounds. Differentiable in colours.
 
-    colours (N, 3) in [0, 1]; shading (N,) in [0, 1]; index (N,) from `visible`; background (B, 3)
-    in [0, 1]. -> (B, 3, size, size) in [0, 1].
+    colours (N, C) in [0, 1]; shading (N,) in [0, 1]; index (N,) from `visible`; background (B, C)
+    in [0, 1]. -> (B, C, size, size) in [0, 1].
     """
     pixels = background[:, None].repeat(1, size * size, 1).flatten(0, 1)
     pixels = pixels.index_copy(0, index, colours * shading[:, None])
-    return pixels.view(len(background), size, size, 3).permute(0, 3, 1, 2)
+    return pixels.view(len(background), size, size, -1).permute(0, 3, 1, 2)
 
 
 def downsample(images: Tensor, size: int) -> Tensor:

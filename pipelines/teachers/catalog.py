@@ -149,6 +149,7 @@ def mesh_teachers() -> dict[str, MeshTeacher]:
             licence="Apache-2.0",
             about=f"{BUILT_IN} simple objects.",
             words=_words(built_in / "words.txt"),
+            patterns=("striped", "dotted", "checked"),
         ),
         *(
             MeshTeacher(

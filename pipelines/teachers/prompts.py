@@ -46,17 +46,24 @@ def video_prompts(teacher: VideoTeacher, source: str, target: str) -> assd.Promp
     )
 
 
-def mesh_prompts(teacher: MeshTeacher, texts: Sequence[str]) -> csd.Prompts:
-    """Embeddings of prompts, a row each in their order, and of nothing.
+def mesh_prompts(
+    teacher: MeshTeacher, texts: Sequence[str], unlike: str | None = None
+) -> csd.Prompts:
+    """Embeddings of prompts, a row each in their order, of nothing, and of what to be unlike.
 
     Raises InputError where the encoder cannot be had, or cannot read a prompt whole.
     """
-    texts = [*_said(teacher, texts), ""]
+    texts, other = [*_said(teacher, texts), ""], None
+    count = len(texts)
+    if unlike is not None:
+        texts += _said(teacher, [unlike])
     said, large = _read(teacher.stage_1, texts), None
+    if unlike is not None:
+        other = said[count:]
     if teacher.shape == "latent":
-        own = _read(teacher.stage_2, texts)
+        own = _read(teacher.stage_2, texts[:count])
         large = csd.Prompts(own[:-1], own[-1:])
-    return csd.Prompts(said[:-1], said[-1:], large)
+    return csd.Prompts(said[: count - 1], said[count - 1 : count], large, other)
 
 
 def _said(teacher: Teacher, texts: Sequence[str]) -> Sequence[str]:

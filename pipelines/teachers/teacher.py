@@ -83,11 +83,19 @@ class MeshTeacher:
     """GPU memory it is meant to fit; None where that is not known."""
     painting: Painting = field(default_factory=Painting)
     """How a painting asks it, unless the user says otherwise."""
+    patterns: tuple[str, ...] = ()
+    """Words of a style that it is better told apart by: it is asked what the style is without."""
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Everything that is loaded for it."""
         return self.stage_1, self.stage_2
+
+    def unlike(self, style: str) -> str:
+        """The style without its pattern: what it must not be taken for. "" where it has none."""
+        said = plain(style).split()
+        rest = [word for word in said if word not in self.patterns]
+        return "" if rest == said else " ".join(rest)
 
     def unread(self, source: str) -> tuple[str, ...]:
         """The parts of one of the sources that are never loaded.

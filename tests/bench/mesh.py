@@ -26,7 +26,7 @@ from torch.utils.checkpoint import checkpoint
 from miniature.meshes import sample_mesh, surface
 from pipelines import allocator
 from pipelines.paint.bake import texels
-from pipelines.paint.composites import Query, Words, colours, prompts
+from pipelines.paint.composites import Query, Words, colours, prompts, unlike_prompt
 from pipelines.paint.painted import CHUNK, few
 from pipelines.paint.painting import PAPER, Fields, Painting, Task, look, paint, sample_atlases
 from pipelines.render import sphere_views
@@ -36,7 +36,7 @@ from sds import csd
 from sds.optimize import step_generator
 from sds.priors import deepfloyd
 
-WORDS = Words("robot", "head", "red dotted")
+WORDS = Words("robot", "head", "red dotted", unlike="red")
 RENDER = 1024
 CAPACITY = 10**6
 
@@ -63,9 +63,12 @@ def task(dtype: torch.dtype) -> Task:
         large.unet.config.sample_size,
     )
     text = deepfloyd.load_text(chosen.stage_1)
-    embedded = deepfloyd.embed(text, [*prompts(WORDS, background=True), ""])
+    texts = [*prompts(WORDS, background=True), "", unlike_prompt(WORDS)]
+    *_, empty, unlike = embedded = deepfloyd.embed(text, texts)
     mesh = surface(sample_mesh("tune", 1, "robot"))
-    return Task(mesh, cascade, csd.Prompts(embedded[:-1], embedded[-1:]), mask=None)
+    return Task(
+        mesh, cascade, csd.Prompts(embedded[:-2], empty[None], unlike=unlike[None]), mask=None
+    )
 
 
 def literal(what: Task, side: int, render: int = RENDER) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from miniature.scenes import PATTERNS
 from pipelines.errors import InputError
 from pipelines.teachers import embeddings, hub, prompts
 from pipelines.teachers.catalog import (
@@ -87,6 +88,21 @@ def test_every_recipe_is_one_that_its_shape_can_follow():
         assert flow or not (recipe.ode or recipe.method.eta)
         assert teacher.shape != "cogvideox" or recipe.method.fusion == 1
         assert (teacher.words is not None) == (teacher.name == MINIATURE)
+
+
+@pytest.mark.parametrize(
+    ("style", "rest"),
+    [("red dotted", "red"), ("Red, dotted", "red"), ("red", ""), ("striped", ""), ("Dark red", "")],
+)
+def test_a_style_is_told_from_what_it_is_without_its_pattern(style, rest):
+    assert mesh_teacher(MINIATURE).unlike(style) == rest
+    assert mesh_teacher("if-xl").unlike(style) == ""
+
+
+def test_the_built_in_teachers_patterns_are_among_its_words_and_the_worlds():
+    teacher = mesh_teacher(MINIATURE)
+    assert {*teacher.patterns, "plain"} == set(PATTERNS)
+    assert set(teacher.patterns) <= set(teacher.words)
 
 
 VIDEO = {

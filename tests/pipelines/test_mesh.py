@@ -1,6 +1,7 @@
 """The mesh job from a file to files, with the built-in cascade."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from pipelines import geometry, mesh
 from pipelines.errors import InputError
 from pipelines.events import Done, Note, Preview, Step
 from pipelines.media import read_clip, save_png
-from pipelines.mesh import PaintMesh, paint_mesh
+from pipelines.mesh import PaintMesh, describe, paint_mesh, recall, settled
 from pipelines.paint.layers import load_layers
-from pipelines.paint.painting import Painting
+from pipelines.paint.painting import PAPER, Painting
 
 FILES = (
     "painted.glb",
@@ -189,6 +190,12 @@ BAD = {
     "no crop": (dict(painting=Painting(crop=0.01)), "--crop is 0.01: give 0.05 to 1"),
     "attached": (dict(painting=Painting(attached=1.5)), "attached is 1.5: give 0 to 1"),
     "detail from": (dict(painting=Painting(detail_from=-1)), "detail-from is -1: give 0 to 1"),
+    "contrast": (dict(painting=Painting(contrast=-1.0)), "give 0 or more"),
+    "unlike, but no contrast": (
+        dict(unlike="blue", painting=Painting(contrast=0.0)),
+        "does nothing with a contrast of 0",
+    ),
+    "unlike in unknown words": (dict(unlike="golden"), 'know "golden" in the unlike prompt'),
     "teacher": (dict(teacher="none"), "Choose one of"),
 }
 
@@ -234,3 +241,17 @@ def test_the_command_line_exits_2_on_bad_input(box, tmp_path, capsys, monkeypatc
         mesh.main()
     assert end.value.code == 2
     assert "zeppelin" in capsys.readouterr().err
+
+
+def test_the_job_finds_what_a_pattern_is_to_be_unlike(box, tmp_path):
+    dotted = job(box, tmp_path / "run", style="red dotted")
+    assert settled(dotted).unlike == "red"
+    assert settled(replace(dotted, unlike="blue")).unlike == "blue"
+    assert settled(replace(dotted, painting=PAPER)).unlike == ""
+    assert settled(replace(dotted, preset="paper")).unlike == ""
+    said = describe(dotted)
+    assert said["unlike"] == "red"
+    known = {name: value for name, value in said.items() if name not in ("job", "versions")}
+    files = {"mesh": dotted.mesh, "out": dotted.out}
+    assert recall(known, files).unlike == ""
+    assert recall(known | {"unlike": "blue"}, files).unlike == "blue"

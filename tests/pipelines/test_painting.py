@@ -8,7 +8,15 @@ import pytest
 import torch
 import trimesh
 
-from pipelines.paint.composites import GRAY, YELLOW, Query, Words, colours, prompts
+from pipelines.paint.composites import (
+    GRAY,
+    YELLOW,
+    Query,
+    Words,
+    colours,
+    prompts,
+    unlike_prompt,
+)
 from pipelines.paint.painted import bake_layers, random_points
 from pipelines.paint.painting import (
     PAPER,
@@ -16,11 +24,13 @@ from pipelines.paint.painting import (
     Mask,
     Painting,
     Task,
+    contrast,
+    look,
     method_at,
     paint,
     questions,
 )
-from pipelines.render import Surface
+from pipelines.render import Surface, orbit
 from sds import csd
 from sds.schedules import at, ddpm
 
@@ -104,6 +114,45 @@ def test_prompts_are_the_papers():
     assert prompts(Words("table", None, "orange"), background=True) == [
         "a 3d render of an orange table"
     ]
+
+
+def test_what_to_be_unlike_is_asked_as_the_style_is():
+    assert unlike_prompt(Words("mushroom", "cap", "red dotted")) is None
+    dotted = Words("mushroom", "cap", "red dotted", unlike="orange")
+    assert unlike_prompt(dotted) == "a 3d render of a gray mushroom with an orange cap"
+    whole = Words("table", None, "red striped", unlike="red")
+    assert unlike_prompt(whole) == "a 3d render of a red table"
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_the_contrast_is_about_the_style_and_its_part(everywhere):
+    what = task([[0.5] * 3] if everywhere else [[0.5] * 3] * 3)
+    told = replace(what, prompts=replace(what.prompts, unlike=torch.ones(1, 1, 3)))
+    view = look(told.surface, orbit(2, 20.0), 16, torch.rand(2, 3))
+    query = told.asked(fields(everywhere), view.points)
+    assert contrast(what, FAST, view, query) is None
+    assert contrast(told, replace(FAST, contrast=0.0), view, query) is None
+    found = contrast(told, replace(FAST, contrast=3.0), view, query)
+    assert found.rows.tolist() == ([0, 1] if everywhere else [2, 3]) and found.scale == 3.0
+    seen = torch.zeros(2 * 16 * 16).index_fill(0, view.index, 1.0).view(2, 1, 16, 16)
+    wanted = seen.clone()
+    if not everywhere:
+        wanted.view(-1)[view.index] = query.region.detach()[:, 0]
+    assert found.part.equal(wanted) and not found.part.requires_grad
+    assert 0 < seen.mean() < 1
+
+
+def test_a_contrast_changes_a_run_only_where_there_is_something_to_be_unlike():
+    def end(unlike, how):
+        what = task([YELLOW, (1.0, 0.0, 0.0), YELLOW])
+        rows = None if unlike is None else torch.tensor([[unlike]]) * 2 - 1
+        painted = fields()
+        run(replace(what, prompts=replace(what.prompts, unlike=rows)), painted, 3, how)
+        return torch.cat([p.detach().flatten() for p in painted.parameters()])
+
+    told, plain = replace(FAST, contrast=2.0), replace(FAST, contrast=0.0)
+    assert end(None, told).equal(end((0.0, 0.0, 1.0), plain))
+    assert not end((0.0, 0.0, 1.0), told).equal(end(None, told))
 
 
 def test_a_teacher_that_wants_one_colour_gets_it():

@@ -53,6 +53,7 @@ JOBS = {
         mask=Path("x.png"),
         mask_view=(-30.0, 10.5),
         mask_replaces=True,
+        unlike="pink",
         threshold=0.7,
         max_faces=500,
         painting=Painting(background=False, field="texture", rate=1e-3),
@@ -72,7 +73,7 @@ def test_what_an_edit_did_not_know_of_yet_was_off():
 
 def test_what_a_painting_did_not_know_of_yet_was_off():
     said = mesh.describe(replace(PAINT, preset="paper"))
-    for name in ("crop", "attached", "style_guidance"):
+    for name in ("crop", "attached", "style_guidance", "contrast"):
         del said["painting"][name]
     files = {"mesh": PAINT.mesh, "out": PAINT.out}
     known = {name: value for name, value in said.items() if name not in ("job", "versions")}
