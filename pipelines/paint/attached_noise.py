@@ -76,11 +76,6 @@ class AttachedNoise:
         return torch.cat(blocks)
 
 
-def held(progress: float) -> float:
-    """What of its share the noise has, at a point of the run from 0 to 1: all, then less."""
-    return min(1.0, (1 - progress) / FADE)
-
-
 def attached_noise(seed: int, device: torch.device) -> AttachedNoise:
     """The noise that a seed gives."""
     generator = torch.Generator().manual_seed(seed)

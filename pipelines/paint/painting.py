@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.paint import fields
-from pipelines.paint.attached_noise import AttachedNoise, attached_noise, held
+from pipelines.paint.attached_noise import FADE, AttachedNoise, attached_noise
 from pipelines.paint.bake import sample
 from pipelines.paint.composites import Query, colours, painted_over, shares, style_of
 from pipelines.render import (
@@ -34,6 +34,8 @@ from sds.draws import Rows
 from sds.losses import ramp
 from sds.optimize import State, Step, optimize, step_generator
 
+CONTRAST_FADE = 0.6
+"""Share of the run, its last, over which the contrast goes: without it the colours settle."""
 SUPERSAMPLING = 2
 """Pixels rendered for each pixel that stage I sees, along each side."""
 
@@ -78,7 +80,7 @@ class Painting:
     the end of the run it falls to 0. It lets patterns find a place; 0 is fresh noise throughout."""
     contrast: float = 2.0
     """Stage I's guidance from what the style should be unlike towards the style. It brings a
-    pattern out and moves no colour as a whole; 0 leaves it out."""
+    pattern out and moves no colour as a whole; over the run it falls to 0. 0 leaves it out."""
 
 
 PAPER = Painting(
@@ -272,13 +274,12 @@ def _judge(
         rows = Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
         prompts = questions(task, how, len(mine))
         noise = None
-        if share := how.attached * held(index / steps):
+        if share := how.attached * held(index / steps, FADE):
             count = len(task.prompts.rows)
             noise = partial(attached.mixed, view, share, style_of(count), count)
-        told = contrast(task, how, view, query)
-        judged = csd.distill_cascade(
-            task.cascade, method, prompts, renders, index, steps, generator, low, rows, noise, told
-        )
+        asked = (task.cascade, method, prompts, renders, index, steps, generator, low, rows)
+        told = contrast(task, how, view, query, index / steps)
+        judged = csd.distill_cascade(*asked, noise_1=noise, contrast=told)
         judged.loss.backward()
         rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2
         reported = torch.stack([losses.rms(painted_over(query)), rms])
@@ -286,15 +287,23 @@ def _judge(
     return parallel.sum_(mean_square).sqrt()
 
 
-def contrast(task: Task, how: Painting, view: Look, query: Query) -> Contrast | None:
-    """What the style's renders are told from, and where on them."""
+def held(progress: float, fade: float) -> float:
+    """All until the last `fade` of a run, then less, to nothing; progress is 0 to 1."""
+    return min(1.0, (1 - progress) / fade)
+
+
+def contrast(
+    task: Task, how: Painting, view: Look, query: Query, progress: float
+) -> Contrast | None:
+    """What the style's renders are told from, and where on them, at a point of the run."""
     unlike, first = task.prompts.unlike, style_of(len(task.prompts.rows)) * view.views
     if unlike is None or not how.contrast:
         return None
     everywhere = torch.ones_like(query.style[:, :1])
     part = everywhere if query.region is None else query.region.detach()
     rows = torch.arange(first, first + view.views, device=part.device)
-    return Contrast(rows, unlike, how.contrast, view.mask(part))
+    scale = how.contrast * held(progress, CONTRAST_FADE)
+    return Contrast(rows, unlike, scale, view.mask(part))
 
 
 def questions(task: Task, how: Painting, views: int) -> csd.Prompts:

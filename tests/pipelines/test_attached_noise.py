@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipelines.paint.attached_noise import CELL, attached_noise, held
-from pipelines.paint.painting import PAPER, Look, look
+from pipelines.paint.attached_noise import CELL, FADE, attached_noise
+from pipelines.paint.painting import PAPER, Look, held, look
 from pipelines.render import sphere_views
 from sds import csd
 from tests.pipelines.test_painting import FAST, fields, run, sphere, task
@@ -66,21 +66,21 @@ def test_where_no_view_shows_anything_the_noise_is_fresh():
 
 
 def test_it_is_held_and_then_let_go():
-    assert [held(p) for p in (0.0, 0.4, 0.7)] == [1, 1, 1]
-    assert held(0.85) == pytest.approx(0.5) and held(1.0) == 0
+    assert [held(p, 0.3) for p in (0.0, 0.4, 0.7)] == [1, 1, 1]
+    assert held(0.85, 0.3) == pytest.approx(0.5) and held(1.0, 0.3) == 0
 
 
 def test_only_the_style_gets_its_share_and_nothing_as_published(monkeypatch):
     shares, distill = [], csd.distill_cascade
 
-    def watched(*asked):
-        shares.append(asked[-1] and asked[-1].args[1:])
-        return distill(*asked)
+    def watched(*asked, noise_1, contrast):
+        shares.append(noise_1 and noise_1.args[1:])
+        return distill(*asked, noise_1=noise_1, contrast=contrast)
 
     monkeypatch.setattr(csd, "distill_cascade", watched)
     what, how = task([[0.8, 1.0, 0.0]] * 3), replace(FAST, attached=0.8)
     run(what, fields(), 4, how)
-    assert shares == [(0.8 * held(k / 4), 1, 3) for k in range(4)]
+    assert shares == [(0.8 * held(k / 4, FADE), 1, 3) for k in range(4)]
     shares.clear()
     run(task([[0.5] * 3]), fields(everywhere=True), 1, how)
     assert shares == [(0.8, 0, 1)]
