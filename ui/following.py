@@ -39,6 +39,7 @@ def follow(
     job's end and all its notes.
     """
     notes: list[str] = []
+    done_so_far = 0.0
     so_far = curve.read(job.out)
     # A closed tab closes this generator, and with it the stream, which stops the job.
     with closing(in_turn(job, owner, resumes)) as events:
@@ -50,13 +51,14 @@ def follow(
                     yield shown(**begun(folder))
                 case Note(text):
                     notes.append(text)
-                    yield shown(status=progress(text, 0))
+                    yield shown(status=progress(text, done_so_far))
                 case Step(index, steps):
-                    so_far = curve.grown(so_far, event)
-                    yield shown(status=progress(said(event), (index + 1) / steps, so_far))
+                    so_far, done_so_far = curve.grown(so_far, event), (index + 1) / steps
+                    yield shown(status=progress(said(event), done_so_far, so_far))
                 case Preview():
                     yield looked(event)
                 case Writing():
-                    yield shown(status=progress(said(event), 1))
+                    done_so_far = 1.0
+                    yield shown(status=progress(said(event), done_so_far))
                 case Done():
                     yield done(event, notes)

@@ -210,7 +210,8 @@ def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Ite
         return
     yield Shown(status=progress("Moving the region", 0), start_button=gr.Button(interactive=False))
     metrics = move_region(MoveRegion(Path(run), threshold))
-    yield result_of(Path(run), progress(f"Done: {_painted(metrics)}.", 1), camera=camera)
+    status = progress(f"Done: {_painted(metrics)}.", 1)
+    yield result_of(Path(run), status, gr.skip(), camera)
     yield _last()
 
 
@@ -259,13 +260,19 @@ def _done(folder: Path, event: Done, notes: list[str]) -> Shown:
     text = f"Done in {duration(metrics['seconds_in_all'])}: {_painted(metrics)}."
     if taken < wanted:
         text = f"Stopped after {taken} of {wanted} steps. This is the painting so far."
+    facts = _facts(settings, metrics)
+    return result_of(folder, progress(text, 1), "  \n".join([facts, *notes]))
+
+
+def _facts(settings: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """How a run went, in a line."""
     facts = [
-        f"{taken} steps",
+        f"{metrics['steps']} steps",
         f"{metrics['seconds_per_step']:.2f} s a step",
         f"{metrics['peak_memory_mb']:.0f} MB of memory",
         f"seed {settings['seed']}",
     ]
-    return result_of(folder, progress(text, 1), "  \n".join([", ".join(facts), *notes]))
+    return ", ".join(facts)
 
 
 def _painted(metrics: dict[str, Any]) -> str:
@@ -275,10 +282,13 @@ def _painted(metrics: dict[str, Any]) -> str:
 def result_of(
     folder: Path,
     status: Any = None,
-    metrics: str | None = None,
+    metrics: Any = None,
     camera: list[float | None] | None = None,
 ) -> Shown:
-    """The files a run wrote; camera: where they are seen from, None for the viewer's own choice."""
+    """The files a run wrote.
+
+    metrics: None says how it went. camera: where it is seen from, None for the viewer's own choice.
+    """
     if not (folder / RESULT).is_file():
         return _nothing(threshold=gr.Slider(interactive=True), **ready())
     seen = {}
@@ -291,6 +301,8 @@ def result_of(
         for path in sorted(folder.glob(f"{name}*.png"))
     ]
     measured = run_folder.read_metrics(folder)
+    if metrics is None:
+        metrics = _facts(run_folder.read_settings(folder), measured) if measured else ""
     return Shown(
         status=gr.skip() if status is None else status,
         preview=gr.HTML(visible=False),
@@ -301,7 +313,7 @@ def result_of(
         glb_file=gr.DownloadButton(value=str(folder / RESULT), visible=True),
         zip_file=_zipped(folder),
         turntable_file=gr.DownloadButton(value=str(folder / "turntable.mp4"), visible=True),
-        metrics=gr.skip() if metrics is None else metrics,
+        metrics=metrics,
         **ready(),
     )
 

@@ -205,7 +205,7 @@ class Actions:
         new = {f.name: getattr(shown, f.name) for f in fields(shown)}
         kept = run_folder.read_status(folder).step / job.total_steps
         said = progress("Opened from Runs.", min(kept, 1), curve.read(folder))
-        new |= {"run": str(folder), "status": said, "metrics": ""}
+        new |= {"run": str(folder), "status": said}
         return {outputs[name]: value for name, value in new.items() if value != gr.skip()}
 
     def _run(self, job: Job, owner: str | None, resumes: bool) -> Iterator[Changes]:

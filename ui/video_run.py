@@ -198,23 +198,31 @@ def _done(folder: Path, event: Done, notes: list[str]) -> Shown:
     text = f"Done in {duration(metrics['seconds'])}."
     if taken < wanted:
         text = f"Stopped after {taken} of {wanted} steps. This is the edit so far."
-    facts = [f"{taken} steps", f"{metrics['seconds_per_step']:.2f} s a step"]
+    facts = _facts(settings, metrics)
+    return result_of(folder, progress(text, 1), "  \n".join([facts, *notes]))
+
+
+def _facts(settings: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """How a run went, in a line."""
+    facts = [f"{metrics['steps']} steps", f"{metrics['seconds_per_step']:.2f} s a step"]
     if settings["mask"] is not None:
         facts.append(_outside(metrics["psnr_outside_mask"]))
     facts += [f"{metrics['peak_memory_mb']:.0f} MB of memory", f"seed {settings['seed']}"]
-    return result_of(folder, progress(text, 1), "  \n".join([", ".join(facts), *notes]))
+    return ", ".join(facts)
 
 
 def _outside(psnr: float | None) -> str:
     return "unchanged outside the mask" if psnr is None else f"{psnr:.1f} dB outside the mask"
 
 
-def result_of(folder: Path, status: Any = None, metrics: str = "") -> Shown:
-    """The files a run wrote, on the page."""
+def result_of(folder: Path, status: Any = None, metrics: str | None = None) -> Shown:
+    """The files a run wrote, on the page. metrics: None says how it went."""
     result, settings = folder / "result.mp4", folder / run_folder.SETTINGS
     if not result.is_file():
         return _nothing(**ready())
     measured = run_folder.read_metrics(folder)
+    if metrics is None:
+        metrics = _facts(run_folder.read_settings(folder), measured) if measured else ""
     return Shown(
         status=gr.skip() if status is None else status,
         preview=gr.HTML(visible=False),

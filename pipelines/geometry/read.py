@@ -110,7 +110,8 @@ def _checked(model: Model) -> Model:
         why = unusable(part.vertices, part.faces, part.old_uv)
         kept.append(part if why else replace(part, uv=part.old_uv))
         if why:
-            notes.append(f"{part.name} gets new UVs, because {why}.")
+            which = part.name if len(model.parts) > 1 else "The mesh"
+            notes.append(f"{which} gets new UVs, because {why}.")
     return replace(model, parts=tuple(kept), notes=tuple(notes))
 
 

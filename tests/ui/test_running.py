@@ -1,5 +1,7 @@
 """What a tab says when a run cannot begin or goes wrong."""
 
+import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +13,7 @@ from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Begun, Done, Left, Note, Step, Waiting, Writing
 from pipelines.runs import curve, run_folder
 from pipelines.runs.curve import Point
+from pipelines.teachers.catalog import ASSETS
 from ui import following, mesh_run, video_run
 from ui.following import follow
 from ui.running import Change, in_line, said, stop, values_of
@@ -107,6 +110,7 @@ def test_a_tab_follows_its_run_from_the_line_to_the_end(tmp_path, monkeypatch):
         yield Begun(tmp_path)
         yield Note("first")
         yield Step(2, 4, 3.0, 0.3, 0.5)
+        yield Note("between")
         yield Writing()
         yield Note("second")
         yield Done(tmp_path, {}, {})
@@ -118,14 +122,16 @@ def test_a_tab_follows_its_run_from_the_line_to_the_end(tmp_path, monkeypatch):
     job = SimpleNamespace(out=tmp_path)
     curve.write(tmp_path, (Point(0, 0.1, 0.9), Point(1, 0.2, 0.7), Point(2, 9.0, 9.0)))
     *shown, notes = changes(True)
-    line, begun, _, step, writing, _ = (change.status for change in shown)
+    line, begun, first, step, between, writing, second = (change.status for change in shown)
     assert line.value == "In line, 1 ahead of you." and shown[1].run == str(tmp_path)
     assert begun == gr.skip()
     assert step.value == "Step 3 of 4, 1 s left" and step.props["percent"] == "75.0"
     # What was kept, and the step that is taken again.
     assert step.props["change_now"] == "0.3" and step.props["change"].count(",") == 3
     assert writing.value == "Writing the result" and "change" not in writing.props
-    assert notes == ["first", "second"]
+    bars = [status.props["percent"] for status in (first, between, writing, second)]
+    assert bars == ["0.0", "75.0", "100.0", "100.0"]
+    assert notes == ["first", "between", "second"]
 
 
 def test_what_failed_stays_the_tab_s_run_so_that_it_can_be_resumed(tmp_path):
@@ -160,7 +166,22 @@ def test_a_result_whose_measures_were_never_written_is_shown(tmp_path, tab, file
     (tmp_path / file).write_bytes(b"result")
     if damaged is not None:
         (tmp_path / run_folder.METRICS).write_text(damaged)
-    assert getattr(tab.result_of(tmp_path), button).visible is True
+    shown = tab.result_of(tmp_path)
+    assert getattr(shown, button).visible is True and shown.metrics == ""
+
+
+@pytest.mark.parametrize(
+    ("tab", "example"), [(video_run, "ball"), (mesh_run, "mushroom")], ids=["video", "mesh"]
+)
+def test_a_result_says_how_it_was_made(tmp_path, tab, example):
+    folder = tmp_path / "run"
+    shutil.copytree(ASSETS / "examples" / example, folder)
+    measured = json.loads((folder / run_folder.METRICS).read_text())
+    said = tab.result_of(folder).metrics
+    pace = f"{measured['seconds_per_step']:.2f} s a step"
+    assert said.startswith(f"{measured['steps']} steps, {pace}")
+    assert said.endswith("seed 0")
+    assert tab.result_of(folder, metrics="as before").metrics == "as before"
 
 
 def test_a_disk_that_has_no_room_for_the_zip_takes_nothing_else(tmp_path, monkeypatch):
