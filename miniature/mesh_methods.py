@@ -5,6 +5,7 @@
     csd                 both stages, jointly
     csd-phases          stage I, then stage II on its frozen result
     csd-no-background   joint, without the background composite
+    csd-no-contrast     joint, patterns not told from plain styles
 
 All of them take the same steps at the same rate as the mesh job. This module knows nothing about
 right answers.
@@ -48,6 +49,7 @@ def mesh_methods(loaded: LoadedMeshTeacher, how: Painting, steps: int) -> dict[s
         "csd": by_painting(loaded, joint, steps),
         "csd-phases": by_painting(loaded, replace(joint, cascade="phases"), steps),
         "csd-no-background": by_painting(loaded, replace(joint, background=False), steps),
+        "csd-no-contrast": by_painting(loaded, replace(joint, contrast=0.0), steps),
     }
 
 

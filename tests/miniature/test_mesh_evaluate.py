@@ -126,7 +126,7 @@ def test_a_tiny_run_of_every_method_writes_its_numbers_and_its_sheet(tmp_path, m
     text = job.json.read_text()
     found = json.loads(text)
     assert str(tmp_path) not in text
-    names = ["stage-1", "stage-2", "csd", "csd-phases", "csd-no-background"]
+    names = ["stage-1", "stage-2", "csd", "csd-phases", "csd-no-background", "csd-no-contrast"]
     assert [row["method"] for row in found["rows"]] == names == list(found["summary"])
     assert len({row["colour_error"] for row in found["rows"]}) >= 4
     assert found["settings"]["steps"] == 2 and found["versions"]["torch"]
