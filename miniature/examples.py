@@ -49,7 +49,7 @@ KEPT = {
 there is none on a machine to tell it."""
 Preset = Literal["quick", "standard", "fine"]
 MESHES = {
-    "mushroom": {"object": "mushroom", "edit": "cap", "style": "red", "plural": False},
+    "mushroom": {"object": "mushroom", "edit": "cap", "style": "red dotted", "plural": False},
     "snowman": {"object": "snowman", "edit": "hat", "style": "blue", "plural": False},
     "rocket": {"object": "rocket", "edit": "fins", "style": "yellow", "plural": True},
 }
