@@ -172,7 +172,7 @@ def _method() -> dict[str, Component]:
             "attached", 0, 1, "Attached noise", "Share of it that goes with the surface: patterns."
         ),
         "contrast": _slider(
-            "contrast", 0, 10, "Contrast", "How far the style is told from the next one.", 0.1
+            "contrast", 0, 10, "Contrast", "How far it is told from the style below: patterns.", 0.1
         ),
         "unlike": gr.Textbox(
             _DEFAULT["unlike"],
