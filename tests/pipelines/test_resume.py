@@ -143,11 +143,11 @@ def test_a_run_that_failed_in_the_middle_goes_on_to_the_same_end(whole, tmp_path
     module, name = target.rsplit(".", 1)
     honest, calls = getattr(sys.modules[module], name), []
 
-    def failing(*args):
+    def failing(*args, **more):
         calls.append(1)
         if len(calls) == 4:
             raise MemoryError
-        return honest(*args)
+        return honest(*args, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(target, failing)
