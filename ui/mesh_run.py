@@ -26,7 +26,7 @@ from ui.following import follow, loading
 from ui.mesh_mask import NO_MESH, Where, mask_of
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, given, ready, seed_of, values_of
+from ui.running import Change, facts, given, ready, seed_of, values_of
 from ui.viewer import compared
 from ui.visitors import owner_of
 from ui.wording import on_the_page
@@ -260,19 +260,8 @@ def _done(folder: Path, event: Done, notes: list[str]) -> Shown:
     text = f"Done in {duration(metrics['seconds_in_all'])}: {_painted(metrics)}."
     if taken < wanted:
         text = f"Stopped after {taken} of {wanted} steps. This is the painting so far."
-    facts = _facts(settings, metrics)
-    return result_of(folder, progress(text, 1), "  \n".join([facts, *notes]))
-
-
-def _facts(settings: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """How a run went, in a line."""
-    facts = [
-        f"{metrics['steps']} steps",
-        f"{metrics['seconds_per_step']:.2f} s a step",
-        f"{metrics['peak_memory_mb']:.0f} MB of memory",
-        f"seed {settings['seed']}",
-    ]
-    return ", ".join(facts)
+    said = [facts(settings, metrics), *notes]
+    return result_of(folder, progress(text, 1), "  \n".join(said))
 
 
 def _painted(metrics: dict[str, Any]) -> str:
@@ -302,7 +291,7 @@ def result_of(
     ]
     measured = run_folder.read_metrics(folder)
     if metrics is None:
-        metrics = _facts(run_folder.read_settings(folder), measured) if measured else ""
+        metrics = facts(run_folder.read_settings(folder), measured) if measured else ""
     return Shown(
         status=gr.skip() if status is None else status,
         preview=gr.HTML(visible=False),

@@ -42,6 +42,13 @@ class Change:
         return tuple(getattr(self, f.name) for f in fields(self))
 
 
+def facts(settings: dict[str, Any], metrics: dict[str, Any], *more: str) -> str:
+    """How a run went, in a line. more: what its kind of run has to say besides."""
+    said = [f"{metrics['steps']} steps", f"{metrics['seconds_per_step']:.2f} s a step", *more]
+    said += [f"{metrics['peak_memory_mb']:.0f} MB of memory", f"seed {settings['seed']}"]
+    return ", ".join(said)
+
+
 def values_of(
     begin: Callable[[], Iterator[Change]],
     failed: Callable[..., Change],

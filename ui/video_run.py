@@ -21,7 +21,7 @@ from ui.folders import new_folder
 from ui.following import follow, loading
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, given, ready, seed_of, values_of
+from ui.running import Change, facts, given, ready, seed_of, values_of
 from ui.video_mask import NO_CLIP, Where, cut_of, mask_of
 from ui.viewer import compared
 from ui.visitors import owner_of
@@ -198,17 +198,14 @@ def _done(folder: Path, event: Done, notes: list[str]) -> Shown:
     text = f"Done in {duration(metrics['seconds'])}."
     if taken < wanted:
         text = f"Stopped after {taken} of {wanted} steps. This is the edit so far."
-    facts = _facts(settings, metrics)
-    return result_of(folder, progress(text, 1), "  \n".join([facts, *notes]))
+    said = [_facts(settings, metrics), *notes]
+    return result_of(folder, progress(text, 1), "  \n".join(said))
 
 
 def _facts(settings: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """How a run went, in a line."""
-    facts = [f"{metrics['steps']} steps", f"{metrics['seconds_per_step']:.2f} s a step"]
-    if settings["mask"] is not None:
-        facts.append(_outside(metrics["psnr_outside_mask"]))
-    facts += [f"{metrics['peak_memory_mb']:.0f} MB of memory", f"seed {settings['seed']}"]
-    return ", ".join(facts)
+    masked = settings["mask"] is not None
+    more = [_outside(metrics["psnr_outside_mask"])] if masked else []
+    return facts(settings, metrics, *more)
 
 
 def _outside(psnr: float | None) -> str:

@@ -53,17 +53,14 @@ def mesh_prompts(
 
     Raises InputError where the encoder cannot be had, or cannot read a prompt whole.
     """
-    texts, other = [*_said(teacher, texts), ""], None
-    count = len(texts)
-    if unlike is not None:
-        texts += _said(teacher, [unlike])
-    said, large = _read(teacher.stage_1, texts), None
-    if unlike is not None:
-        other = said[count:]
+    asked = [*_said(teacher, texts), ""]
+    more = [] if unlike is None else _said(teacher, [unlike])
+    said, large = _read(teacher.stage_1, [*asked, *more]), None
+    rows, empty, other = said.split([len(texts), 1, len(more)])
     if teacher.shape == "latent":
-        own = _read(teacher.stage_2, texts[:count])
+        own = _read(teacher.stage_2, asked)
         large = csd.Prompts(own[:-1], own[-1:])
-    return csd.Prompts(said[: count - 1], said[count - 1 : count], large, other)
+    return csd.Prompts(rows, empty, large, other if more else None)
 
 
 def _said(teacher: Teacher, texts: Sequence[str]) -> Sequence[str]:
