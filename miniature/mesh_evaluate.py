@@ -38,7 +38,9 @@ from pipelines.media import save_png, to_uint8
 from pipelines.mesh import STEPS
 from pipelines.paint.composites import GRAY
 from pipelines.paint.layers import Layers
-from pipelines.paint.painting import Fields, Painting, look
+from pipelines.paint.look import look
+from pipelines.paint.painting import Painting
+from pipelines.paint.task import Fields
 from pipelines.render import Points, Surface, downsample, orbit, rasterise
 from pipelines.runs import run_folder
 from pipelines.teachers.catalog import MINIATURE

@@ -18,7 +18,10 @@ import torch
 from torch import Tensor
 
 from pipelines.paint.composites import Words, prompts, unlike_prompt
-from pipelines.paint.painting import Fields, Painting, Task, look, method_at, paint, questions
+from pipelines.paint.look import look
+from pipelines.paint.painting import Painting, method_at
+from pipelines.paint.run import paint, questions, shown
+from pipelines.paint.task import Fields, Task
 from pipelines.render import Surface, sphere_views
 from pipelines.teachers.catalog import MINIATURE, mesh_teacher
 from pipelines.teachers.loaded import LoadedMeshTeacher
@@ -77,7 +80,7 @@ def by_stage_2(loaded: LoadedMeshTeacher, how: Painting, steps: int) -> PaintFun
             cameras = sphere_views(how.views, generator)
             background = torch.rand(how.views, 3, generator=generator).to(loaded.device)
             view = look(task.surface, cameras, task.cascade.size_2, background)
-            renders = view.render(task.asked(painted, view.points))
+            renders, _ = shown(task, painted, view, view)
             weights = dict(lambda_1=0.0, lambda_2=(how.detail, how.detail))
             method = replace(method_at(how, index, steps), **weights)
             judged = csd.distill_cascade(

@@ -5,7 +5,7 @@ job's own words, colours and light, so that the teachers learn what the job will
 module knows nothing about teachers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from tqdm import tqdm
 from miniature.cores import on_all_cores
 from miniature.meshes import PartMesh, sample_mesh, surface
 from miniature.styles import Style, sample_style, style_colours
+from pipelines.paint.close_up import ball, close_up, fitting, scattered
 from pipelines.paint.composites import Words, prompts
 from pipelines.render import Cameras, compose, downsample, rasterise, shade, visible
 from pipelines.render.cameras import DISTANCE
@@ -27,6 +28,12 @@ PER_MESH = 8
 """Views of one mesh, rendered together."""
 KINDS = {"localization": 0.18, "style": 0.55, "background": 0.14, "global": 0.09, "gray": 0.04}
 """What a view shows, and how often: the job's composites, one style all over, or no edit at all."""
+CLOSE = 0.5
+"""Of the views that show a style on a part, how many are close-ups."""
+CLOSEST = 4.0
+"""How many times larger than in a whole view a close-up shows its part, at most."""
+ASIDE = 0.1
+"""How far a close-up looks past the middle of its part, in radii of it."""
 GRAY = Style("gray")
 YELLOW = Style("yellow")
 STREAM = 13
@@ -42,6 +49,8 @@ class Look:
     caption: str
     styles: tuple[Style, ...]
     """One for each part."""
+    close: int | None = None
+    """The part that is shown close up."""
 
 
 def view(number: int) -> tuple[np.ndarray, str]:
@@ -55,7 +64,8 @@ def mesh_views(number: int) -> tuple[np.ndarray, list[str]]:
     rng = np.random.default_rng([STREAM, number])
     mesh = sample_mesh("train", number)
     looks = [sample_look(mesh, rng) for _ in range(PER_MESH)]
-    pictures = render(mesh, looks, sample_cameras(PER_MESH, rng), rng)
+    cameras = come_closer(sample_cameras(PER_MESH, rng), mesh, looks, rng)
+    pictures = render(mesh, looks, cameras, rng)
     return (pictures * 255).round().byte().numpy(), [look.caption for look in looks]
 
 
@@ -71,7 +81,8 @@ def sample_look(mesh: PartMesh, rng: Rng) -> Look:
     words = Words(mesh.family, mesh.parts[k].name, str(style), mesh.parts[k].plural)
     localized, styled, placed = prompts(words, background=True)
     if kind == "style":
-        return Look(styled, _with(mesh, k, style, (GRAY,) * len(mesh.parts)))
+        close = k if rng.uniform() < CLOSE else None
+        return Look(styled, _with(mesh, k, style, (GRAY,) * len(mesh.parts)), close)
     if kind == "localization":
         return Look(localized, _with(mesh, k, YELLOW, (GRAY,) * len(mesh.parts)))
     return Look(placed, _with(mesh, k, YELLOW, _plausible(mesh, rng)))
@@ -104,6 +115,25 @@ def sample_cameras(count: int, rng: Rng) -> Cameras:
     away = np.stack([np.cos(up) * np.sin(turn), np.sin(up), np.cos(up) * np.cos(turn)], axis=1)
     away *= DISTANCE * rng.uniform(0.98, 1.1, (count, 1))
     return Cameras(torch.from_numpy(away).float())
+
+
+def come_closer(cameras: Cameras, mesh: PartMesh, looks: list[Look], rng: Rng) -> Cameras:
+    """The cameras with windows around the parts that are to be shown close up.
+
+    They show the part at anything from its size in a whole view to as large as it fits.
+    """
+    # With its part's number for its texture's, a point knows which part it lies on.
+    shape = replace(surface(mesh), atlas=torch.from_numpy(mesh.labels))
+    points = scattered(shape)
+    centres, sizes = torch.zeros(len(looks), 3), torch.ones(len(looks))
+    for k, look in enumerate(looks):
+        if look.close is None:
+            continue
+        found = ball(points.position, (points.atlas == look.close)[:, None].float())
+        aside = torch.from_numpy(ASIDE * rng.standard_normal(3)).float()
+        centres[k] = found.centre + found.radius * aside
+        sizes[k] = fitting(found, CLOSEST) ** rng.uniform()
+    return close_up(cameras, centres, sizes)
 
 
 def render(mesh: PartMesh, looks: list[Look], cameras: Cameras, rng: Rng) -> Tensor:

@@ -21,8 +21,11 @@ from pipelines.media import to_uint8
 from pipelines.paint.composites import GRAY, prompts, unlike_prompt
 from pipelines.paint.job import STEPS, PaintMesh
 from pipelines.paint.layers import check_threshold
+from pipelines.paint.look import Look, look
 from pipelines.paint.painted import bake_layers, write_painted
-from pipelines.paint.painting import PAPER, Fields, Look, Mask, Task, look, paint
+from pipelines.paint.painting import PAPER
+from pipelines.paint.run import paint
+from pipelines.paint.task import Fields, Mask, Task
 from pipelines.paint.uv_mask import read_uv_mask
 from pipelines.render import Surface, orbit
 from pipelines.runs import record, run_folder, settings

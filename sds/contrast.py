@@ -19,16 +19,15 @@ from torch.nn.functional import interpolate
 
 @dataclass(frozen=True)
 class Contrast:
-    """What some rows of a batch are told from."""
+    """How some rows of a batch are told from another prompt."""
 
     rows: Tensor
     """(M,) long: which."""
-    unlike: Tensor
-    """(1, L, D): embedding of the prompt they should be unlike."""
     scale: float
     """r; 0 changes nothing."""
     part: Tensor
-    """P, (M, 1, S, S) in [0, 1]: where the two prompts differ. Resized to whatever it meets."""
+    """P, (N, 1, S, S) in [0, 1]: where the two prompts differ, on every row. Resized to
+    whatever it meets."""
 
     def repeated(self, times: int, of: int) -> "Contrast":
         """The same for a batch of `of` rows that comes `times` times over."""
@@ -43,7 +42,7 @@ class Contrast:
         the other.
         """
         d = cond[self.rows] - unlike
-        part = interpolate(self.part, d.shape[-2:], mode="area")
+        part = interpolate(self.part[self.rows], d.shape[-2:], mode="area")
         area = part.square().sum((2, 3), keepdim=True).clamp(min=1e-6)
         whole = (part * d).sum((2, 3), keepdim=True) / area
         return eps_hat.index_add(0, self.rows, self.scale * (d - part * whole))

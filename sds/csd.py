@@ -29,7 +29,7 @@ from sds.draws import Rows
 from sds.guidance import ask, cfg, from_threestudio
 from sds.priors import Prior
 from sds.schedules import add_noise
-from sds.super_resolution import Shown, SuperResolutionPrior, cropped, show
+from sds.super_resolution import Shown, SuperResolutionPrior, show, squares
 
 Noise = Callable[[Tensor], Tensor]
 """From fresh noise, (k N, C, h, w) for N renders k times over, to what is taken instead."""
@@ -169,8 +169,8 @@ def distill_cascade(
     the same views of stage I's frozen result (two phases); None conditions on x itself (joint).
     Where stage II is shown a picture of another size than size_1, S and S' reach that too.
     rows: which of the step's renders x holds, where it does not hold all. noise_1: stage I's noise,
-    made of fresh one; None is the fresh one itself, as published. contrast: what stage I should
-    tell some of the rows of x from; None is nothing, as published.
+    made of fresh one; None is the fresh one itself, as published. contrast: how far some of the
+    rows of x are told from prompts.unlike; None is not at all, as published.
 
     The loss is the mean over all the step's renders, of which those that are not here count as 0.
     What is drawn for a render does not depend on which are here. 3D Paintbrush takes the mean over
@@ -182,6 +182,8 @@ def distill_cascade(
     _check(cascade, method.lambda_1, lambda_2)
     if rows is None:
         rows = Rows(torch.arange(len(x)), len(x))
+    if contrast is not None:
+        contrast = contrast.repeated(method.noises, len(x))
     # A stage that is left out contributes nothing, and nothing is computed for it.
     z_1 = g_1 = z_2 = g_2 = x.new_zeros(1)
     if method.lambda_1:
@@ -194,12 +196,15 @@ def distill_cascade(
         z_2 = _seen(cascade.encode_2, x, cascade.size_2)
         seen = x if low is None else low
         shown = _show(cascade, method, seen, z_2.shape[-1], generator, rows)
-        whole = z_2[0].numel()
-        z_2, shown = cropped(z_2, shown, method.crop, generator, rows)
-        lambda_2 *= whole / z_2[0].numel()
-        asking = _now(method.stage_2, step, steps)
-        read = prompts.by_large()
-        g_2 = _averaged(shown, asking, method.noises, read, z_2, generator, rows)
+        square = squares(z_2.shape[-1], method.crop, generator, rows)
+        lambda_2 *= (z_2.shape[-1] / square.size) ** 2
+        if contrast is not None:
+            part = interpolate(contrast.part, z_2.shape[-2:], mode="area")
+            contrast = replace(contrast, part=square.cut(part))
+            shown = replace(shown, again=contrast.rows)
+        z_2, shown = square.cut(z_2), replace(shown, low_s=square.cut(shown.low_s))
+        asking, read = _now(method.stage_2, step, steps), prompts.by_large()
+        g_2 = _averaged(shown, asking, method.noises, read, z_2, generator, rows, None, contrast)
     share = len(x) / rows.of
     return Distilled(
         loss=share * losses.csd(z_1, g_1, z_2, g_2, method.lambda_1, lambda_2),
@@ -228,7 +233,7 @@ def stage_gradient(
     if guidance != 1:
         questions.append((x_t, t, prompts.empty))
     if contrast is not None:
-        questions.append((x_t[contrast.rows], t[contrast.rows], contrast.unlike))
+        questions.append((x_t[contrast.rows], t[contrast.rows], prompts.unlike))
     cond, *others = ask(prior, questions)
     eps_hat = cond
     if guidance != 1:
@@ -269,8 +274,6 @@ def _averaged(
     contrast: Contrast | None = None,
 ) -> Tensor:
     """The mean of `noises` gradients of each row, from one call of the teacher."""
-    if contrast is not None:
-        contrast = contrast.repeated(noises, len(z))
     z = z.detach().repeat(noises, 1, 1, 1)
     share = None if prompts.share is None else prompts.share.repeat(noises)
     prompts = replace(prompts, rows=prompts.rows.repeat(noises, 1, 1), share=share)

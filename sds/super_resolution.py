@@ -7,7 +7,8 @@ is a prior like any other. This module knows nothing about the first stage or ho
 distilled.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -52,6 +53,8 @@ class Shown:
     """(N, 3, H, W): upsampled, in [-1, 1], then noised at level s."""
     s: Tensor
     """(N,) long."""
+    again: Tensor | None = None
+    """(M,) long: the images that it is asked about once more, after all others."""
 
     @property
     def schedule(self) -> Schedule:
@@ -59,11 +62,16 @@ class Shown:
         return self.prior.schedule
 
     def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        """x_t (k N, C, H, W), t (k N,), cond (k N, L, D), in k blocks -> eps (k N, C, H, W)."""
+        """x_t (k N + M, C, H, W), t (k N + M,), cond (k N + M, L, D) -> eps (k N + M, C, H, W).
+
+        k blocks of the images, then those asked about again.
+        """
         blocks = len(x_t) // len(self.s)
-        return self.prior.eps(
-            x_t, t, cond, self.low_s.repeat(blocks, 1, 1, 1), self.s.repeat(blocks)
-        )
+        low_s, s = self.low_s.repeat(blocks, 1, 1, 1), self.s.repeat(blocks)
+        if self.again is not None:
+            low_s = torch.cat([low_s, self.low_s[self.again]])
+            s = torch.cat([s, self.s[self.again]])
+        return self.prior.eps(x_t, t, cond, low_s, s)
 
 
 @torch.no_grad()
@@ -76,28 +84,37 @@ def show(prior: SuperResolutionPrior, low: Tensor, size: int, s: Tensor, eps: Te
     return Shown(prior, add_noise(prior.low_schedule, up, eps, s), s)
 
 
-def cropped(
-    z: Tensor, shown: Shown, share: float, generator: torch.Generator, rows: Rows
-) -> tuple[Tensor, Shown]:
-    """A square of each of z (N, C, H, H), and the same one of what stage II is shown beside it.
+@dataclass(frozen=True)
+class Squares:
+    """A square of each of some pictures, of equal size.
 
-    (N, C, h, h), with h the share of H to the nearest GRAIN. Squares go on at the other side of a
-    render, so that its edge is seen as often as its middle; around the object, both sides show one
-    plain background.
+    Squares go on at the other side of a picture, so that its edge is seen as often as its middle;
+    around a rendered object, both sides show one plain background.
     """
-    side = z.shape[-1]
-    size = max(GRAIN * round(share * side / GRAIN), min(GRAIN, side))
-    if size >= side:
-        return z, shown
-    corners = torch.randint(side, (rows.of, 2), generator=generator, device=generator.device)
-    # Plain numbers, from a generator on the host: places on the device would make a step wait.
-    corners = rows.pick(corners).tolist()
 
-    def cut(pictures: Tensor) -> Tensor:
-        places = corners * (len(pictures) // len(corners))
+    size: int
+    corners: Sequence[tuple[int, int]]
+    """Of each picture. Plain numbers: places on a device would make a step wait."""
+
+    def cut(self, pictures: Tensor) -> Tensor:
+        """(k N, C, H, H), k times all of them -> (k N, C, size, size)."""
+        if pictures.shape[-1] == self.size:
+            return pictures
+        places = [*self.corners] * (len(pictures) // len(self.corners))
         pairs = zip(pictures, places, strict=True)
+        size = self.size
         return torch.stack(
             [row.roll((-i, -j), dims=(1, 2))[:, :size, :size] for row, (i, j) in pairs]
         )
 
-    return cut(z), replace(shown, low_s=cut(shown.low_s))
+
+def squares(side: int, share: float, generator: torch.Generator, rows: Rows) -> Squares:
+    """A square of each picture of a side at a random place: share of it, to the nearest GRAIN.
+
+    Where that is the whole picture, nothing is drawn.
+    """
+    size = max(GRAIN * round(share * side / GRAIN), min(GRAIN, side))
+    if size >= side:
+        return Squares(side, [(0, 0)] * len(rows.here))
+    corners = torch.randint(side, (rows.of, 2), generator=generator, device=generator.device)
+    return Squares(size, rows.pick(corners).tolist())

@@ -18,7 +18,8 @@ from pipelines.media import clip_from_frames, save_png, to_uint8, write_clip
 from pipelines.media.comparison import write_comparison
 from pipelines.paint.bake import texels, texture_image
 from pipelines.paint.layers import Layers, file_name, save_layers
-from pipelines.paint.painting import Fields, Look, Task, look, sample_atlases
+from pipelines.paint.look import Look, look
+from pipelines.paint.task import Fields, Task, sample_atlases
 from pipelines.render import Cameras, Points, Surface, at, downsample, orbit
 
 CHUNK = 1 << 17

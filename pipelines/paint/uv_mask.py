@@ -16,7 +16,7 @@ from torch.nn.functional import max_pool2d
 from pipelines.errors import InputError
 from pipelines.media import read_image
 from pipelines.paint.bake import sample, texels, texture_image
-from pipelines.paint.painting import Mask
+from pipelines.paint.task import Mask
 from pipelines.render import Cameras, Surface, rasterise
 from pipelines.render.cameras import DISTANCE
 from pipelines.render.rasterise import project

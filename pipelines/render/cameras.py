@@ -2,7 +2,8 @@
 
 A camera sits at `position`, looks at 0 and keeps y up, as in glTF: in its own frame x is right, y
 is up, and it looks along -z. With the default distance and field of view the unit ball fits the
-picture: asin(1 / 3) = 19.5 degrees < 40 / 2. This module knows nothing about surfaces or pixels.
+picture: asin(1 / 3) = 19.5 degrees < 40 / 2. A window takes a square of the picture, which may
+reach beyond it. This module knows nothing about surfaces or pixels.
 """
 
 import math
@@ -29,9 +30,18 @@ class Cameras:
     """(B, 3) fp32, outside the unit ball."""
     fov: float = FOV
     """Degrees, in (0, 180)."""
+    window: Tensor | None = None
+    """(B, 3): the square of the picture that is taken instead of the whole. Its middle, right and
+    up of the picture's, and its side: all in halves of the picture's side, but the side in wholes.
+    None is (0, 0, 1)."""
 
     def __len__(self) -> int:
         return len(self.position)
+
+    def some(self, which: slice) -> "Cameras":
+        """Those of a slice."""
+        window = None if self.window is None else self.window[which]
+        return Cameras(self.position[which], self.fov, window)
 
     @property
     def axes(self) -> Tensor:

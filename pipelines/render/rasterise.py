@@ -74,9 +74,13 @@ def project(vertices: Tensor, cameras: Cameras, size: int) -> Tensor:
             "the surface reaches behind a camera: bring it to the unit ball and keep the cameras "
             "outside of that"
         )
-    focal = size / 2 / math.tan(math.radians(cameras.fov) / 2)
-    middle = (size - 1) / 2
-    return torch.stack([focal * right + middle * depth, middle * depth - focal * up, depth])
+    edge = math.tan(math.radians(cameras.fov) / 2)
+    right, up, half, middle = right / edge, up / edge, size / 2, (size - 1) / 2
+    if cameras.window is not None:
+        x, y, side = cameras.window.to(depth).unbind(1)
+        right, up = (right.T - x * depth.T).T, (up.T - y * depth.T).T
+        half = (half / side)[:, None]
+    return torch.stack([half * right + middle * depth, middle * depth - half * up, depth])
 
 
 def _views(q: Tensor, faces: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,6 +6,7 @@ nothing about what prompts mean.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -53,14 +54,15 @@ def mesh_prompts(
 
     Raises InputError where the encoder cannot be had, or cannot read a prompt whole.
     """
-    asked = [*_said(teacher, texts), ""]
     more = [] if unlike is None else _said(teacher, [unlike])
-    said, large = _read(teacher.stage_1, [*asked, *more]), None
-    rows, empty, other = said.split([len(texts), 1, len(more)])
-    if teacher.shape == "latent":
-        own = _read(teacher.stage_2, asked)
-        large = csd.Prompts(own[:-1], own[-1:])
-    return csd.Prompts(rows, empty, large, other if more else None)
+    asked = [*_said(teacher, texts), "", *more]
+
+    def said(reads: str) -> csd.Prompts:
+        rows, empty, other = _read(reads, asked).split([len(texts), 1, len(more)])
+        return csd.Prompts(rows, empty, unlike=other if more else None)
+
+    prompts = said(teacher.stage_1)
+    return replace(prompts, large=said(teacher.stage_2)) if teacher.shape == "latent" else prompts
 
 
 def _said(teacher: Teacher, texts: Sequence[str]) -> Sequence[str]:

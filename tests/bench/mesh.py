@@ -27,8 +27,11 @@ from miniature.meshes import sample_mesh, surface
 from pipelines import allocator
 from pipelines.paint.bake import texels
 from pipelines.paint.composites import Query, Words, colours, prompts, unlike_prompt
+from pipelines.paint.look import look
 from pipelines.paint.painted import CHUNK, few
-from pipelines.paint.painting import PAPER, Fields, Painting, Task, look, paint, sample_atlases
+from pipelines.paint.painting import PAPER, Painting
+from pipelines.paint.run import paint
+from pipelines.paint.task import Fields, Task, sample_atlases
 from pipelines.render import sphere_views
 from pipelines.teachers.catalog import mesh_teacher
 from pipelines.teachers.machine import compute_dtype

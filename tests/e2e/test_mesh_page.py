@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from pipelines.geometry import read_mesh
 from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
-from pipelines.paint.painting import sample_atlases
+from pipelines.paint.task import sample_atlases
 from pipelines.paint.uv_mask import read_masks
 from tests.e2e.acts import brush, open_fold, put, shown_to_brush
 from tests.e2e.conftest import WAIT

@@ -13,7 +13,7 @@ from torch import nn
 
 from pipelines import command
 from pipelines.events import Note, Preview
-from pipelines.paint.painting import paint
+from pipelines.paint.run import paint
 from pipelines.runs import record, run_folder
 from pipelines.runs.record import Order
 from sds import parallel

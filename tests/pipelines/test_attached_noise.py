@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pipelines.paint.attached_noise import CELL, FADE, attached_noise
-from pipelines.paint.painting import PAPER, Look, held, look
+from pipelines.paint.look import Look, look
+from pipelines.paint.painting import PAPER, held
 from pipelines.render import sphere_views
 from sds import csd
 from tests.pipelines.test_painting import FAST, fields, run, sphere, task

@@ -7,7 +7,7 @@ import trimesh
 from pipelines.errors import InputError
 from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
-from pipelines.paint.painting import sample_atlases
+from pipelines.paint.task import sample_atlases
 from pipelines.paint.uv_mask import read_masks, read_uv_mask
 
 FRONT, RIGHT = (0.0, 0.0), (90.0, 0.0)

@@ -17,19 +17,11 @@ from pipelines.paint.composites import (
     prompts,
     unlike_prompt,
 )
+from pipelines.paint.look import look
 from pipelines.paint.painted import bake_layers, random_points
-from pipelines.paint.painting import (
-    PAPER,
-    Fields,
-    Mask,
-    Painting,
-    Task,
-    contrast,
-    look,
-    method_at,
-    paint,
-    questions,
-)
+from pipelines.paint.painting import PAPER, Painting, method_at
+from pipelines.paint.run import contrast, paint, questions
+from pipelines.paint.task import Fields, Mask, Task
 from pipelines.render import Surface, orbit
 from sds import csd
 from sds.schedules import at, ddpm

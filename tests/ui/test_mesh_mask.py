@@ -11,7 +11,7 @@ import torch
 from pipelines.errors import InputError
 from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
-from pipelines.paint.painting import sample_atlases
+from pipelines.paint.task import sample_atlases
 from pipelines.paint.uv_mask import read_masks
 from tests.ui.pictures import address
 from ui.brush import strokes_of

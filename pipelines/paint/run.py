@@ -1,0 +1,185 @@
+"""The run that paints a surface: views, composites, CSD, steps.
+
+Each step draws new views of the whole sphere, asks the fields at the visible pixels only, renders
+every composite, and lets the cascade judge them all in one call of each stage. Geometry is fixed,
+so no gradient passes through visibility. This module knows nothing about files or textures.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from pipelines.paint.attached_noise import FADE, AttachedNoise, attached_noise
+from pipelines.paint.close_up import ball, close_up, magnification, scattered
+from pipelines.paint.composites import Query, colours, painted_over, shares, style_of
+from pipelines.paint.look import Look, look
+from pipelines.paint.painting import Painting, held, method_at
+from pipelines.paint.task import Fields, Task
+from pipelines.render import Points, sphere_views
+from sds import csd, losses, parallel
+from sds.contrast import Contrast
+from sds.draws import Rows
+from sds.optimize import State, Step, optimize, step_generator
+
+CONTRAST_FADE = 0.6
+"""Share of the run, its last, over which the contrast goes: without it the colours settle."""
+CLOSE_FROM = 0.3
+"""Share of the run after which the style is judged close up: the region is found by then."""
+SUPERSAMPLING = 2
+"""Pixels rendered for each pixel that stage I sees, along each side."""
+
+
+def paint(
+    task: Task,
+    how: Painting,
+    painted: Fields,
+    steps: int,
+    seed: int,
+    since: State | None = None,
+) -> Iterator[Step]:
+    """Train `painted` in place; yields after every step. Its value are two RMS, (2,): of how far
+    what is seen has come from gray, and of the last stage's gradient.
+
+    since: the state of an earlier run to go on from; `frozen` in it is stage I's result, where it
+    is frozen by then. Raises NonFinite when a field stops being finite; the fields are then the
+    last good ones.
+    """
+    parameters = list(painted.parameters())
+    attached = attached_noise(seed, task.surface.vertices.device)
+    watched = None
+    if how.closest > 1 and painted.region is not None:
+        watched = scattered(task.surface)
+    frozen: Fields | None = None
+    if since is not None and since["frozen"] is not None:
+        frozen = _frozen(painted, since["frozen"])
+
+    def gradient(index: int) -> Tensor:
+        nonlocal frozen
+        method = method_at(how, index, steps)
+        detailed = method.lambda_2[1] > 0
+        if not detailed:
+            frozen = None
+        elif how.cascade == "phases" and frozen is None:
+            frozen = _frozen(painted, parameters)
+        generator = step_generator(seed, index)
+        value = _judge(
+            task, how, method, painted, frozen, attached, watched, generator, index, steps
+        )
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            parallel.sum_(parameter.grad)
+        return value
+
+    optimizer = torch.optim.Adam(parameters, lr=how.rate)
+    for step in optimize(gradient, parameters, optimizer, steps, since):
+        kept = None if frozen is None else list(frozen.parameters())
+        yield replace(step, state=lambda step=step, kept=kept: step.state() | {"frozen": kept})
+
+
+def _judge(
+    task: Task,
+    how: Painting,
+    method: csd.Method,
+    painted: Fields,
+    frozen: Fields | None,
+    attached: AttachedNoise,
+    watched: Points | None,
+    generator: torch.Generator,
+    index: int,
+    steps: int,
+) -> Tensor:
+    """Render this process's views, ask about them, go back to the fields; what `paint` reports."""
+    detailed = method.lambda_2[1] > 0
+    size = render_size(task.cascade, detailed)
+    cameras = sphere_views(how.views, generator)
+    background = torch.rand(how.views, 3, generator=generator)
+    mean_square = torch.zeros(2, device=task.surface.vertices.device)
+    mine = parallel.share(how.views)
+    if mine:
+        seen = slice(mine.start, mine.stop)
+        cameras, behind = cameras.some(seen), background[seen].to(mean_square.device)
+        whole = view = look(task.surface, cameras, size, behind)
+        if watched is not None and index >= CLOSE_FROM * steps:
+            found = ball(watched.position, task.region(painted, watched))
+            m = magnification(found, how.closest)
+            view = look(task.surface, close_up(cameras, found.centre, m), size, behind)
+            view = replace(view, magnified=m)
+        renders, query = shown(task, painted, whole, view)
+        low = None if frozen is None else shown(task, frozen, whole, view)[0]
+        every = torch.arange(len(task.prompts.rows) * how.views)
+        rows = Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
+        prompts = questions(task, how, len(mine))
+        noise = None
+        if share := how.attached * held(index / steps, FADE):
+            count = len(task.prompts.rows)
+            noise = partial(attached.mixed, view, share, style_of(count), count)
+        asked = (task.cascade, method, prompts, renders, index, steps, generator, low, rows)
+        told = contrast(task, how, view, query, index / steps)
+        judged = csd.distill_cascade(*asked, noise_1=noise, contrast=told)
+        judged.loss.backward()
+        rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2
+        reported = torch.stack([losses.rms(painted_over(query)), rms])
+        mean_square = reported.square() * len(mine) / how.views
+    return parallel.sum_(mean_square).sqrt()
+
+
+def shown(task: Task, painted: Fields, whole: Look, close: Look) -> tuple[Tensor, Query]:
+    """All composites, one after the other, and what the fields say where the style's are seen.
+
+    -> (composites * B, 3, size, size) in [0, 1]. The style's composite is seen close up, the others
+    whole, unless the two are the same.
+    """
+    query = task.asked(painted, close.points, background=close is whole)
+    near = colours(query)
+    if close is whole:
+        return torch.cat([whole.picture(colour) for colour in near]), query
+    pictures = [whole.picture(colour) for colour in colours(task.asked(painted, whole.points))]
+    style = style_of(len(pictures))
+    pictures[style] = close.picture(near[style_of(len(near))])
+    return torch.cat(pictures), query
+
+
+def contrast(
+    task: Task, how: Painting, view: Look, query: Query, progress: float
+) -> Contrast | None:
+    """What the style's renders are told from, and where on them, at a point of the run."""
+    if task.prompts.unlike is None or not how.contrast:
+        return None
+    composites = len(task.prompts.rows)
+    first = style_of(composites) * view.views
+    everywhere = torch.ones_like(query.style[:, :1])
+    part = everywhere if query.region is None else query.region.detach()
+    rows = torch.arange(first, first + view.views, device=part.device)
+    scale = how.contrast * held(progress, CONTRAST_FADE)
+    return Contrast(rows, scale, view.mask(part).repeat(composites, 1, 1, 1))
+
+
+def questions(task: Task, how: Painting, views: int) -> csd.Prompts:
+    """What is asked of the renders of `views` views, in the order of `shown`."""
+    rows = task.prompts.rows
+    share = shares(len(rows), how.style_guidance)
+    # Filled where it is used: a copy from the host would make every step wait.
+    kind = dict(dtype=torch.float32, device=rows.device)
+    filled = torch.stack([torch.full((), value, **kind) for value in share])
+    return replace(task.prompts, share=filled).repeated(views)
+
+
+@torch.no_grad()
+def _frozen(painted: Fields, values: Sequence[Tensor]) -> Fields:
+    """Fields like `painted` that are not trained, with these values of their parameters."""
+    frozen = copy.deepcopy(painted).requires_grad_(False)
+    for parameter, value in zip(frozen.parameters(), values, strict=True):
+        parameter.copy_(value)
+    return frozen
+
+
+def render_size(cascade: csd.Cascade, detailed: bool) -> int:
+    """Pixels along each side of a render: enough for both stages, or finer than stage I alone."""
+    if detailed:
+        return max(cascade.size_1, cascade.size_2)
+    return max(cascade.size_1, min(SUPERSAMPLING * cascade.size_1, cascade.size_2))

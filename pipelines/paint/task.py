@@ -1,0 +1,97 @@
+"""What is painted and who judges it: fields on a surface, the user's mask, teachers, prompts.
+
+This module knows nothing about views or steps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.paint import fields
+from pipelines.paint.bake import sample
+from pipelines.paint.composites import Query
+from pipelines.paint.painting import Painting
+from pipelines.render import Points, Surface
+from sds import csd
+
+
+class Fields(nn.Module):
+    """P, T and B of a surface, as far as a run needs them."""
+
+    def __init__(
+        self, how: Painting, atlases: int, everywhere: bool, generator: torch.Generator
+    ) -> None:
+        """everywhere: the whole surface is painted, so there is no P and no B."""
+        super().__init__()
+        self.region = self.background = None
+        self.style = fields.make_field(how.field, "colour", atlases, generator)
+        if not everywhere:
+            self.region = fields.make_field(how.field, "region", atlases, generator)
+            if how.background:
+                self.background = fields.make_field(how.field, "colour", atlases, generator)
+
+    def forward(self, points: Points, background: bool = True) -> Query:
+        """What the fields say at N points; B is left out where it is not wanted."""
+        behind = self.background if background else None
+        return Query(
+            region=None if self.region is None else fields.localisation(self.region(points)),
+            style=fields.colour(self.style(points)),
+            background=None if behind is None else fields.colour(behind(points)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """The user's word on where the edit may happen."""
+
+    textures: tuple[Tensor, ...]
+    """(1, h, w) in [0, 1] for each texture, 1 where it may."""
+    replaces: bool
+    """Whether it is the region itself, or only bounds the one that is found."""
+
+    def on(self, query: Query, points: Points) -> Query:
+        """What the fields say, within the mask. Without a region nothing is bounded here."""
+        if query.region is None:
+            return query
+        allowed = sample_atlases(self.textures, points)
+        return replace(query, region=allowed if self.replaces else query.region * allowed)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is painted, and who judges it."""
+
+    surface: Surface
+    cascade: csd.Cascade
+    prompts: csd.Prompts
+    """One row for each composite."""
+    mask: Mask | None
+
+    def asked(self, painted: Fields, points: Points, background: bool = True) -> Query:
+        """What `painted` says at N points, within the mask."""
+        query = painted(points, background)
+        return query if self.mask is None else self.mask.on(query, points)
+
+    @torch.no_grad()
+    def region(self, painted: Fields, points: Points) -> Tensor:
+        """The region at N points, within the mask: (N, 1). Raises ValueError where all is."""
+        if painted.region is None:
+            raise ValueError("everything is painted: there is no region")
+        return self.asked(painted, points, background=False).region
+
+    def bound(self, points: Points) -> Tensor:
+        """The mask itself at N points, 1 without one: (N, 1)."""
+        if self.mask is None:
+            return torch.ones_like(points.uv[:, :1])
+        return sample_atlases(self.mask.textures, points)
+
+
+def sample_atlases(textures: Sequence[Tensor], points: Points) -> Tensor:
+    """Every point's value on its own texture. textures (C, h, w) each -> (N, C)."""
+    values = points.uv.new_zeros(len(points.uv), len(textures[0]))
+    for k, texture in enumerate(textures):
+        here = points.atlas == k
+        values[here] = sample(texture.permute(1, 2, 0).to(values.device), points.uv[here])
+    return values
