@@ -7,6 +7,7 @@ import html
 import re
 
 FIELDS = {
+    "closest": "Close-ups",
     "compile": "Compile the networks",
     "contrast": "Contrast",
     "edit": "Part to paint",

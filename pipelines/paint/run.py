@@ -7,7 +7,7 @@ so no gradient passes through visibility. This module knows nothing about files 
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -19,7 +19,7 @@ from pipelines.paint.composites import Query, colours, painted_over, shares, sty
 from pipelines.paint.look import Look, look
 from pipelines.paint.painting import Painting, held, method_at
 from pipelines.paint.task import Fields, Task
-from pipelines.render import Points, sphere_views
+from pipelines.render import Cameras, Points, sphere_views
 from sds import csd, losses, parallel
 from sds.contrast import Contrast
 from sds.draws import Rows
@@ -33,6 +33,19 @@ SUPERSAMPLING = 2
 """Pixels rendered for each pixel that stage I sees, along each side."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What stays as it is from step to step."""
+
+    task: Task
+    how: Painting
+    painted: Fields
+    steps: int
+    attached: AttachedNoise
+    watched: Points | None
+    """Points of the surface that tell where the region is; None where nothing is shown close up."""
+
+
 def paint(
     task: Task,
     how: Painting,
@@ -42,17 +55,17 @@ def paint(
     since: State | None = None,
 ) -> Iterator[Step]:
     """Train `painted` in place; yields after every step. Its value are two RMS, (2,): of how far
-    what is seen has come from gray, and of the last stage's gradient.
+    what is seen of the style has come from gray, and of the last stage's gradient.
 
     since: the state of an earlier run to go on from; `frozen` in it is stage I's result, where it
     is frozen by then. Raises NonFinite when a field stops being finite; the fields are then the
     last good ones.
     """
     parameters = list(painted.parameters())
+    comes_close = how.closest > 1 and painted.region is not None
+    watched = scattered(task.surface) if comes_close else None
     attached = attached_noise(seed, task.surface.vertices.device)
-    watched = None
-    if how.closest > 1 and painted.region is not None:
-        watched = scattered(task.surface)
+    run = _Run(task, how, painted, steps, attached, watched)
     frozen: Fields | None = None
     if since is not None and since["frozen"] is not None:
         frozen = _frozen(painted, since["frozen"])
@@ -65,10 +78,7 @@ def paint(
             frozen = None
         elif how.cascade == "phases" and frozen is None:
             frozen = _frozen(painted, parameters)
-        generator = step_generator(seed, index)
-        value = _judge(
-            task, how, method, painted, frozen, attached, watched, generator, index, steps
-        )
+        value = _judge(run, method, frozen, step_generator(seed, index), index)
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -82,50 +92,50 @@ def paint(
 
 
 def _judge(
-    task: Task,
-    how: Painting,
-    method: csd.Method,
-    painted: Fields,
-    frozen: Fields | None,
-    attached: AttachedNoise,
-    watched: Points | None,
-    generator: torch.Generator,
-    index: int,
-    steps: int,
+    run: _Run, method: csd.Method, frozen: Fields | None, generator: torch.Generator, index: int
 ) -> Tensor:
     """Render this process's views, ask about them, go back to the fields; what `paint` reports."""
-    detailed = method.lambda_2[1] > 0
-    size = render_size(task.cascade, detailed)
+    task, how = run.task, run.how
     cameras = sphere_views(how.views, generator)
     background = torch.rand(how.views, 3, generator=generator)
     mean_square = torch.zeros(2, device=task.surface.vertices.device)
     mine = parallel.share(how.views)
     if mine:
         seen = slice(mine.start, mine.stop)
-        cameras, behind = cameras.some(seen), background[seen].to(mean_square.device)
-        whole = view = look(task.surface, cameras, size, behind)
-        if watched is not None and index >= CLOSE_FROM * steps:
-            found = ball(watched.position, task.region(painted, watched))
-            m = magnification(found, how.closest)
-            view = look(task.surface, close_up(cameras, found.centre, m), size, behind)
-            view = replace(view, magnified=m)
-        renders, query = shown(task, painted, whole, view)
-        low = None if frozen is None else shown(task, frozen, whole, view)[0]
+        size = render_size(task.cascade, detailed=method.lambda_2[1] > 0)
+        behind = background[seen].to(mean_square.device)
+        whole, close = _looks(run, cameras.some(seen), size, behind, index / run.steps)
+        renders, query = shown(task, run.painted, whole, close)
+        low = None if frozen is None else shown(task, frozen, whole, close)[0]
         every = torch.arange(len(task.prompts.rows) * how.views)
         rows = Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
         prompts = questions(task, how, len(mine))
         noise = None
-        if share := how.attached * held(index / steps, FADE):
+        if share := how.attached * held(index / run.steps, FADE):
             count = len(task.prompts.rows)
-            noise = partial(attached.mixed, view, share, style_of(count), count)
-        asked = (task.cascade, method, prompts, renders, index, steps, generator, low, rows)
-        told = contrast(task, how, view, query, index / steps)
+            noise = partial(run.attached.mixed, close, share, style_of(count), count)
+        asked = (task.cascade, method, prompts, renders, index, run.steps, generator, low, rows)
+        told = contrast(task, how, close, query, index / run.steps)
         judged = csd.distill_cascade(*asked, noise_1=noise, contrast=told)
         judged.loss.backward()
         rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2
         reported = torch.stack([losses.rms(painted_over(query)), rms])
         mean_square = reported.square() * len(mine) / how.views
     return parallel.sum_(mean_square).sqrt()
+
+
+def _looks(
+    run: _Run, cameras: Cameras, size: int, background: Tensor, progress: float
+) -> tuple[Look, Look]:
+    """What the cameras see whole, and close up of the region: the same look until it is found."""
+    surface = run.task.surface
+    whole = look(surface, cameras, size, background)
+    if run.watched is None or progress < CLOSE_FROM:
+        return whole, whole
+    found = ball(run.watched.position, run.task.region(run.painted, run.watched))
+    m = magnification(found, run.how.closest)
+    close = look(surface, close_up(cameras, found.centre, m), size, background)
+    return whole, replace(close, magnified=m)
 
 
 def shown(task: Task, painted: Fields, whole: Look, close: Look) -> tuple[Tensor, Query]:

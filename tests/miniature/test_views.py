@@ -272,3 +272,31 @@ def test_rendering_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     assert made == [0, 1, 2, 2], "complete views are left alone"
     with pytest.raises(ValueError, match="delete"):
         views.render_views(tmp_path, 24)
+
+
+def test_half_of_the_styles_on_a_part_are_close_ups_of_it():
+    styled = [
+        (mesh, look) for mesh, look in LOOKS if look.styles.count(GRAY) == len(mesh.parts) - 1
+    ]
+    styled = [(mesh, look) for mesh, look in styled if YELLOW not in look.styles]
+    close = [(mesh, look) for mesh, look in styled if look.close is not None]
+    assert len(close) / len(styled) == pytest.approx(views.CLOSE, abs=0.05)
+    assert all(look.styles[look.close] != GRAY for _, look in close)
+    assert sum(look.close is not None for _, look in LOOKS) == pytest.approx(len(close), rel=0.02)
+
+
+def test_a_close_up_shows_more_of_its_part():
+    mesh = sample_mesh("tune", 0, "robot")
+    k = [part.name for part in mesh.parts].index("head")
+    styles = tuple(Style("red") if j == k else GRAY for j in range(len(mesh.parts)))
+    looks = [Look("", styles), Look("", styles, close=k)] * 8
+    rng = np.random.default_rng(0)
+    cameras = orbit(16, 0.0)
+    cameras = type(cameras)(cameras.position[::2].repeat_interleave(2, 0))
+    near = views.come_closer(cameras, mesh, looks, rng)
+    assert near.window[::2].equal(torch.tensor([[0.0, 0.0, 1.0]] * 8))
+    assert near.window[1::2, 2].max() <= 1.5 and near.window[1::2, 2].min() < 0.5
+    pictures = views.render(mesh, looks, near, rng)
+    red = ((pictures[:, 0] > 2 * pictures[:, 1]) & (pictures[:, 0] > 2 * pictures[:, 2])).float()
+    whole, close = red.mean((1, 2)).view(8, 2).unbind(1)
+    assert (close > whole).all() and close.mean() > 2 * whole.mean()

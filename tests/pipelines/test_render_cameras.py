@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from render_surfaces import flat
+from render_surfaces import bumpy_torus, flat
 
 from pipelines.render import Cameras, orbit, rasterise, sphere_views
 
@@ -89,3 +89,25 @@ def test_the_unit_ball_fits_the_picture_and_nearly_fills_it(cameras):
     assert torch.equal(hit.sum((1, 2)), inner)
     assert (hit.any(1).sum(1) >= 0.93 * 128).all()
     assert (hit.any(2).sum(1) >= 0.93 * 128).all()
+
+
+def test_a_window_is_a_square_cut_out_of_the_picture():
+    surface, cameras = bumpy_torus(40, 24), sphere_views(3, seeded())
+    whole = rasterise(surface, cameras, 64)
+    # 24 to 56 from the left and 32 to 64 from the top: its middle is at 40 and 48 of 64.
+    window = torch.tensor([[0.25, -0.5, 0.5]] * 3)
+    part = rasterise(surface, Cameras(cameras.position, cameras.fov, window), 32)
+    there = (slice(None), slice(32, 64), slice(24, 56))
+    same = part.face == whole.face[there]
+    assert same.float().mean() > 0.999 and (part.face < 0).any() and (part.face >= 0).any()
+    torch.testing.assert_close(part.bary[same], whole.bary[there][same], atol=1e-5, rtol=0)
+    torch.testing.assert_close(part.depth[same], whole.depth[there][same])
+
+
+def test_some_of_the_cameras_keep_their_windows():
+    window = torch.rand(4, 3, generator=seeded())
+    cameras = Cameras(orbit(4, 10.0).position, 35.0, window)
+    some = cameras.some(slice(1, 3))
+    assert some.position.equal(cameras.position[1:3]) and some.fov == 35.0
+    assert some.window.equal(window[1:3])
+    assert orbit(4, 10.0).some(slice(0, 2)).window is None
