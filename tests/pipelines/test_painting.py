@@ -131,6 +131,7 @@ def test_the_contrast_is_about_the_style_and_its_part(everywhere):
     wanted = seen.clone()
     if not everywhere:
         wanted.view(-1)[view.index] = query.region.detach()[:, 0]
+    wanted = wanted.repeat(1 if everywhere else 3, 1, 1, 1)
     assert found.part.equal(wanted) and not found.part.requires_grad
     assert 0 < seen.mean() < 1
     scales = [contrast(told, how, view, query, p).scale for p in (0.4, 0.7, 1.0)]
