@@ -278,7 +278,7 @@ def test_half_of_the_styles_on_a_part_are_close_ups_of_it():
     one = [look for mesh, look in LOOKS if look.styles.count(GRAY) == len(mesh.parts) - 1]
     # Yellow, which is also what shows where a part is.
     styled = [look for look in one if YELLOW not in look.styles]
-    close = [look for look in LOOKS if look.close is not None]
+    close = [look for _, look in LOOKS if look.close is not None]
     share = sum(look.close is not None for look in styled) / len(styled)
     assert share == pytest.approx(views.CLOSE, abs=0.05)
     assert all(look in one and look.styles[look.close] != GRAY for look in close)
