@@ -41,13 +41,12 @@ def assd(eps_edit: Tensor, eps_ref: Tensor, smoothed_ref: Tensor, mask: Tensor) 
     return mask * (eps_edit - smoothed_ref) + (1 - mask) * (eps_edit - eps_ref)
 
 
-def preserve(x: Tensor, x_src: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Content preservation: the gradient of |x - x_src|^2 / 2, outside the mask if there is one.
+def preserve(x: Tensor, x_src: Tensor) -> Tensor:
+    """Content preservation: the gradient of |x - x_src|^2 / 2. (B, C, F, H, W) each -> the same.
 
     DDS and ASSD have no pull to the source, so drift adds up; add this, weighted, as the anchor.
-    x, x_src (B, C, F, H, W); mask in [0, 1], 1 where the edit may happen. -> (B, C, F, H, W).
     """
-    return x - x_src if mask is None else (1 - mask) * (x - x_src)
+    return x - x_src
 
 
 def flow_target(x: Tensor, x_src: Tensor, x_t: Tensor, sigma: Tensor, eta: float) -> Tensor:

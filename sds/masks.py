@@ -38,14 +38,12 @@ def feather(mask: Tensor, sigma: float) -> Tensor:
     return blurred.clamp(0, 1)
 
 
-def to_latent(mask: Tensor, size: tuple[int, int], any_touched: bool = False) -> Tensor:
+def to_latent(mask: Tensor, size: tuple[int, int]) -> Tensor:
     """Downsample to the latent grid of `size` (h, w). (F, 1, H, W) -> (1, 1, F, h, w).
 
-    By default a cell takes the mean of its pixels, and the edge of the gate is soft. With
-    any_touched it takes their maximum: a cell that the mask touches anywhere may be edited whole.
+    A cell takes the mean of its pixels, so that the edge of the gate is soft.
     """
-    pool = F.adaptive_max_pool2d if any_touched else F.adaptive_avg_pool2d
-    return pool(mask, size).transpose(0, 1).unsqueeze(0)
+    return F.adaptive_avg_pool2d(mask, size).transpose(0, 1).unsqueeze(0)
 
 
 def to_latent_frames(mask: Tensor, stride: int, count: int) -> Tensor:

@@ -32,11 +32,6 @@ class Flows:
         """The same flows on another device."""
         return Flows(self.to_next.to(device), self.to_previous.to(device))
 
-    def __getitem__(self, frames: slice) -> "Flows":
-        """The flows inside a window of frames, slice(start, stop)."""
-        inner = slice(frames.start, frames.stop - 1)
-        return Flows(self.to_next[inner], self.to_previous[inner])
-
 
 def resize(flows: Flows, size: tuple[int, int]) -> Flows:
     """The flows on a grid of `size` (h, w), their vectors in pixels of that grid."""
