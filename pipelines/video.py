@@ -19,6 +19,7 @@ from torch import Tensor
 from pipelines import command
 from pipelines.clip import quick_look
 from pipelines.clip.change import working_size
+from pipelines.clip.checks import check_idle, check_numbers, without_idle
 from pipelines.clip.edit import Edit
 from pipelines.clip.flow import optical_flow
 from pipelines.clip.gate import Gate, read_gate
@@ -95,6 +96,8 @@ def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> EditVideo:
     """The job that was described. files: where its files are, and `out`, by their settings."""
     # What a run did not know of yet was off.
     job = settings.recall(EditVideo, {"moves": 0, "steady": 1, **said}, files)
+    # What did nothing was taken once, and is refused now.
+    job = without_idle(job)
     return replace(job, steps=None) if job.steps == STEPS[job.preset] else job
 
 
@@ -102,23 +105,8 @@ def _check(job: EditVideo) -> VideoTeacher:
     teacher = video_teacher(job.teacher)
     check_prompt(teacher, job.source, "source")
     check_prompt(teacher, job.target, "target")
-    if job.total_steps < 1:
-        raise InputError(f"{job.steps} steps make no edit. Give at least 1.")
-    settings.check_seed(job.seed)
-    if not 0 < job.strength < float("inf"):
-        raise InputError(f"Strength {job.strength} must be above 0; 1 is the default.")
-    if not 0 < job.low <= job.high < 1000:
-        raise InputError(
-            f"The noise levels {job.low} to {job.high} must rise and lie between 1 and 999."
-        )
-    if job.moves < 0:
-        raise InputError(f"--moves {job.moves}: give how often, or 0 for every step.")
-    if job.steady < 1 or job.steady % 2 == 0:
-        raise InputError(
-            f"--steady {job.steady} has no frame in its middle. Give an odd number; 1 is off."
-        )
-    if not 32 <= job.side <= 4096:
-        raise InputError(f"Working at {job.side} pixels a side: give 32 to 4096.")
+    check_numbers(job)
+    check_idle(job)
     flow = teacher.shape == "wan"
     if not flow and (job.ode or job.method.eta):
         raise InputError(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
+from pipelines.clip.checks import without_idle
 from pipelines.clip.job import Method, Preset
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Preview
@@ -93,7 +94,7 @@ def job_of(
 
     Raises InputError where something is missing.
     """
-    return EditVideo(
+    job = EditVideo(
         clip=Path(given(clip, NO_CLIP)),
         source=source,
         target=target,
@@ -129,6 +130,8 @@ def job_of(
             eta=eta,
         ),
     )
+    # The page has a value for everything, also where it does nothing.
+    return without_idle(job)
 
 
 def inputs_of(job: EditVideo) -> dict[str, Any]:

@@ -7,14 +7,23 @@ import html
 import re
 
 FIELDS = {
+    "anchor": "Anchor",
     "closest": "Close-ups",
     "compile": "Compile the networks",
     "contrast": "Contrast",
     "edit": "Part to paint",
     "end": "End",
     "eta": "From DDS to FlowEdit",
+    "focus": "Focus",
     "fusion": "Attention fusion",
     "global": "Paint everything",
+    "guidance-source": "Guidance, source",
+    "guidance-target": "Guidance, target",
+    "joint": "Joint guidance",
+    "mask-feather": "Feather",
+    "mask-frame": "Frame",
+    "mask-grow": "Grow",
+    "mask-k": "Smoothing threshold",
     "mask-view": "The file is drawn on the view above",
     "max-faces": "Simplify to faces",
     "moves": "Moves at most",

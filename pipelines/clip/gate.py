@@ -25,6 +25,7 @@ from pipelines.media import (
     write_clip,
 )
 from pipelines.media.comparison import panel_size
+from pipelines.media.source import MAX_SIDE
 from sds import masks
 
 FLOW_SIDE = 256
@@ -70,8 +71,10 @@ def read_gate(
     """The mask in a file, on every frame of `clip`.
 
     drawn_on: the frame a mask picture belongs to, from 0; invert: white is kept, black may change.
-    Raises InputError for a mask that cannot be used and for a frame that is not in the clip.
+    Raises InputError for a mask that cannot be used, or of which nothing is left, and for a frame
+    that is not in the clip.
     """
+    _check_edges(grow, feather)
     mask = read_mask(path, clip)
     if mask.ndim == 3:
         masks_of_frames = mask[:, None]
@@ -85,7 +88,22 @@ def read_gate(
         masks_of_frames = 1 - masks_of_frames
         if not masks_of_frames.any():
             raise InputError(f"{path.name} covers every frame, so inverted it allows nothing.")
-    return Gate(masks_of_frames, clip.size, grow, feather)
+    gate = Gate(masks_of_frames, clip.size, grow, feather)
+    if not any(gate.at(slice(k, k + 4)).any() for k in range(0, len(clip), 4)):
+        raise InputError(
+            f"Nothing is left of the mask {path.name} at --mask-grow {grow:g}. Shrink it less, or "
+            "paint a larger region."
+        )
+    return gate
+
+
+def _check_edges(grow: float, feather: float) -> None:
+    if not -MAX_SIDE <= grow <= MAX_SIDE:
+        raise InputError(
+            f"--mask-grow is {grow}: give {-MAX_SIDE} to {MAX_SIDE} pixels; below 0 shrinks."
+        )
+    if not 0 <= feather <= MAX_SIDE:
+        raise InputError(f"--mask-feather is {feather}: give 0 to {MAX_SIDE} pixels.")
 
 
 def _carried(mask: Tensor, clip: Clip, drawn_on: int) -> Tensor:

@@ -67,6 +67,18 @@ def test_inverted_it_keeps_exactly_what_was_drawn(clip, mask_file):
     assert (grown >= kept).all() and (grown == 0).any()
 
 
+def test_a_mask_that_is_nothing_at_the_flow_s_size_or_shrunk_away_is_refused(tmp_path):
+    large = clip_from_frames(torch.zeros(2, 2048, 2048, 3, dtype=torch.uint8), 8)
+    dot = torch.zeros(2048, 2048, dtype=torch.uint8)
+    dot[100, 100] = 255
+    save_png(tmp_path / "dot.png", dot)
+    for grow in (2.0, -1.0):
+        with pytest.raises(
+            InputError, match=rf"Nothing is left of the mask dot\.png .* {grow:g}\."
+        ):
+            read_gate(tmp_path / "dot.png", large, 0, grow, 2.0)
+
+
 def test_nothing_left_is_refused(clip, tmp_path):
     save_png(tmp_path / "all.png", torch.full((HEIGHT, WIDTH), 255, dtype=torch.uint8))
     masks = torch.full((FRAMES, HEIGHT, WIDTH, 3), 255, dtype=torch.uint8)

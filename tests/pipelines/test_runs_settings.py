@@ -41,7 +41,7 @@ JOBS = {
         moves=4,
         steady=3,
         cut=Cut(0.5, 2.0, 3),
-        method=Method(joint=0.25, smooth_along_flow=True, mask_k=-9.0, smoothing="off"),
+        method=Method(joint=0.25, smooth_along_flow=True, mask_k=-9.0, smoothing="shared"),
     ),
     "only what must be said of a mesh": PAINT,
     "everything of a mesh": replace(

@@ -1,6 +1,7 @@
 """The video job from file to file, on the built-in teacher."""
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,14 +11,15 @@ import torch
 
 from pipelines import command
 from pipelines.clip.change import working_size
+from pipelines.clip.checks import check_idle, check_numbers, without_idle
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Preview, Step
 from pipelines.media import clip_from_frames, read_clip, read_settings, save_png, write_clip
 from pipelines.runs import run_folder
-from pipelines.teachers.catalog import video_teacher
+from pipelines.teachers.catalog import video_teacher, video_teachers
 from pipelines.teachers.loading import load_video_teacher
 from pipelines.teachers.prompts import video_prompts
-from pipelines.video import EditVideo, edit_video
+from pipelines.video import EditVideo, describe, edit_video, recall, settled
 from sds.assd import DDS, Method
 from sds.optical_flow import Flows
 from sds.optimize import step_generator
@@ -152,8 +154,34 @@ BAD = {
     "no steps": ({"steps": 0}, "at least 1"),
     "no middle frame": ({"steady": 4}, "odd number"),
     "no strength": ({"strength": 0.0}, "above 0"),
+    "a level below the noise": ({"low": 0}, "between 1 and 999"),
+    "no size": ({"side": 8}, "32 to 4096"),
+    "moves below none": ({"moves": -1}, "0 for every step"),
+    "a negative guidance": ({"method": Method(guidance_target=-1.0)}, "--guidance-target is -1.0"),
+    "endless guidance": ({"method": Method(guidance_source=math.inf)}, "--guidance-source is inf"),
+    "a negative joint weight": ({"method": Method(joint=-0.5)}, "--joint is -0.5: give 0 or more"),
+    "a negative focus": ({"method": Method(focus=-1.0)}, "--focus is -1.0: give 0 or more"),
+    "a negative anchor": ({"method": Method(anchor=-0.1)}, "--anchor is -0.1: give 0 or more"),
+    "more than all attention": ({"method": Method(fusion=1.5)}, "--fusion is 1.5: give 0 to 1"),
+    "beyond FlowEdit": ({"method": Method(eta=2.0)}, "--eta is 2.0: give 0 to 1"),
+    "no threshold": ({"method": Method(mask_k=math.nan)}, "--mask-k is nan"),
     "missing clip": ({"clip": "nowhere.mp4"}, "nowhere.mp4"),
     "mask frame": ({"mask": "mask", "mask_frame": 99}, "0 to 5"),
+    "a frame before the first": ({"mask": "mask", "mask_frame": -1}, "--mask-frame is -1: give 0"),
+    "a negative feather": ({"mask": "mask", "mask_feather": -1.0}, "give 0 to 4096 pixels"),
+    "a mask grown beyond measure": ({"mask": "mask", "mask_grow": math.inf}, "-4096 to 4096"),
+    "a mask shrunk to nothing": ({"mask": "spot", "mask_grow": -9.0}, "Shrink it less"),
+    "edges without a mask": (
+        {"mask_grow": 3.0, "mask_feather": 1.0},
+        "--mask-grow, --mask-feather",
+    ),
+    "inverted without a mask": ({"mask_invert": True}, "go with --mask-invert: give --mask."),
+    "a frame without a mask": ({"mask_frame": 2}, "go with --mask-frame: give --mask."),
+    "a threshold of nothing": ({"method": Method(smoothing="off", mask_k=1.0)}, "--smoothing"),
+    "nothing along the flow": (
+        {"method": Method(smoothing="off", smooth_along_flow=True)},
+        "--smooth-along-flow would do nothing",
+    ),
     "mask of another size": ({"mask": "small"}, "10x10"),
     "empty mask": ({"mask": "black"}, "empty"),
 }
@@ -164,6 +192,9 @@ def test_bad_input_is_one_sentence_exit_2_and_nothing_written(job, tmp_path, cap
     shapes = {"mask": (96, 128, 255), "small": (10, 10, 255), "black": (96, 128, 0)}
     for stem, (h, w, value) in shapes.items():
         save_png(tmp_path / f"{stem}.png", torch.full((h, w, 3), value, dtype=torch.uint8))
+    spot = torch.zeros(96, 128, 3, dtype=torch.uint8)
+    spot[40:52, 40:52] = 255
+    save_png(tmp_path / "spot.png", spot)
     change, sentence = BAD[name]
     change = dict(change)
     if "mask" in change:
@@ -176,10 +207,38 @@ def test_bad_input_is_one_sentence_exit_2_and_nothing_written(job, tmp_path, cap
     assert not job.out.exists()
 
 
-def test_an_unwritable_folder_is_said_before_any_work(job, tmp_path):
+def test_unknown_words_are_refused_with_the_words_that_are_known(job):
+    with pytest.raises(InputError, match=r'"dinosaur".* knows these words only: .*\bball\b'):
+        next(edit_video(replace(job, target="a blue dinosaur")))
+
+
+@pytest.mark.parametrize("name", video_teachers())
+def test_no_teacher_s_recipe_does_nothing_without_smoothing_or_a_mask(job, name):
+    job = settled(replace(job, teacher=name))
+    check_numbers(job)
+    check_idle(job)
+    job = replace(job, method=replace(job.method, smoothing="off"))
+    check_idle(job)
+    assert without_idle(job) == job
+
+
+def test_what_an_older_run_was_given_and_did_nothing_is_forgotten(job):
+    """Such runs were begun, and can still be resumed and repeated."""
+    idle = Method(smoothing="off", smooth_along_flow=True, mask_k=1.0, joint=0.5)
+    said = describe(replace(job, mask_grow=5.0, mask_invert=True, mask_frame=2, method=idle))
+    known = {name: value for name, value in said.items() if name not in ("job", "versions")}
+    recalled = recall(known, {"clip": job.clip, "out": job.out})
+    assert recalled == settled(replace(job, method=Method(smoothing="off", joint=0.5)))
+    with_mask = recall(known | {"mask": "m.png"}, {"clip": job.clip, "out": job.out})
+    assert (with_mask.mask_grow, with_mask.mask_invert, with_mask.mask_frame) == (5.0, True, 2)
+
+
+def test_an_unwritable_folder_is_one_sentence_and_exit_2(job, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="Choose another folder"):
-        next(edit_video(replace(job, out=tmp_path / "file" / "run")))
+    out = tmp_path / "file" / "run"
+    events = edit_video(replace(job, out=out))
+    assert command.run(events, out) == 2
+    assert "Choose another folder" in capsys.readouterr().err
 
 
 def test_the_command_prints_its_metrics_last(clip_file, tmp_path):

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pipelines.clip.checks import check_idle
 from pipelines.errors import InputError
 from pipelines.events import Preview
 from pipelines.media import Cut, clip_from_frames, write_clip
@@ -20,7 +22,8 @@ from pipelines.media.comparison import NAME
 from pipelines.mesh import PaintMesh
 from pipelines.paint.painting import Painting
 from pipelines.runs.curve import Point
-from pipelines.video import EditVideo
+from pipelines.video import EditVideo, settled
+from sds.assd import Method
 from tests.ui.pictures import address
 from ui import mesh_run, video_run
 from ui.brush import strokes_of
@@ -117,6 +120,30 @@ def test_the_inputs_of_a_job_are_the_tab_s():
     assert (found["compile"], found["crop"]) == (True, 0.25)
     assert set(found) == set(signature(mesh_run.job_of).parameters)
     assert found["where"] == "words"
+
+
+def test_the_page_asks_for_nothing_that_does_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCOREBRUSH_RUNS", str(tmp_path))
+    masked = EditVideo(
+        clip=Path("a.mp4"),
+        source="a",
+        target="b",
+        out=tmp_path,
+        mask=Path("m.png"),
+        mask_frame=3,
+        mask_grow=5.0,
+        mask_feather=0.0,
+        mask_invert=True,
+        method=Method(smooth_along_flow=True, mask_k=1.0),
+    )
+    page = video_run.inputs_of(masked) | {"brushed": ""}
+    kept = video_run.job_of(**page)
+    assert replace(kept, out=masked.out) == settled(masked)
+    bare = video_run.job_of(**page | {"where": "everywhere", "smoothing": "off"})
+    plain = replace(masked, mask=None, mask_frame=0, mask_grow=2.0, mask_feather=2.0)
+    plain = replace(plain, mask_invert=False, method=Method(smoothing="off"))
+    assert replace(bare, out=masked.out) == settled(plain)
+    check_idle(bare)
 
 
 def test_the_paused_moment_is_in_the_part(tmp_path):

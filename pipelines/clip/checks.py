@@ -1,0 +1,85 @@
+"""What no edit can be asked: numbers out of range, and settings that would do nothing.
+
+This module knows nothing about teachers, nor about files: a mask's edges are checked with it
+(`gate`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf, isfinite
+
+from pipelines.clip.job import EditVideo
+from pipelines.errors import InputError
+from pipelines.media.source import MAX_SIDE
+from pipelines.runs.settings import check_seed
+from sds.assd import Method
+
+OF_MASK = ("mask_frame", "mask_grow", "mask_feather", "mask_invert")
+"""Settings that do nothing without a mask."""
+OF_SMOOTHING = ("smooth_along_flow", "mask_k")
+"""Settings of the method that do nothing where smoothing is off."""
+
+
+def check_numbers(job: EditVideo) -> None:
+    """Raises InputError for a number that no edit can have. The job has no setting left out."""
+    if job.total_steps < 1:
+        raise InputError(f"{job.steps} steps make no edit. Give at least 1.")
+    check_seed(job.seed)
+    if not 0 < job.strength < inf:
+        raise InputError(f"Strength {job.strength} must be above 0; 1 is the default.")
+    if not 0 < job.low <= job.high < 1000:
+        raise InputError(
+            f"The noise levels {job.low} to {job.high} must rise and lie between 1 and 999."
+        )
+    if job.moves < 0:
+        raise InputError(f"--moves {job.moves}: give how often, or 0 for every step.")
+    if job.steady < 1 or job.steady % 2 == 0:
+        raise InputError(
+            f"--steady {job.steady} has no frame in its middle. Give an odd number; 1 is off."
+        )
+    if not 32 <= job.side <= MAX_SIDE:
+        raise InputError(f"Working at {job.side} pixels a side: give 32 to {MAX_SIDE}.")
+    if job.mask_frame < 0:
+        raise InputError(f"--mask-frame is {job.mask_frame}: give 0 for the clip's first frame.")
+    _check_method(job.method)
+
+
+def _check_method(method: Method) -> None:
+    for name in ("guidance_source", "guidance_target", "joint", "focus", "anchor"):
+        if not 0 <= getattr(method, name) < inf:
+            raise InputError(f"{_option(name)} is {getattr(method, name)}: give 0 or more.")
+    for name in ("fusion", "eta"):
+        if not 0 <= getattr(method, name) <= 1:
+            raise InputError(f"The share {_option(name)} is {getattr(method, name)}: give 0 to 1.")
+    if not isfinite(method.mask_k):
+        raise InputError(f"--mask-k is {method.mask_k}: give a number; {Method.mask_k:g} is usual.")
+
+
+def check_idle(job: EditVideo) -> None:
+    """Raises InputError for settings that would do nothing. The job has no setting left out."""
+    if job.mask is None and (idle := _given(job, OF_MASK)):
+        raise InputError(f"There is no mask to go with {', '.join(idle)}: give --mask.")
+    if job.method.smoothing == "off" and (idle := _given(job.method, OF_SMOOTHING)):
+        raise InputError(
+            f"{' and '.join(idle)} would do nothing: give --smoothing residual or shared, or leave "
+            "that out."
+        )
+
+
+def without_idle(job: EditVideo) -> EditVideo:
+    """The job without settings that do nothing, for whoever has them all: a page, an older run."""
+    if job.mask is None:
+        job = replace(job, **{name: getattr(EditVideo, name) for name in OF_MASK})
+    if job.method is not None and job.method.smoothing == "off":
+        plain = {name: getattr(Method, name) for name in OF_SMOOTHING}
+        job = replace(job, method=replace(job.method, **plain))
+    return job
+
+
+def _given(said: EditVideo | Method, names: Sequence[str]) -> list[str]:
+    """The options of those settings that are not left at their defaults."""
+    return [_option(n) for n in names if getattr(said, n) != getattr(type(said), n)]
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
