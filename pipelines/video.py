@@ -45,7 +45,7 @@ def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
 
     resumes: go on with the run in the job's folder (see `pipelines.resume`). A file called `stop`
     in the folder ends the run after the current step, as a full result. Raises InputError for input
-    that cannot be used, before anything is written, and RunFailed when the latents stop being
+    that cannot be used: no run is left behind then. Raises RunFailed when the latents stop being
     finite or the disk is full; the last good state is then kept.
     """
     job = settled(job)

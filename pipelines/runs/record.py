@@ -72,9 +72,9 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
     `Done`.
 
     A file called `stop` in the folder ends it after the current step, as a full result. Raises
-    InputError when the folder cannot be used, and RunFailed when the numbers stop being finite (the
-    last good state is then written first), the disk is full, the GPU's memory does not suffice or a
-    network cannot be compiled.
+    InputError when the folder or what was asked cannot be used, and the folder is then as it was;
+    RunFailed when the numbers stop being finite (the last good state is then written first), the
+    disk is full, the GPU's memory does not suffice or a network cannot be compiled.
     """
     if not parallel.is_main():
         yield from _follow(order, prepare)
@@ -83,7 +83,7 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
     if order.resumes:
         # Before anything is touched: this may be no run at all.
         run_folder.read_settings(order.folder)
-    run_folder.open_folder(order.folder)
+    before = run_folder.open_folder(order.folder)
     with hold(order.folder):
         run_folder.sweep(order.folder)
         since = Checkpoint({"step": 0}, 0.0)
@@ -101,10 +101,24 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
             if parallel.count() > 1:
                 yield Note(f"Shared by {parallel.count()} processes.")
             parallel.agree(True)
-            with fitting.shortage_is_said():
-                work = yield from prepare()
+            work = yield from _prepared(order, prepare, before)
             with compiler_is_said():
                 yield from _work(order, work, since, began)
+
+
+def _prepared(
+    order: Order, prepare: Prepare, before: frozenset[str] | None
+) -> Generator[Note, None, Work]:
+    """The work with everything loaded. before: what the folder held, as `open_folder` has it."""
+    try:
+        with fitting.shortage_is_said():
+            return (yield from prepare())
+    except InputError:
+        # Some input is only seen to be no use once the teachers look at it.
+        if not order.resumes:
+            with suppress(OSError):
+                run_folder.forget(order.folder, before)
+        raise
 
 
 def _follow(order: Order, prepare: Prepare) -> Iterator[Event]:
@@ -224,9 +238,11 @@ def _recorded(folder: Path) -> Iterator[None]:
     except Exception as error:
         known = isinstance(error, InputError | RunFailed)
         said = str(error) if known else f"A defect of the program: {type(error).__name__}."
-        with suppress(OSError):
-            status = run_folder.read_status(folder)
-            run_folder.write_status(folder, replace(status, state="failed", said=said))
+        # A run that was forgotten has nothing to keep it in.
+        if run_folder.is_run(folder):
+            with suppress(OSError):
+                status = run_folder.read_status(folder)
+                run_folder.write_status(folder, replace(status, state="failed", said=said))
         raise
 
 

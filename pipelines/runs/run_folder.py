@@ -28,7 +28,7 @@ import torch
 from pipelines.errors import InputError, RunFailed
 from pipelines.media import files
 from pipelines.media.files import replacing
-from pipelines.runs.hold import is_held
+from pipelines.runs.hold import LOCK, is_held
 
 STOP = "stop"
 SETTINGS, STATUS, METRICS = "settings.json", "status.json", "metrics.json"
@@ -57,9 +57,13 @@ class Status:
     """Why it failed, in a sentence."""
 
 
-def open_folder(folder: Path) -> None:
-    """Make the run's folder. Raises InputError when it cannot be made or written to."""
+def open_folder(folder: Path) -> frozenset[str] | None:
+    """Make the run's folder; returns the names that were in it, None where there was none.
+
+    Raises InputError when it cannot be made or written to.
+    """
     try:
+        before = frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else None
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
@@ -68,6 +72,7 @@ def open_folder(folder: Path) -> None:
         raise InputError(
             f"Cannot write to the folder {folder} ({error.strerror}). Choose another folder."
         ) from error
+    return before
 
 
 def sweep(folder: Path) -> None:
@@ -111,6 +116,20 @@ def begin(folder: Path, settings: dict[str, Any], inputs: Mapping[str, Path]) ->
         if mine:
             shutil.rmtree(folder / INPUTS, ignore_errors=True)
         raise
+
+
+def forget(folder: Path, before: frozenset[str] | None) -> None:
+    """Undo `begin` where no step was taken. before: as `open_folder` returned it.
+
+    What was there before stays, and so does what is not the run's own.
+    """
+    # The settings first: whatever is left, it is no run.
+    for name in (SETTINGS, STATUS, OWNER, STOP, INPUTS, LOCK):
+        if before is None or name not in before:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if before is None and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def input_files(folder: Path, names: Mapping[str, str]) -> dict[str, Path]:

@@ -16,8 +16,9 @@ from PIL import Image
 
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Begun, Done, Note, Preview, Step, Writing
-from pipelines.runs import checkpoint, run_folder
+from pipelines.runs import checkpoint, record, run_folder
 from pipelines.runs.hold import hold
+from pipelines.runs.record import Order
 from tests.pipelines.tiny_run import RESULT, STEPS, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -178,6 +179,57 @@ def test_one_job_works_in_a_folder_at_a_time(tmp_path):
     assert list(events)[-1].metrics["steps"] == 1
     assert run_folder.read_status(tmp_path).state == "stopped"
     assert list(run(tmp_path, resumes=True))[-1].metrics["steps"] == STEPS
+
+
+def refused(folder, resumes=False):
+    """Run a job whose input turns out to be no use when everything is loaded."""
+
+    def prepare():
+        # As the studio does when a run begins.
+        (folder / run_folder.OWNER).write_text("anna")
+        yield Note("loading")
+        raise InputError("The teacher cannot be used.")
+
+    given = folder.parent / "given.txt"
+    given.write_text("input")
+    settings = {"job": "tiny", "steps": STEPS, "versions": run_folder.versions()}
+    order = Order(folder, settings, {"clip/given.txt": given}, resumes)
+    with pytest.raises(InputError, match="cannot be used"):
+        list(record.run(order, prepare))
+
+
+def test_a_run_whose_input_is_no_use_leaves_the_folder_as_it_was(tmp_path):
+    folder = tmp_path / "run"
+    refused(folder)
+    assert not folder.exists()
+    folder.mkdir()
+    refused(folder)
+    assert list(folder.iterdir()) == []
+    for name in ("notes.txt", "inputs/clip/mine.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    refused(folder)
+    assert not run_folder.is_run(folder)
+    assert {Path("notes.txt"), Path("inputs/clip/mine.txt")} <= contents(folder).keys()
+    assert list(run(folder))[-1].metrics["steps"] == STEPS
+
+
+@pytest.mark.parametrize("taken", [0, 3])
+def test_a_run_that_is_resumed_is_never_forgotten(tmp_path, whole, taken):
+    folder = tmp_path / "run"
+    if taken:
+        stop_after(folder, taken - 1)
+    else:
+        events = run(folder)
+        next(events)
+        events.close()
+    before = contents(folder)
+    refused(folder, resumes=True)
+    assert before.keys() - {Path(run_folder.STOP)} <= contents(folder).keys()
+    status = run_folder.read_status(folder)
+    assert (status.state, status.said) == ("failed", "The teacher cannot be used.")
+    list(run(folder, resumes=True))
+    expect_same_end(folder, whole)
 
 
 def test_where_there_is_no_run_nothing_is_resumed_or_written(tmp_path):

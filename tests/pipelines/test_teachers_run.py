@@ -160,12 +160,14 @@ def test_what_a_family_cannot_do_is_said_before_anything_is_written(job, teacher
 def test_a_prompt_too_long_for_its_encoder_is_said_in_a_sentence(job, teacher_of):
     with pytest.raises(InputError, match=r"reads 77; shorten it"):
         list(edit_video(replace(job, teacher=teacher_of("animatediff"), target="a" * 200)))
+    assert not job.out.exists()
 
 
 def test_a_level_of_nothing_but_noise_is_refused(job, teacher_of):
     job = replace(job, teacher=teacher_of("cogvideox"), steps=1)
     with pytest.raises(InputError, match=r"999 .* nothing but noise\. Lower --high"):
-        list(edit_video(replace(job, high=999, out=job.out / "noise")))
+        list(edit_video(replace(job, high=999)))
+    assert not job.out.exists()
     assert isinstance(list(edit_video(replace(job, high=998)))[-1], Done)
 
 
@@ -173,6 +175,18 @@ def test_a_level_of_nothing_but_noise_is_refused(job, teacher_of):
 def painting(tmp_path):
     trimesh.creation.box((1, 2, 1)).export(tmp_path / "box.obj")
     return PaintMesh(tmp_path / "box.obj", "box", "red", tmp_path / "run", edit="lid")
+
+
+def test_a_teacher_that_cannot_be_used_leaves_no_run_behind(job, painting, tmp_path):
+    wan, one, two = (Path(tiny.save(MADE[n](), tmp_path / n)) for n in ("wan", "if_1", "if_2"))
+    for part in (wan / "transformer", two / "unet"):
+        weights = next(part.glob("*.safetensors"))
+        weights.write_bytes(weights.read_bytes()[:1000])
+    edit, paint = replace(job, teacher=str(wan)), replace(painting, teacher=f"{one}+{two}")
+    for events, out in ((edit_video(edit), edit.out), (paint_mesh(paint), paint.out)):
+        with pytest.raises(InputError, match="cannot be used"):
+            list(events)
+        assert not out.exists()
 
 
 @pytest.mark.parametrize("names", MESH)
