@@ -23,7 +23,7 @@ from torch import Tensor
 from miniature.baselines import EditFunction, Task, methods
 from miniature.draw import Drawn, draw
 from miniature.edits import Edit, edits
-from miniature.measuring import check_sheet, commit, finite, machine, pick
+from miniature.measuring import check_sheet, finite, machine, pick
 from miniature.mesh_evaluate import Mesh, measure_mesh
 from miniature.mesh_report import mesh_table
 from miniature.metrics import (
@@ -39,6 +39,7 @@ from pipelines.clip.job import STEPS, Preset
 from pipelines.errors import InputError
 from pipelines.media import save_png, to_uint8
 from pipelines.runs import run_folder
+from pipelines.runs.product import commit
 from pipelines.teachers.catalog import MINIATURE, video_teacher
 from pipelines.teachers.loaded import LoadedVideoTeacher
 from pipelines.teachers.loading import load_video_teacher

@@ -1,4 +1,4 @@
-"""What every benchmark says about itself: which methods it ran, on what machine, at what commit.
+"""What every benchmark says about itself: which methods it ran, and on what machine.
 
 This module knows nothing about the methods or what they are measured by.
 """
@@ -6,7 +6,6 @@ This module knows nothing about the methods or what they are measured by.
 import math
 import os
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,18 +44,6 @@ def machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
-
-
-def commit() -> str | None:
-    """The commit measured, with "-dirty" where tracked files differ; None outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def finite(value: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from miniature.measuring import check_sheet, commit, finite, machine, pick
+from miniature.measuring import check_sheet, finite, machine, pick
 from miniature.mesh_edits import MeshEdit, mesh_edits
 from miniature.mesh_methods import MeshTask, PaintFunction, mesh_methods
 from miniature.mesh_metrics import (
@@ -43,6 +43,7 @@ from pipelines.paint.painting import Painting
 from pipelines.paint.task import Fields
 from pipelines.render import Points, Surface, downsample, orbit, rasterise
 from pipelines.runs import run_folder
+from pipelines.runs.product import commit
 from pipelines.teachers.catalog import MINIATURE
 from pipelines.teachers.loading import load_mesh_teacher
 

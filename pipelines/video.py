@@ -35,6 +35,7 @@ from pipelines.teachers.loaded import LoadedVideoTeacher, notes, step_down
 from pipelines.teachers.loading import announcements, load_video_teacher
 from pipelines.teachers.prompts import video_prompts
 from pipelines.teachers.teacher import Recipe, VideoTeacher, check_prompt
+from pipelines.teachers.weights import weights
 from sds import optical_flow as flows_of
 from sds import parallel
 from sds.masks import to_latent_frames
@@ -89,7 +90,8 @@ def settled(job: EditVideo) -> EditVideo:
 def describe(job: EditVideo) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON."""
     said = settings.describe(replace(settled(job), steps=job.total_steps))
-    return {"job": "video", **said, "versions": run_folder.versions()}
+    versions = run_folder.versions() | {"weights": weights(video_teacher(job.teacher))}
+    return {"job": "video", **said, "versions": versions}
 
 
 def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> EditVideo:

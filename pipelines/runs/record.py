@@ -142,20 +142,29 @@ def _resumed(order: Order, since: Checkpoint) -> tuple[Order, list[str]]:
         order.steps == taken and run_folder.read_status(folder).state == "done"
     ):
         raise InputError(f"{folder.name} has taken all of its {taken} steps. Give more: --steps.")
-    settings, notes = order.settings, []
+    settings = order.settings
     if order.steps != old.get("steps"):
         # From here on it is another run than one of that many steps from the start.
         settings = settings | {"lengthened_at": [*old.get("lengthened_at", []), taken]}
     elif "lengthened_at" in old:
         settings = settings | {"lengthened_at": old["lengthened_at"]}
-    for package in run_folder.PACKAGES:
-        then, now = (given.get("versions", {}).get(package) for given in (old, settings))
-        if then != now:
-            notes.append(f"Begun with {package} {then}, resumed with {now}: its end may differ.")
+    notes = _changed(*(given.get("versions", {}) for given in (old, settings)))
     with run_folder.full_disk_is_said("resume the run"):
         run_folder.write_json(folder / run_folder.SETTINGS, settings)
         _note(folder, "running", taken)
     return replace(order, settings=settings), notes
+
+
+def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What is another version now; what an older run did not say of itself is not known."""
+    said = [
+        f"Begun with {name} {then[name]}, resumed with {now.get(name)}: its end may differ."
+        for name in ("scorebrush", *run_folder.PACKAGES)
+        if name in then and then[name] != now.get(name)
+    ]
+    if "weights" in then and then["weights"] != now.get("weights"):
+        said.append("The teacher has other weights than when this was begun: its end may differ.")
+    return said
 
 
 def _work(order: Order, work: Work, since: Checkpoint, began: float) -> Iterator[Event]:

@@ -29,6 +29,7 @@ from pipelines.errors import InputError, RunFailed
 from pipelines.media import files
 from pipelines.media.files import replacing
 from pipelines.runs.hold import LOCK, is_held
+from pipelines.runs.product import product
 
 STOP = "stop"
 SETTINGS, STATUS, METRICS = "settings.json", "status.json", "metrics.json"
@@ -208,9 +209,13 @@ def _read_json(path: Path) -> Any:
         return None
 
 
-def versions() -> dict[str, str]:
-    """What is needed to repeat a run: Python, the platform and the packages that compute."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+def versions() -> dict[str, Any]:
+    """What is needed to repeat a run: Scorebrush, Python, the platform, and what computes."""
+    found = {
+        "scorebrush": product(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
     for package in PACKAGES:
         try:
             found[package] = version(package)

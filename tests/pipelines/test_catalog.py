@@ -1,5 +1,6 @@
 """The list of teachers, checkpoints that are not in it, prompts kept on disk."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,8 +12,9 @@ import torch
 
 from miniature.scenes import PATTERNS
 from pipelines.errors import InputError
-from pipelines.teachers import embeddings, hub, prompts
+from pipelines.teachers import embeddings, hub, prompts, weights
 from pipelines.teachers.catalog import (
+    ASSETS,
     MINIATURE,
     default_video_teacher,
     mesh_teacher,
@@ -22,7 +24,7 @@ from pipelines.teachers.catalog import (
 )
 from pipelines.teachers.loading import load_video_teacher
 from pipelines.teachers.teacher import Recipe
-from pipelines.video import EditVideo
+from pipelines.video import EditVideo, describe
 from tests import tiny_teachers as tiny
 
 
@@ -189,6 +191,35 @@ def test_the_default_is_wan_where_there_is_a_gpu_and_it_can_be_had(
     monkeypatch.setattr(hub, "may_fetch", lambda: may_fetch)
     monkeypatch.setattr(hub, "is_here", lambda source: here)
     assert default_video_teacher() == name
+
+
+# Which weights they are.
+
+
+def test_settings_say_which_weights_the_built_in_teachers_are_made_of():
+    def digest(folder):
+        files = sorted((ASSETS / MINIATURE / folder).rglob("*.safetensors"))
+        return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+
+    video = {"video": digest("motion"), "image": digest("image")}
+    assert weights.weights(video_teacher(MINIATURE)) == video
+    cascade = {"stage_1": digest("cascade/stage_1"), "stage_2": digest("cascade/stage_2")}
+    assert weights.weights(mesh_teacher(MINIATURE)) == cascade
+    said = describe(EditVideo(Path("a.mp4"), "a", "b", Path("run"), teacher=MINIATURE))
+    assert said["versions"]["weights"] == video
+
+
+def test_other_files_are_other_weights_and_very_large_ones_are_not_read(tmp_path, monkeypatch):
+    folder = tiny.save(tiny.wan(), tmp_path / "wan")
+    teacher = video_teacher(folder)
+    before = weights.weights(teacher)
+    assert list(before) == ["video"]
+    path = next(Path(folder).glob("transformer/*.safetensors"))
+    path.write_bytes(path.read_bytes() + b"more")
+    assert weights.weights(teacher)["video"] != before["video"]
+    path.write_bytes(path.read_bytes() + b"and more")
+    monkeypatch.setattr(weights, "MOST", 10)
+    assert weights.weights(teacher) == {}
 
 
 # Prompts kept on disk.

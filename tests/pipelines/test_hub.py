@@ -53,8 +53,10 @@ def fake(checkpoint, tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_is_fetched_once_and_only_what_is_needed(fake, checkpoint):
+    assert hub.commit(REPO) is None
     wanted = hub.download(REPO, half=False)
     folder = hub.fetch(REPO, half=False)
+    assert hub.commit(REPO) == SHA
     names = set(fake.fetched)
     assert "unet/diffusion_pytorch_model.safetensors" in names and "model_index.json" in names
     assert not any(word in name for name in names for word in (".bin", ".ckpt", "fp16", "non_ema"))

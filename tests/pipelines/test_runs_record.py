@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from PIL import Image
 
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Begun, Done, Note, Preview, Step, Writing
-from pipelines.runs import checkpoint, record, run_folder
+from pipelines.runs import checkpoint, product, record, run_folder
 from pipelines.runs.hold import hold
 from pipelines.runs.record import Order
 from tests.pipelines.tiny_run import RESULT, STEPS, run
@@ -251,8 +252,44 @@ def test_another_version_is_said(tmp_path):
     settings = run_folder.read_settings(tmp_path)
     settings["versions"]["torch"] = "1.0"
     run_folder.write_json(tmp_path / run_folder.SETTINGS, settings)
-    notes = [e.text for e in run(tmp_path, resumes=True) if isinstance(e, Note)]
-    assert any("Begun with torch 1.0" in note for note in notes)
+    assert any("Begun with torch 1.0" in note for note in notes_of(run(tmp_path, resumes=True)))
+
+
+def notes_of(events):
+    return [event.text for event in events if isinstance(event, Note)]
+
+
+def test_another_scorebrush_or_other_weights_are_said(tmp_path):
+    stop_after(tmp_path, 3)
+    settings = run_folder.read_settings(tmp_path)
+    now = product.product()
+    assert settings["versions"]["scorebrush"] == now
+    settings["versions"] |= {"scorebrush": "0.0.9", "weights": {"video": "0123456789ab"}}
+    run_folder.write_json(tmp_path / run_folder.SETTINGS, settings)
+    notes = notes_of(run(tmp_path, resumes=True))
+    assert f"Begun with scorebrush 0.0.9, resumed with {now}: its end may differ." in notes
+    assert any("other weights" in note for note in notes)
+
+
+def test_an_older_run_that_says_less_of_itself_goes_on_without_a_word(tmp_path):
+    stop_after(tmp_path, 3)
+    settings = run_folder.read_settings(tmp_path)
+    del settings["versions"]["scorebrush"]
+    run_folder.write_json(tmp_path / run_folder.SETTINGS, settings)
+    assert notes_of(run(tmp_path, resumes=True)) == ["tiny"]
+
+
+def test_the_product_says_its_version_and_its_commit(monkeypatch, tmp_path):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    said = product.product()
+    assert said.split()[0] == project["version"]
+    if (ROOT / ".git").exists():
+        head = ["git", "rev-parse", "HEAD"]
+        head = subprocess.run(head, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert head.strip() in said
+    # Somebody else's checkout around it says nothing about it.
+    monkeypatch.setattr(product, "ROOT", tmp_path)
+    assert product.commit() is None
 
 
 def test_checkpoints_are_seldom_where_they_are_dear():

@@ -149,6 +149,14 @@ def identity(source: str, folder: Path, names: Sequence[str]) -> str:
     return f"{folder.resolve()} {facts.hexdigest()}"
 
 
+def commit(source: str) -> str | None:
+    """The commit on the hub of what is here of a checkpoint; None where nothing is."""
+    with explained(source):
+        path = _cached(source, INDEX) or _cached(source, SINGLE)
+    # The cache has a folder for each commit.
+    return None if path is None else path.parent.name
+
+
 def _file(source: str, name: str) -> Path | None:
     """A small file of a checkpoint, fetched if need be; None where it has none of that name."""
     if Path(source).is_dir():
