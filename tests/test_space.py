@@ -98,6 +98,11 @@ def test_no_file_needs_lfs():
     assert [file.name for file in files if file.exists() and file.stat().st_size > LARGEST] == []
 
 
+def test_the_built_in_weights_are_small():
+    sizes = [path.stat().st_size for path in (ROOT / "assets").rglob("*.safetensors")]
+    assert len(sizes) > 5 and max(sizes) < 10e6 and sum(sizes) < 60e6
+
+
 def test_page_is_there_in_time(running_studio):
     """In seconds of one core, since the machine may be busy; two are faster."""
     if running_studio.start_seconds is None:

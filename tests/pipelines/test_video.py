@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -133,7 +134,7 @@ def test_stop_keeps_what_there_is(job):
     assert not torch.equal(result, read_clip(job.clip).frames)
 
 
-def test_nan_stops_with_the_remedy_and_keeps_the_last_good_state(job, monkeypatch):
+def test_nan_stops_with_the_remedy_and_keeps_the_last_good_state(job, tmp_path, monkeypatch):
     teachers = load_video_teacher("miniature").teachers
     honest, calls = type(teachers.video).eps, []
 
@@ -141,10 +142,22 @@ def test_nan_stops_with_the_remedy_and_keeps_the_last_good_state(job, monkeypatc
         calls.append(1)
         return honest(self, x_t, t, cond) * (float("nan") if len(calls) == 3 else 1.0)
 
-    monkeypatch.setattr(type(teachers.video), "eps", failing)
-    with pytest.raises(RunFailed, match="lower the guidance"):
-        list(edit_video(replace(job, steps=6)))
-    assert read_clip(job.out / "result.mp4").frames.shape == (6, 96, 128, 3)
+    job = replace(job, steps=6, strength=5.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(teachers.video), "eps", failing)
+        with pytest.raises(RunFailed, match="lower the guidance") as failed:
+            list(edit_video(job))
+    (bad,) = map(int, re.findall(r"step (\d+) produced NaN", str(failed.value)))
+    assert bad > 0
+    # What a run has that is stopped just before.
+    stopped = replace(job, out=tmp_path / "stopped")
+    for event in edit_video(stopped):
+        if isinstance(event, Step) and event.index == bad - 1:
+            run_folder.ask_to_stop(stopped.out)
+    assert event.metrics["steps"] == bad
+    kept, wanted = (read_clip(run.out / "result.mp4").frames for run in (job, stopped))
+    assert torch.equal(kept, wanted)
+    assert not torch.equal(kept, read_clip(job.clip).frames)
 
 
 BAD = {

@@ -1,5 +1,6 @@
 """Files as people have them, through the whole video job: sound, rotation, damage, size."""
 
+import av
 import pytest
 
 from pipelines import command, media
@@ -34,6 +35,14 @@ def only_sound(path):
     make_file(path, None, "aac")
 
 
+def no_frames(path):
+    """A header that promises pictures, and nothing after it."""
+    with av.open(str(path), "w", format="avi") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        container.start_encoding()
+
+
 def one_frame(path):
     make_file(path, "libx264", count=1)
 
@@ -46,6 +55,7 @@ BAD = {
     "text": (no_video, "not a video"),
     "truncated": (truncated, "damaged"),
     "no video stream": (only_sound, "no picture"),
+    "zero frames": (no_frames, "no frame that can be decoded"),
     "one frame": (one_frame, "at least 2"),
     "8K": (too_wide, "at most 4096"),
 }
