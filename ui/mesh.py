@@ -11,8 +11,10 @@ from gradio.components import Component
 
 from pipelines.geometry import MESHES
 from pipelines.mesh import PaintMesh
+from pipelines.teachers.catalog import mesh_teacher
 from ui.as_command import Command, command_fold, wire_command
 from ui.examples import open_on_click
+from ui.folds import follow_words, words_line
 from ui.forecast import forecast_line, forecast_mesh
 from ui.keys import keys
 from ui.mesh_examples import OPENED, Example, example_row, opened, read_examples
@@ -60,6 +62,7 @@ def _form(
             "edit": gr.Textbox(label="Part to paint", placeholder=first.edit, min_width=120),
             "style": gr.Textbox(label="Style", placeholder=first.style, min_width=120),
         }
+    known = words_line(mesh_teacher, PaintMesh.teacher, "known-mesh-words")
     with gr.Row():
         start_button = gr.Button(
             "Paint", variant="primary", elem_id="paint", scale=2, min_width=140
@@ -83,6 +86,7 @@ def _form(
         mask = mask_fold(mesh, texture)
     inputs = {"mesh": mesh} | words | run | mask | texture | method_fold() | teacher_fold()
     follow_teacher(inputs)
+    follow_words(known, inputs["teacher"], mesh_teacher)
     return inputs, buttons, samples, line, command_fold("mesh-command")
 
 

@@ -9,8 +9,11 @@ from inspect import signature
 import gradio as gr
 from gradio.components import Component
 
+from pipelines.teachers.catalog import video_teacher
+from pipelines.video import EditVideo
 from ui.as_command import Command, command_fold, wire_command
 from ui.examples import open_on_click
+from ui.folds import follow_words, words_line
 from ui.forecast import forecast_line, forecast_video
 from ui.keys import keys
 from ui.preview import preview_box
@@ -63,6 +66,7 @@ def _form(
                 label="What it should show", placeholder=examples[0].target, min_width=180
             ),
         }
+    known = words_line(video_teacher, EditVideo.teacher, "known-words")
     with gr.Row():
         start_button = gr.Button("Edit", variant="primary", elem_id="edit", scale=2, min_width=140)
         stop_button = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
@@ -74,6 +78,7 @@ def _form(
     mask = mask_fold(clip, cut)
     inputs = {"clip": clip} | words | run | cut | mask | method_fold() | teacher_fold()
     follow_teacher(inputs)
+    follow_words(known, inputs["teacher"], video_teacher)
     return inputs, buttons, samples, line, command_fold("clip-command")
 
 

@@ -173,6 +173,22 @@ def test_a_clip_that_is_none_says_so(page, tmp_path):
     expect_ready(page)
 
 
+def test_the_words_the_teacher_knows_are_beside_the_prompts(page):
+    words = page.locator("#known-words summary")
+    expect(words).to_contain_text("It knows these words only: a, an, background, ball, bird,")
+    line = words.bounding_box()["height"]
+    assert line < 40
+    words.click()
+    assert words.bounding_box()["height"] > 2 * line
+    # One that reads plain English has no such list.
+    open_fold(page, "Teacher: ")
+    page.get_by_label("Teacher", exact=True).click()
+    page.get_by_role("option", name="wan-1.3b").click()
+    expect(words).to_have_count(0)
+    page.get_by_role("tab", name="Paint a mesh").click()
+    expect(page.locator("#known-mesh-words summary")).to_contain_text("mushroom")
+
+
 def test_words_nobody_taught_are_named(page, small_clip, runs_folder):
     before = set(runs_folder.iterdir())
     fill(page, small_clip, steps=3, target="a zebra rolling left on the grass")
