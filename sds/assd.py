@@ -53,7 +53,8 @@ class Method:
     smooth_along_flow: bool = False
     """Whether the sliding window follows the clip's optical flow instead of the pixel."""
     mask_k: float = 3.0
-    """The adaptive mask takes what varies more than its mean + k standard deviations."""
+    """The adaptive mask takes what varies more than its mean + k standard deviations; from about
+    -10 down it takes all that varies, which switches it off: smoothing is then everywhere."""
     joint: float = 1.0
     """Weight of the image teacher's gradient; 0 switches joint guidance off."""
     fusion: float = 0.8

@@ -184,10 +184,10 @@ def method_fold() -> dict[str, Component]:
             ),
             "mask_k": _slider(
                 "mask_k",
-                0,
-                3,
+                -10,
+                10,
                 "Smoothing threshold",
-                "Higher smooths only the most abrupt changes.",
+                "Higher smooths only the most abrupt changes; -10 smooths everywhere.",
             ),
             "focus": _slider(
                 "focus",

@@ -16,7 +16,7 @@ from pipelines import geometry, mesh, video
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.mesh import PaintMesh
 from pipelines.runs import curve, run_folder
-from pipelines.video import EditVideo
+from pipelines.video import EditVideo, edit_video
 from sds.assd import Method
 from tests.e2e.acts import open_fold, put
 from tests.e2e.conftest import WAIT
@@ -202,3 +202,23 @@ def test_a_visitor_sees_no_one_elses_runs(page, browser, studio, tiny_clip, runs
     expect(other.locator("#about-run")).to_contain_text("Pick a run")
     expect(other.locator("#past-runs img")).to_have_count(shown - 1)
     other.close()
+
+
+def test_a_run_beyond_the_page_s_sliders_is_reopened_and_run_again(page, tiny_clip, runs_folder):
+    method = Method(mask_k=-30.0, guidance_target=40.0)
+    folder = runs_folder / "20991231-beyond"
+    job = EditVideo(tiny_clip, SOURCE, TARGET, folder, steps=1, strength=20.0, method=method)
+    list(edit_video(job))
+    before = set(runs_folder.iterdir())
+    open_tab(page, "Runs")
+    page.locator("#past-runs .thumbnail-lg").first.click()
+    expect(page.locator("#run-command textarea")).to_have_value(re.compile(folder.name))
+    page.locator("#run-open").click()
+    expect(page.get_by_label("What it shows")).to_have_value(SOURCE)
+    expect(page.locator("#edit")).to_be_enabled()
+    page.locator("#result video").wait_for(state="attached")
+    page.locator("#edit").click()
+    expect(page.locator("#status")).to_contain_text("Done in")
+    (again,) = set(runs_folder.iterdir()) - before
+    first, second = (run_folder.read_settings(run) for run in (folder, again))
+    assert second == first | {"out": again.name}

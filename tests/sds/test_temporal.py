@@ -135,6 +135,12 @@ def test_the_mask_finds_the_abrupt_place_at_any_scale():
     assert torch.equal(tiny, mask)
 
 
+@pytest.mark.parametrize("channels", [4, 48])
+def test_the_slider_s_lowest_end_switches_the_mask_off(channels):
+    g = randn(1, channels, 8, 6, 6)
+    assert adaptive_mask(g, k=3).mean() < 0.1 and adaptive_mask(g, k=-10).eq(1).all()
+
+
 def test_no_variation_means_no_mask_whatever_k():
     for g in (torch.zeros(1, 2, 4, 3, 3), torch.ones(1, 2, 4, 3, 3)):
         assert adaptive_mask(g, k=-3).eq(0).all()
