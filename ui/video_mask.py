@@ -31,7 +31,7 @@ _NEAR = 0.1
 
 def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]:
     """Build the fold and wire it; its inputs by the name of the setting."""
-    with fold("Mask", "change only what you paint; all else stays exactly as it is.", "masking"):
+    with fold("Mask", "change only what you paint; the rest stays, but for encoding.", "masking"):
         where = gr.Radio(
             [("Everywhere", "everywhere"), ("Inside the mask only", "mask")],
             value="everywhere",

@@ -212,7 +212,9 @@ def _facts(settings: dict[str, Any], metrics: dict[str, Any]) -> str:
 
 
 def _outside(psnr: float | None) -> str:
-    return "unchanged outside the mask" if psnr is None else f"{psnr:.1f} dB outside the mask"
+    """Of the frames, not of the file."""
+    said = "unchanged outside the mask" if psnr is None else f"{psnr:.1f} dB outside the mask"
+    return f"{said} (before encoding)"
 
 
 def result_of(folder: Path, status: Any = None, metrics: str | None = None) -> Shown:

@@ -19,7 +19,8 @@ class EditVideo:
     """Edit a clip by saying what it shows and what it should show."""
 
     clip: tyro.conf.Positional[Path]
-    """The clip to edit: mp4, webm, mov, gif, avi or mkv."""
+    """The clip to edit: mp4, webm, mov, gif, avi or mkv; of at most 300 frames, 4096 pixels a side,
+    and 536 million pixels over all frames (258 frames of 1920x1080)."""
     source: str
     """What the clip shows."""
     target: str

@@ -80,7 +80,7 @@ def check_amount(
     if count * stream.width * stream.height > max_pixels:
         raise InputError(
             f"{name} does not fit in memory at {stream.width}x{stream.height}: at most "
-            f"{max_pixels // 2**20} million pixels over all frames are accepted. "
+            f"{max_pixels // 10**6} million pixels over all frames are accepted. "
             "Take a part of it, or scale it down."
         )
 

@@ -4,7 +4,9 @@ import av
 import pytest
 
 from pipelines import command, media
-from pipelines.video import EditVideo, edit_video
+from pipelines.media.part import MAX_FRAMES, MAX_PIXELS
+from pipelines.media.source import MAX_SIDE
+from pipelines.video import EditVideo, edit_video, usual
 from tests.pipelines.test_media import audio_packets, make_file
 
 SOURCE, TARGET = "a red ball rolling on the grass", "a blue ball rolling on the grass"
@@ -70,3 +72,12 @@ def test_a_file_that_cannot_be_edited_is_one_sentence_and_exit_2(tmp_path, capsy
     printed = capsys.readouterr()
     assert sentence in printed.err and printed.err.count("error:") == 1 and printed.out == ""
     assert not job.out.exists()
+
+
+def test_the_help_says_how_large_a_clip_may_be(capsys):
+    with pytest.raises(SystemExit):
+        command.parse(EditVideo, "pipelines.video", usual, None, ["--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    limits = (MAX_FRAMES, "frames"), (MAX_SIDE, "pixels"), (MAX_PIXELS // 10**6, "million")
+    for number, unit in limits:
+        assert f"{number} {unit}" in said
