@@ -14,6 +14,7 @@ from pipelines.media.source import MAX_SIDE
 from pipelines.runs.settings import check_seed
 from sds.assd import Method
 
+MOST_STEPS = 10**6
 OF_MASK = ("mask_frame", "mask_grow", "mask_feather", "mask_invert")
 """Settings that do nothing without a mask."""
 OF_SMOOTHING = ("smooth_along_flow", "mask_k")
@@ -22,8 +23,8 @@ OF_SMOOTHING = ("smooth_along_flow", "mask_k")
 
 def check_numbers(job: EditVideo) -> None:
     """Raises InputError for a number that no edit can have. The job has no setting left out."""
-    if job.total_steps < 1:
-        raise InputError(f"{job.steps} steps make no edit. Give at least 1.")
+    if not 1 <= job.total_steps <= MOST_STEPS:
+        raise InputError(f"An edit of {job.steps} steps: give 1 to {MOST_STEPS}.")
     check_seed(job.seed)
     if not 0 < job.strength < inf:
         raise InputError(f"Strength {job.strength} must be above 0; 1 is the default.")

@@ -94,8 +94,11 @@ def seek(container: av.container.InputContainer, stream: av.VideoStream, cut: Cu
     """Skip most of what lies before the part, where the format can."""
     # A second early: what is found is the key frame in decoding order, which is not quite time's.
     second = Fraction(cut.start) - 1
-    if second > 0 and any(name in container.format.name for name in _SEEKABLE):
-        container.seek((stream.start_time or 0) + int(second / stream.time_base), stream=stream)
+    target = (stream.start_time or 0) + int(second / stream.time_base)
+    seekable = any(name in container.format.name for name in _SEEKABLE)
+    # The library counts no further than that; all is read then, and the part found empty.
+    if seekable and second > 0 and target < 2**63:
+        container.seek(target, stream=stream)
 
 
 def damaged(name: str) -> InputError:

@@ -142,6 +142,7 @@ def test_only_the_part_counts_for_the_limits(tmp_path):
     "cut, sentence",
     [
         (Cut(9), "no frame between 9 s and its end"),
+        (Cut(1e300), r"no frame between 1e\+300 s and its end"),
         (Cut(1.02, 1.08), "no frame between 1.02 s and 1.08 s"),
         (Cut(1, 1.1), "has only one frame"),
         (Cut(2, 1), "Let it end after its start"),
