@@ -36,6 +36,7 @@ from pipelines.teachers.loaded import LoadedMeshTeacher, notes, step_down
 from pipelines.teachers.loading import announcements, load_mesh_teacher
 from pipelines.teachers.prompts import mesh_prompts
 from pipelines.teachers.teacher import MeshTeacher, check_prompt
+from pipelines.teachers.weights import weights
 from sds import parallel
 from sds.optimize import State, Step
 
@@ -97,8 +98,8 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
 
     resumes: go on with the run in the job's folder (see `pipelines.resume`). A file called `stop`
     in the folder ends the run after the current step, as a full result. Raises InputError for input
-    that cannot be used, before anything is written, and RunFailed when the fields stop being finite
-    or the disk is full; the last good state is then kept.
+    that cannot be used: no run is left behind then. Raises RunFailed when the fields stop being
+    finite or the disk is full; the last good state is then kept.
     """
     job = settled(job)
     teacher = _check(job)
@@ -150,7 +151,8 @@ def settled(job: PaintMesh) -> PaintMesh:
 def describe(job: PaintMesh) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON."""
     said = settings.describe(replace(settled(job), steps=job.total_steps))
-    return {"job": "mesh", **said, "versions": run_folder.versions()}
+    versions = run_folder.versions() | {"weights": weights(mesh_teacher(job.teacher))}
+    return {"job": "mesh", **said, "versions": versions}
 
 
 def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> PaintMesh:
