@@ -94,7 +94,7 @@ def test_quads_whose_uvs_are_new_become_triangles_in_their_place(tmp_path):
     assert np.array_equal(part.faces, TRIANGLES)
 
 
-@pytest.mark.parametrize("make", [files.ply_cube, files.stl_cube, files.off_cube])
+@pytest.mark.parametrize("make", [files.ply_cube, files.stl_cube, files.off_cube, files.off_sides])
 @pytest.mark.parametrize("painted", [False, True])
 def test_plain_meshes_go_through_glb_and_obj(make, painted, tmp_path):
     model = read_mesh(make(tmp_path))
@@ -114,6 +114,20 @@ def test_plain_meshes_go_through_glb_and_obj(make, painted, tmp_path):
         (theirs,) = files.corners_of(tmp_path / name).values()
         assert np.allclose(theirs, part.vertices[part.faces])
     assert np.array_equal(read_mesh(tmp_path / "o.obj").parts[0].faces, part.faces)
+
+
+@pytest.mark.parametrize("name", ["o.glb", "o.obj"])
+def test_every_solid_of_an_stl_is_written(name, tmp_path):
+    model = unwrap(read_mesh(files.stl_pair(tmp_path)))
+    write = {"o.glb": write_glb, "o.obj": write_obj}[name]
+    write(tmp_path / name, model, [PAINT, None])
+    left, right = read_mesh(tmp_path / name).parts
+    for part, old in zip((left, right), model.parts, strict=True):
+        assert np.array_equal(part.vertices[part.faces], old.vertices[old.faces])
+    assert np.array_equal(left.picture, PAINT)
+    assert right.picture is None
+    theirs = files.corners_of(tmp_path / name).values()
+    assert sum(len(corners) for corners in theirs) == 24
 
 
 @pytest.mark.parametrize("write", [write_glb, write_obj])
