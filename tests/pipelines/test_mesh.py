@@ -215,6 +215,13 @@ def test_bad_input_is_refused_before_anything_is_written(box, tmp_path, name):
         list(paint_mesh(asked))
     assert not (tmp_path / "run").exists()
 
+    # At the border of the two masks both have their soft edge, and the box shows through.
+    seen = (1 - one.weight(0.5)) * (1 - two.weight(0.5))
+    assert seen.max() <= 0.26 and (seen > 0).float().mean() < 0.03
+    mixed = (1 - two.weight(0.5)[..., None]) * one.texture(0.5) + two.weight(0.5)[..., None] * (
+        two.style.float()
+    )
+    assert (two.texture(0.5) - mixed).abs().max() <= 0.51
 
 @pytest.mark.parametrize(
     ("shape", "level", "sentence"), [((64, 32), 255, "64x64"), ((64, 64), 0, "allows nothing")]
