@@ -3,7 +3,8 @@
     python -m pipelines.mesh MESH --object mushroom --edit cap --style "red dotted" --out RUN_DIR
 
 The mesh comes back with its own coordinates, topology and materials, and its own UVs where they
-were usable. Outside the region its colours are untouched to the last bit.
+were usable. A texture in such UVs, with no side below --resolution and no colour that multiplies
+it, is untouched to the last bit outside the region; other colours are baked into a new texture.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from geometry_files import corners_of, gltf_scene, tree_of
+from geometry_files import corners_of, gltf_scene, ply_sides, tree_of
 
 from pipelines import geometry, mesh
 from pipelines.errors import InputError
@@ -156,6 +156,23 @@ def test_both_ways_to_run_the_cascade(box, tmp_path, cascade):
 def test_a_second_edit_keeps_the_first(box, tmp_path):
     """Edits are layered by painting the painted mesh again."""
     first = torch.zeros(64, 64, dtype=torch.uint8)
+def test_a_kept_texture_is_the_file_s_to_the_last_bit_outside_a_mask(tmp_path):
+    mesh, out = ply_sides(tmp_path, colours=False), tmp_path / "run"
+    allowed = torch.zeros(64, 64, dtype=torch.uint8)
+    allowed[:, :32] = 255
+    save_png(tmp_path / "mask.png", allowed)
+    events = finished(job(mesh, out, edit="", everywhere=True, mask=tmp_path / "mask.png"))
+    given = geometry.read_mesh(mesh).parts[0].picture
+    for name in ("painted.glb", "painted.obj"):
+        made = geometry.read_mesh(out / name).parts[0].picture
+        assert made.shape == given.shape == (64, 64, 3)
+        np.testing.assert_array_equal(made[:, 34:], given[:, 34:])
+        assert (made[:, :30] != given[:, :30]).any(-1).mean() > 0.9
+    (layer,) = load_layers(out)
+    assert (layer.weight(0.5) == 0).float().mean() > 0.4
+    assert events[-1].metrics["changed_outside_share"] == 0
+
+
     first[:32] = 255
     save_png(tmp_path / "top.png", first)
     save_png(tmp_path / "bottom.png", 255 - first)
