@@ -104,7 +104,7 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
     job = settled(job)
     teacher = _check(job)
     downloads = announcements(teacher)
-    model = _read(job)
+    model = yield from _read(job)
     surface = geometry.surface(model)
     bases = [torch.tensor(geometry.base_colour(part, job.resolution)) for part in model.parts]
     mask = None
@@ -214,7 +214,8 @@ def _check(job: PaintMesh) -> MeshTeacher:
     return teacher
 
 
-def _read(job: PaintMesh) -> geometry.Model:
+def _read(job: PaintMesh) -> Generator[Note, None, geometry.Model]:
+    """The mesh with UVs on every part; says so before it makes any, which may take a while."""
     model = geometry.read_mesh(job.mesh)
     if job.max_faces is not None:
         model = geometry.decimate(model, job.max_faces)
@@ -223,6 +224,9 @@ def _read(job: PaintMesh) -> geometry.Model:
 
 def _inputs(job: PaintMesh, model: geometry.Model) -> dict[str, Path]:
     """The mesh, the files it names, and the mask, by their names in the run's folder."""
+    bare = sum(len(part.faces) for part in model.parts if part.uv is None)
+    if bare:
+        yield Note(f"Making UVs for {bare:,} faces; a large mesh takes a few minutes.")
     names = (job.mesh.name, *model.beside)
     files = {f"mesh/{name}": job.mesh.parent / name for name in names}
     return files if job.mask is None else files | {f"mask/{job.mask.name}": job.mask}

@@ -1,6 +1,7 @@
 """The mesh job from a file to files, with the built-in cascade."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from geometry_files import corners_of, gltf_scene, ply_sides, tree_of
 
 from pipelines import geometry, mesh
 from pipelines.errors import InputError
-from pipelines.events import Done, Note, Preview, Step
+from pipelines.events import Begun, Done, Note, Preview, Step
 from pipelines.media import read_clip, save_png
 from pipelines.mesh import PaintMesh, describe, paint_mesh, recall, settled
 from pipelines.paint.layers import load_layers
@@ -69,6 +70,30 @@ def test_a_run_leaves_everything_that_is_promised(box, tmp_path):
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["steps"] == 2 and metrics["changed_outside_share"] == 0
     assert geometry.read_settings(out / "painted.glb")["seed"] == 0
+
+
+def test_making_uvs_is_said_before_it_begins(box, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(geometry, "unwrap", made.append)
+    said = next(paint_mesh(job(box, tmp_path / "run")))
+    assert said.text.startswith("Making UVs for 48 faces") and not made
+
+
+def test_nothing_is_said_of_uvs_that_are_there(tmp_path):
+    asked = job(ply_sides(tmp_path), tmp_path / "run")
+    with closing(paint_mesh(asked)) as events:
+        assert next(events) == Begun(asked.out)
+
+
+def test_a_mesh_is_simplified_first(tmp_path):
+    ball = tmp_path / "ball.ply"
+    trimesh.creation.icosphere(subdivisions=3).export(ball)
+    events = finished(job(ball, tmp_path / "run", steps=1, max_faces=200))
+    (simpler,) = [e for e in events if isinstance(e, Note) and "Simplified" in e.text]
+    painted = geometry.read_mesh(tmp_path / "run" / "painted.glb")
+    assert simpler.text.startswith(f"Simplified from 1,280 to {painted.faces} faces")
+    assert painted.faces == pytest.approx(200, rel=0.05)
+    assert events[-1].settings["max_faces"] == 200
 
 
 def test_every_part_of_a_scene_is_painted_on_its_own(tmp_path):
