@@ -183,6 +183,11 @@ def _check(job: PaintMesh) -> MeshTeacher:
         raise InputError(f"A texture of {job.resolution} texels: give 16 to 8192; 1024 is usual.")
     if job.mask is None and (job.mask_view is not None or job.mask_replaces):
         raise InputError("There is no mask to go with --mask-view or --mask-replaces: give --mask.")
+    if job.mask_replaces and job.everywhere:
+        raise InputError(
+            "--mask-replaces does nothing with --global, which paints all of the mask anyway: "
+            "leave one of them out."
+        )
     if job.preset == "paper" and job.painting != PAPER:
         raise InputError("The preset paper fixes the painting's settings. Choose another preset.")
     how = job.painting
@@ -219,14 +224,14 @@ def _read(job: PaintMesh) -> Generator[Note, None, geometry.Model]:
     model = geometry.read_mesh(job.mesh)
     if job.max_faces is not None:
         model = geometry.decimate(model, job.max_faces)
+    bare = sum(len(part.faces) for part in model.parts if part.uv is None)
+    if bare:
+        yield Note(f"Making UVs for {bare:,} faces; a large mesh takes a few minutes.")
     return geometry.unwrap(model)
 
 
 def _inputs(job: PaintMesh, model: geometry.Model) -> dict[str, Path]:
     """The mesh, the files it names, and the mask, by their names in the run's folder."""
-    bare = sum(len(part.faces) for part in model.parts if part.uv is None)
-    if bare:
-        yield Note(f"Making UVs for {bare:,} faces; a large mesh takes a few minutes.")
     names = (job.mesh.name, *model.beside)
     files = {f"mesh/{name}": job.mesh.parent / name for name in names}
     return files if job.mask is None else files | {f"mask/{job.mask.name}": job.mask}

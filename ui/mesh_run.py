@@ -134,7 +134,8 @@ def job_of(
         seed=seed_of(seed, random_seed),
         mask=file,
         mask_view=mask_view,
-        mask_replaces=where == "mask",
+        # Painted everywhere, a mask is the region whether it bounds it or not.
+        mask_replaces=where == "mask" and not everywhere,
         threshold=threshold,
         resolution=side,
         max_faces=max_faces or None,

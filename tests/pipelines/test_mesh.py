@@ -156,6 +156,23 @@ def test_a_mask_bounds_what_is_painted(box, tmp_path):
     assert layer.localization[:, :30].eq(255).all()
 
 
+def test_a_kept_texture_is_the_file_s_to_the_last_bit_outside_a_mask(tmp_path):
+    mesh, out = ply_sides(tmp_path, colours=False), tmp_path / "run"
+    allowed = torch.zeros(64, 64, dtype=torch.uint8)
+    allowed[:, :32] = 255
+    save_png(tmp_path / "mask.png", allowed)
+    events = finished(job(mesh, out, edit="", everywhere=True, mask=tmp_path / "mask.png"))
+    given = geometry.read_mesh(mesh).parts[0].picture
+    for name in ("painted.glb", "painted.obj"):
+        made = geometry.read_mesh(out / name).parts[0].picture
+        assert made.shape == given.shape == (64, 64, 3)
+        np.testing.assert_array_equal(made[:, 34:], given[:, 34:])
+        assert (made[:, :30] != given[:, :30]).any(-1).mean() > 0.9
+    (layer,) = load_layers(out)
+    assert (layer.weight(0.5) == 0).float().mean() > 0.4
+    assert events[-1].metrics["changed_outside_share"] == 0
+
+
 def test_a_mask_drawn_on_a_view_lands_on_what_the_view_sees(box, tmp_path):
     save_png(tmp_path / "mask.png", torch.full((96, 96), 255, dtype=torch.uint8))
     events = finished(
@@ -181,23 +198,6 @@ def test_both_ways_to_run_the_cascade(box, tmp_path, cascade):
 def test_a_second_edit_keeps_the_first(box, tmp_path):
     """Edits are layered by painting the painted mesh again."""
     first = torch.zeros(64, 64, dtype=torch.uint8)
-def test_a_kept_texture_is_the_file_s_to_the_last_bit_outside_a_mask(tmp_path):
-    mesh, out = ply_sides(tmp_path, colours=False), tmp_path / "run"
-    allowed = torch.zeros(64, 64, dtype=torch.uint8)
-    allowed[:, :32] = 255
-    save_png(tmp_path / "mask.png", allowed)
-    events = finished(job(mesh, out, edit="", everywhere=True, mask=tmp_path / "mask.png"))
-    given = geometry.read_mesh(mesh).parts[0].picture
-    for name in ("painted.glb", "painted.obj"):
-        made = geometry.read_mesh(out / name).parts[0].picture
-        assert made.shape == given.shape == (64, 64, 3)
-        np.testing.assert_array_equal(made[:, 34:], given[:, 34:])
-        assert (made[:, :30] != given[:, :30]).any(-1).mean() > 0.9
-    (layer,) = load_layers(out)
-    assert (layer.weight(0.5) == 0).float().mean() > 0.4
-    assert events[-1].metrics["changed_outside_share"] == 0
-
-
     first[:32] = 255
     save_png(tmp_path / "top.png", first)
     save_png(tmp_path / "bottom.png", 255 - first)
@@ -215,6 +215,13 @@ def test_a_kept_texture_is_the_file_s_to_the_last_bit_outside_a_mask(tmp_path):
     (two,) = load_layers(tmp_path / "b")
     assert two.base.equal(one.texture(0.5))
     assert two.texture(0.5)[:30].equal(one.texture(0.5)[:30])
+    # At the border of the two masks both have their soft edge, and the box shows through.
+    seen = (1 - one.weight(0.5)) * (1 - two.weight(0.5))
+    assert seen.max() <= 0.26 and (seen > 0).float().mean() < 0.03
+    mixed = (1 - two.weight(0.5)[..., None]) * one.texture(0.5) + two.weight(0.5)[..., None] * (
+        two.style.float()
+    )
+    assert (two.texture(0.5) - mixed).abs().max() <= 0.51
 
 
 BAD = {
@@ -226,6 +233,10 @@ BAD = {
     "threshold": (dict(threshold=1.5), "between 0 and 1"),
     "resolution": (dict(resolution=4), "16 to 8192"),
     "view without mask": (dict(mask_view=(0.0, 0.0)), "--mask"),
+    "mask that replaces all": (
+        dict(mask="mask.png", mask_replaces=True, edit="", everywhere=True),
+        "does nothing with --global",
+    ),
     "paper with other settings": (dict(preset="paper", painting=Painting(views=2)), "paper"),
     "noise levels": (dict(painting=Painting(low=900, high=100)), "lowest first"),
     "views": (dict(painting=Painting(views=0)), "at least 1"),
@@ -246,7 +257,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_refused_before_anything_is_written(box, tmp_path, name):
     changes, sentence = BAD[name]
-    changes = {k: tmp_path / v if k == "mesh" else v for k, v in changes.items()}
+    changes = {k: tmp_path / v if k in ("mesh", "mask") else v for k, v in changes.items()}
     asked = PaintMesh(
         **{
             **dict(mesh=box, out=tmp_path / "run", object="house", edit="roof", style="red"),
@@ -257,13 +268,6 @@ def test_bad_input_is_refused_before_anything_is_written(box, tmp_path, name):
         list(paint_mesh(asked))
     assert not (tmp_path / "run").exists()
 
-    # At the border of the two masks both have their soft edge, and the box shows through.
-    seen = (1 - one.weight(0.5)) * (1 - two.weight(0.5))
-    assert seen.max() <= 0.26 and (seen > 0).float().mean() < 0.03
-    mixed = (1 - two.weight(0.5)[..., None]) * one.texture(0.5) + two.weight(0.5)[..., None] * (
-        two.style.float()
-    )
-    assert (two.texture(0.5) - mixed).abs().max() <= 0.51
 
 @pytest.mark.parametrize(
     ("shape", "level", "sentence"), [((64, 32), 255, "64x64"), ((64, 64), 0, "allows nothing")]
@@ -272,6 +276,14 @@ def test_masks_that_do_not_fit_are_refused(box, tmp_path, shape, level, sentence
     save_png(tmp_path / "mask.png", torch.full(shape, level, dtype=torch.uint8))
     with pytest.raises(InputError, match=sentence):
         list(paint_mesh(job(box, tmp_path / "run", mask=tmp_path / "mask.png")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mask_drawn_on_a_view_is_square(box, tmp_path):
+    save_png(tmp_path / "mask.png", torch.full((64, 96), 255, dtype=torch.uint8))
+    asked = job(box, tmp_path / "run", mask=tmp_path / "mask.png", mask_view=(0.0, 0.0))
+    with pytest.raises(InputError, match=r"mask\.png must be square"):
+        list(paint_mesh(asked))
     assert not (tmp_path / "run").exists()
 
 
@@ -284,13 +296,28 @@ def test_the_command_line_prints_metrics_last(box, tmp_path, capsys, monkeypatch
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["steps"] == 1
 
 
-def test_the_command_line_exits_2_on_bad_input(box, tmp_path, capsys, monkeypatch):
-    line = f"mesh {box} --object zeppelin --edit roof --style red --out {tmp_path / 'run'}"
+@pytest.mark.parametrize(
+    ("given", "more", "sentence"),
+    [
+        ("box.obj", "--object zeppelin", 'does not know "zeppelin"'),
+        ("gone.obj", "--object house", "There is no file"),
+        ("letter.obj", "--object house", "letter.obj holds no faces"),
+        ("box.obj", "--object house --mask letter.obj", "letter.obj is not an image"),
+    ],
+)
+def test_the_command_line_exits_2_on_bad_input(
+    box, tmp_path, capsys, monkeypatch, given, more, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "letter.obj").write_text("Dear all")
+    line = f"mesh {given} {more} --edit roof --style red --out run"
     monkeypatch.setattr("sys.argv", line.split())
     with pytest.raises(SystemExit) as end:
         mesh.main()
     assert end.value.code == 2
-    assert "zeppelin" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "error: " in said.err and sentence in said.err and not said.out
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_job_finds_what_a_pattern_is_to_be_unlike(box, tmp_path):
