@@ -3,7 +3,8 @@
     python -m pipelines.mesh MESH --object mushroom --edit cap --style "red dotted" --out RUN_DIR
 
 The mesh comes back with its own coordinates, topology and materials, and its own UVs where they
-were usable. Outside the region its colours are untouched to the last bit.
+were usable. A texture in such UVs, with no side below --resolution and no colour that multiplies
+it, is untouched to the last bit outside the region; other colours are baked into a new texture.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -104,7 +105,7 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
     job = settled(job)
     teacher = _check(job)
     downloads = announcements(teacher)
-    model = _read(job)
+    model = yield from _read(job)
     surface = geometry.surface(model)
     bases = [torch.tensor(geometry.base_colour(part, job.resolution)) for part in model.parts]
     mask = None
@@ -184,6 +185,11 @@ def _check(job: PaintMesh) -> MeshTeacher:
         raise InputError(f"A texture of {job.resolution} texels: give 16 to 8192; 1024 is usual.")
     if job.mask is None and (job.mask_view is not None or job.mask_replaces):
         raise InputError("There is no mask to go with --mask-view or --mask-replaces: give --mask.")
+    if job.mask_replaces and job.everywhere:
+        raise InputError(
+            "--mask-replaces does nothing with --global, which paints all of the mask anyway: "
+            "leave one of them out."
+        )
     if job.preset == "paper" and job.painting != PAPER:
         raise InputError("The preset paper fixes the painting's settings. Choose another preset.")
     how = job.painting
@@ -215,10 +221,14 @@ def _check(job: PaintMesh) -> MeshTeacher:
     return teacher
 
 
-def _read(job: PaintMesh) -> geometry.Model:
+def _read(job: PaintMesh) -> Generator[Note, None, geometry.Model]:
+    """The mesh with UVs on every part; says so before it makes any, which may take a while."""
     model = geometry.read_mesh(job.mesh)
     if job.max_faces is not None:
         model = geometry.decimate(model, job.max_faces)
+    bare = sum(len(part.faces) for part in model.parts if part.uv is None)
+    if bare:
+        yield Note(f"Making UVs for {bare:,} faces; a large mesh takes a few minutes.")
     return geometry.unwrap(model)
 
 

@@ -24,6 +24,7 @@ from pipelines.geometry.pictures import encode_png
 from pipelines.media.files import replacing
 from pipelines.paint.layers import Layers, check_threshold, load_layers
 from pipelines.paint.painted import shares, touched_textures, write_textures, write_turntable
+from pipelines.render import Surface
 from pipelines.runs import run_folder
 from pipelines.runs.hold import hold
 
@@ -57,16 +58,21 @@ def move_region(job: MoveRegion) -> dict[str, Any]:
             f"painted.glb in {job.run} has {len(model.parts)} parts and {len(layers)} textures. "
             "Give the folder of a finished run, as the run left it."
         )
-    metrics |= shares(geometry.surface(model), layers, job.threshold)
+    surface = geometry.surface(model)
     with hold(job.run), run_folder.full_disk_is_said("move the region again"):
-        _write(job, model, layers, settings)
+        _write(job, model, surface, layers, settings)
+        metrics |= shares(job.run, surface, layers, job.threshold)
         run_folder.write_json(job.run / run_folder.SETTINGS, settings)
         run_folder.write_json(job.run / run_folder.METRICS, metrics)
     return metrics
 
 
 def _write(
-    job: MoveRegion, model: geometry.Model, layers: tuple[Layers, ...], settings: dict[str, Any]
+    job: MoveRegion,
+    model: geometry.Model,
+    surface: Surface,
+    layers: tuple[Layers, ...],
+    settings: dict[str, Any],
 ) -> None:
     textures = [layer.texture(job.threshold) for layer in layers]
     touched = touched_textures(layers, textures)
@@ -77,7 +83,7 @@ def _write(
             with replacing(job.run / f"painted_{k}.png") as unfinished:
                 unfinished.write_bytes(encode_png(with_alpha(texture, part)))
     geometry.write_glb(job.run / "painted.glb", model, touched, settings)
-    write_turntable(job.run, geometry.surface(model), layers, job.threshold, settings)
+    write_turntable(job.run, surface, layers, job.threshold, settings)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -223,8 +223,9 @@ def _drive(make_events: MakeEvents, seconds: float, place: _Place) -> None:
                 if isinstance(event, Begun) and not place.read:
                     # Nothing is done yet, and nobody waits for it. The run can be resumed.
                     return
-                # Again after every event: a job that begins forgets older stop files.
-                if place.stop:
+                # Again after every event: what a job says before it begins may come before its
+                # folder does, and as it begins it forgets older stop files.
+                if place.stop and place.folder.exists():
                     ask_to_stop(place.folder)
     finally:
         allocator.give_back()

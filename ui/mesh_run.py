@@ -134,7 +134,8 @@ def job_of(
         seed=seed_of(seed, random_seed),
         mask=file,
         mask_view=mask_view,
-        mask_replaces=where == "mask",
+        # Painted everywhere, a mask is the region whether it bounds it or not.
+        mask_replaces=where == "mask" and not everywhere,
         threshold=threshold,
         resolution=side,
         max_faces=max_faces or None,
@@ -207,8 +208,9 @@ def _failed(**changes: Any) -> Shown:
 
 
 def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Iterator[Shown]:
-    # Before the first run the slider says what that run starts from.
     if run is None:
+        # Nothing was painted yet, or an example is shown, which has no layers.
+        gr.Info("The next run starts from this. Paint first; then it moves what was painted.")
         return
     yield Shown(status=progress("Moving the region", 0), start_button=gr.Button(interactive=False))
     metrics = move_region(MoveRegion(Path(run), threshold))

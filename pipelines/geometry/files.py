@@ -5,9 +5,13 @@ and links that lead out of it are refused with a sentence, before anything is op
 knows nothing about what is in the files.
 """
 
+import lzma
 import re
 import stat
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -18,6 +22,10 @@ MAX_BYTES = 512 * 2**20
 """A file, or all of a zip unpacked: an OBJ of two million faces needs about half of it."""
 MAX_ENTRIES = 2000
 """Files in a zip."""
+BESIDE = "Put it beside the mesh, or give both as a zip."
+"""What to do about a file that a mesh names and that is not there."""
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError)
+"""What a zip raises that is damaged, has a password, or is packed in a way Python does not know."""
 
 
 class Files(Protocol):
@@ -56,14 +64,30 @@ class Archive:
     """A zip, read without unpacking it to the disk."""
 
     zip: zipfile.ZipFile
+    name: str
+    """The zip's own, for messages."""
     start: PurePosixPath
     """The folder of the mesh inside the zip."""
 
     def read(self, name: str) -> bytes | None:
+        inside = _inside(name, self.start)
         try:
-            return self.zip.read(_inside(name, self.start))
+            with damage_is_said(self.name):
+                return self.zip.read(inside)
         except KeyError:
             return None
+
+
+@contextmanager
+def damage_is_said(name: str) -> Iterator[None]:
+    """Turn what a zip raises that cannot be read into InputError. name: the zip's."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise InputError(
+            f"{name} is not a zip that can be opened, or it is damaged or has a password. "
+            "Zip the mesh and its textures again."
+        ) from error
 
 
 def read_bounded(path: Path) -> bytes:
@@ -87,15 +111,10 @@ def open_archive(path: Path, kinds: tuple[str, ...]) -> tuple[str, bytes, Archiv
     kinds: suffixes of meshes, with the dot. Raises InputError for a damaged or too large zip, for
     entries that lead out of it, and unless it holds exactly one mesh.
     """
-    try:
+    with damage_is_said(path.name):
         archive = zipfile.ZipFile(path)
         found = _checked(archive, path.name, kinds)
-        return found, archive.read(found), Archive(archive, PurePosixPath(found).parent)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
-        raise InputError(
-            f"{path.name} is not a zip that can be opened, or it is damaged or has a password. "
-            "Zip the mesh and its textures again."
-        ) from error
+        return found, archive.read(found), Archive(archive, path.name, PurePosixPath(found).parent)
 
 
 def _checked(archive: zipfile.ZipFile, name: str, kinds: tuple[str, ...]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.geometry.files import MAX_BYTES, Files
+from pipelines.geometry.files import BESIDE, MAX_BYTES, Files
 
 JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
 DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
@@ -193,7 +193,8 @@ def _embed(document: Document, image: Tree, files: Files, notes: list[str]) -> N
         return
     content = _fetch(uri, files)
     if content is None:
-        notes.append(f"The texture {unquote(uri)} is missing; what it covered starts white.")
+        missing = f"The texture {unquote(uri)} is missing; what it covered starts white."
+        notes.append(f"{missing} {BESIDE}")
         content = WHITE_PNG
         uri = "white.png"
     kind = "image/jpeg" if content[:2] == b"\xff\xd8" else image.get("mimeType", "image/png")

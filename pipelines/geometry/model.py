@@ -75,6 +75,11 @@ def linear(srgb: Floats) -> Floats:
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
+def light_of(coded: Floats, most: float) -> Floats:
+    """Colours coded as 0 to `most`, as fp32 linear light; what is not a number is black."""
+    return linear(np.clip(np.nan_to_num(coded / most), 0, 1)).astype(np.float32)
+
+
 def srgb(light: Floats) -> Floats:
     """The inverse of `linear`."""
     light = np.clip(light, 0, 1)

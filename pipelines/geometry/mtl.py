@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.geometry import pictures
-from pipelines.geometry.files import Files
+from pipelines.geometry.files import BESIDE, Files
 from pipelines.geometry.model import linear
 
 OPTIONS = {"-blendu": 1, "-blendv": 1, "-boost": 1, "-mm": 2, "-texres": 1, "-clamp": 1, "-bm": 1}
@@ -39,7 +39,7 @@ def read_materials(libraries: list[str], files: Files) -> tuple[dict[str, Materi
     for library in libraries:
         content = files.read(library)
         if content is None:
-            notes.append(f"The material file {library} is missing; its parts start white.")
+            notes.append(f"The material file {library} is missing; its parts start white. {BESIDE}")
             continue
         text = content.decode("utf-8", "surrogateescape")
         for name, lines in _blocks(text.splitlines()):
@@ -47,7 +47,7 @@ def read_materials(libraries: list[str], files: Files) -> tuple[dict[str, Materi
             for picture in filter(None, map(map_file, lines)):
                 data = files.read(picture)
                 if data is None:
-                    notes.append(f"The texture {picture} of {name} is missing.")
+                    notes.append(f"The texture {picture} of {name} is missing. {BESIDE}")
                 else:
                     maps[picture] = data
             found.setdefault(name, Material(tuple(lines), maps))

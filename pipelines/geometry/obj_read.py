@@ -14,6 +14,7 @@ from pipelines.errors import InputError
 from pipelines.geometry.files import Files
 from pipelines.geometry.model import WHITE, Floats, Part, linear
 from pipelines.geometry.mtl import Material, base_of, read_materials
+from pipelines.geometry.polygons import fans
 
 Face = tuple[int, int, str, tuple[int, int, int]]
 """A face while it is read: its line, its label, its corners, and how many v, vt, vn came before."""
@@ -136,11 +137,7 @@ def _triangles(faces: list[Face]) -> tuple[NDArray[np.int64], NDArray[np.int64],
         pairs = zip(texts, faces, strict=True)
         rows = [_corner(word, face[3]) for text, face in pairs for word in text.split()]
         corners = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    fans = np.maximum(sizes - 2, 0)
-    face = np.repeat(np.arange(len(faces)), fans)
-    first = (np.cumsum(sizes) - sizes)[face]
-    step = np.arange(len(face)) - (np.cumsum(fans) - fans)[face]
-    triangles = np.stack([first, first + step + 1, first + step + 2], axis=1)
+    face, triangles = fans(sizes)
     lines = np.array([face[:2] for face in faces], dtype=np.int64).reshape(-1, 2)[face]
     return lines[:, 0], lines[:, 1], corners[triangles]
 

@@ -99,8 +99,9 @@ def _built(model: Model, textures: Textures, labels: list[str]) -> Iterator[str]
     for row in np.concatenate(rows).tolist():
         yield "v " + " ".join(f"{x:.17g}" for x in row)
     before = np.zeros(3, dtype=np.int64)
-    for part, label in zip(model.parts, labels, strict=True):
-        uv = part.uv if part.uv is not None else part.old_uv
+    for (part, texture), label in zip(pairs, labels, strict=True):
+        # Where nothing is painted the old picture stays, and it lies in the old UVs.
+        uv = part.old_uv if texture is None else part.uv
         uv_lines, at = ([], None) if uv is None else _listed("vt", uv)
         normal_lines, normal = _listed("vn", corner_normals(part.vertices, part.faces))
         yield from uv_lines

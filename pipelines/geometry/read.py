@@ -17,7 +17,8 @@ from pipelines.geometry.files import Files, Folder, open_archive, read_bounded
 from pipelines.geometry.gltf_read import Gltf, read_gltf
 from pipelines.geometry.model import Model, Part
 from pipelines.geometry.obj_read import Obj, read_obj
-from pipelines.geometry.plain import read_plain
+from pipelines.geometry.plain import read_off, read_stl
+from pipelines.geometry.ply_read import read_ply
 from pipelines.geometry.uv import unusable
 
 MESHES = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off")
@@ -86,7 +87,9 @@ def _parse(
         return read_obj(content, files)
     if kind in (".glb", ".gltf"):
         return read_gltf(content, files)
-    return read_plain(content, kind[1:], name.stem, files)
+    if kind == ".ply":
+        return read_ply(content, name.stem, files)
+    return (read_stl if kind == ".stl" else read_off)(content, name.stem)
 
 
 def _checked(model: Model) -> Model:

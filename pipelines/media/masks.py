@@ -1,4 +1,4 @@
-"""A user's mask: a picture for the whole clip, or a clip with one mask a frame.
+"""A user's mask: a picture for the whole clip or for a mesh, or a clip with one mask a frame.
 
 White is the region to edit, black is kept, grey is in between; where a picture is transparent it
 is kept. Knows nothing about growing, feathering or moving masks.
@@ -38,12 +38,20 @@ def read_mask(path: Path | str, clip: Clip) -> Tensor:
     """
     name = Path(path).name
     if Path(path).suffix.lower() in _STILLS:
-        rgba = load_rgba(path)
-        mask = _level(rgba[..., :3]) * (rgba[..., 3].float() / 255)
+        mask = read_level(path)
     else:
         mask = torch.stack([_level(frame) for frame in _frames(path, clip)])
     _check(name, mask, clip)
     return settle(mask)
+
+
+def read_level(path: Path | str) -> Tensor:
+    """A mask's picture: float32 (H, W) in [0, 1], 0 where it is transparent, whatever its colour.
+
+    Raises InputError for no picture.
+    """
+    rgba = load_rgba(path)
+    return _level(rgba[..., :3]) * (rgba[..., 3].float() / 255)
 
 
 def settle(mask: Tensor) -> Tensor:

@@ -3,7 +3,10 @@
     texture = base + w (style - base),   w = 1 inside the region, 0 outside, soft between
 
 w comes from the localization by a threshold, so the region can be moved after a run. Where w is 0
-the base is untouched to the last bit. This module knows nothing about fields or teachers.
+the base is untouched to the last bit. A later edit lies over the result of an earlier one, so of
+what was there first (1 - w_1) (1 - w_2) shows: where two soft edges meet up to a quarter, and
+nothing where the later region reaches over the earlier one's edge. This module knows nothing about
+fields or teachers.
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines import geometry
-from pipelines.media import clip_from_frames, save_png, to_uint8, write_clip
+from pipelines.media import clip_from_frames, read_image, save_png, to_uint8, write_clip
 from pipelines.media.comparison import write_comparison
 from pipelines.paint.bake import texels, texture_image
 from pipelines.paint.layers import Layers, file_name, save_layers
@@ -47,9 +47,8 @@ def write_painted(
 ) -> dict[str, Any]:
     """Write what a run gives, its metrics aside; returns what was measured.
 
-    A part whose localization is 0 everywhere stays as it was. Measured are `painted_share` of the
-    surface's area, and `changed_outside_share` of the texels that no region covers; `panels` names
-    those of the comparison.
+    A part whose localization is 0 everywhere stays as it was. Measured are the `shares`; `panels`
+    names those of the comparison.
     """
     textures = [layer.texture(threshold) for layer in layers]
     touched = touched_textures(layers, textures)
@@ -58,7 +57,7 @@ def write_painted(
     write_textures(folder, textures)
     geometry.write_glb(folder / "painted.glb", model, touched, settings)
     panels = write_turntable(folder, surface, layers, threshold, settings)
-    return {**shares(surface, layers, threshold), "panels": panels}
+    return {**shares(folder, surface, layers, threshold), "panels": panels}
 
 
 def touched_textures(
@@ -77,13 +76,18 @@ def write_textures(folder: Path, textures: list[Tensor]) -> None:
         save_png(folder / file_name("texture", k, len(textures)), texture)
 
 
-def shares(surface: Surface, layers: tuple[Layers, ...], threshold: float) -> dict[str, float]:
-    """`painted_share` of the surface's area, `changed_outside_share` of the texels outside."""
-    textures = [layer.texture(threshold) for layer in layers]
+def shares(
+    folder: Path, surface: Surface, layers: tuple[Layers, ...], threshold: float
+) -> dict[str, float]:
+    """`painted_share` of the surface's area, `changed_outside_share` of the texels outside.
+
+    folder: has the textures, as `write_textures` left them. Outside is where nothing of the new
+    colours shows; changed is a texel whose colour in the file is not the base's.
+    """
     weights = [layer.weight(threshold) for layer in layers]
     return {
         "painted_share": round(_share(surface, weights), 4),
-        "changed_outside_share": round(_changed(layers, textures, weights), 6),
+        "changed_outside_share": round(_changed(folder, layers, weights), 9),
     }
 
 
@@ -197,10 +201,11 @@ def random_points(surface: Surface, count: int, generator: torch.Generator) -> P
     return at(surface, face.to(device), bary.to(device))
 
 
-def _changed(layers: tuple[Layers, ...], textures: list[Tensor], weights: list[Tensor]) -> float:
+def _changed(folder: Path, layers: tuple[Layers, ...], weights: list[Tensor]) -> float:
     changed = outside = 0
-    for layer, texture, weight in zip(layers, textures, weights, strict=True):
+    for k, (layer, weight) in enumerate(zip(layers, weights, strict=True)):
         away = weight == 0
-        changed += int((texture != layer.base).any(-1)[away].sum())
+        written = read_image(folder / file_name("texture", k, len(layers)))
+        changed += int((written != layer.base).any(-1)[away].sum())
         outside += int(away.sum())
     return changed / max(outside, 1)

@@ -1,7 +1,8 @@
 """The user's mask of a mesh: pictures in its UVs, or one drawn on a view of it.
 
-A picture that was drawn on a view is projected back: a texel belongs to it where the camera sees
-the surface under the texel. This module knows nothing about fields or teachers.
+White is where the edit may happen; black and transparent places are kept. A picture that was drawn
+on a view is projected back: a texel belongs to it where the camera sees the surface under the
+texel. This module knows nothing about fields or teachers.
 """
 
 import math
@@ -14,7 +15,8 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from pipelines.errors import InputError
-from pipelines.media import read_image
+from pipelines.geometry.files import DAMAGED
+from pipelines.media import read_level
 from pipelines.paint.bake import sample, texels, texture_image
 from pipelines.paint.task import Mask
 from pipelines.render import Cameras, Surface, rasterise
@@ -58,10 +60,9 @@ def read_masks(
 ) -> tuple[Tensor, ...]:
     """`read_uv_mask` that accepts a mask that allows nothing: (1, h, w) in [0, 1] each."""
     if view is None:
-        pictures = _pictures(path, len(sizes))
-        named = zip(pictures, sizes, strict=True)
-        return tuple(_in_uv(_level(picture), path.name, size) for picture, size in named)
-    mask = _level(read_image(path))
+        masks = zip(_pictures(path, len(sizes)), sizes, strict=True)
+        return tuple(_in_uv(mask, path.name, size) for mask, size in masks)
+    mask = read_level(path)
     if mask.shape[0] != mask.shape[1]:
         raise InputError(f"{path.name} must be square, as the views are that it is drawn on.")
     return project_mask(mask, surface, view_camera(*view), sizes)
@@ -115,13 +116,8 @@ def _without_rim(depth: Tensor) -> Tensor:
     return torch.where(depth.isinf(), nearest, depth)
 
 
-def _level(picture: Tensor) -> Tensor:
-    """uint8 (h, w, 3) -> (h, w) in [0, 1]."""
-    return picture.float().mean(-1) / 255
-
-
 def _pictures(path: Path, textures: int) -> list[Tensor]:
-    """uint8 (h, w, 3) for each texture."""
+    """(h, w) in [0, 1] for each texture."""
     if path.suffix.lower() == ".zip":
         return _unzipped(path, textures)
     if textures > 1:
@@ -130,7 +126,7 @@ def _pictures(path: Path, textures: int) -> list[Tensor]:
             f"{mask_name(0)} to {mask_name(textures - 1)}, or draw the mask on a view of the mesh "
             "and say which with --mask-view."
         )
-    return [read_image(path)]
+    return [read_level(path)]
 
 
 def _unzipped(path: Path, textures: int) -> list[Tensor]:
@@ -141,12 +137,13 @@ def _unzipped(path: Path, textures: int) -> list[Tensor]:
             for name in map(mask_name, range(textures)):
                 if archive.getinfo(name).file_size > MOST_BYTES:
                     raise InputError(f"{name} in {path.name} is too large for a mask.")
-                pictures.append(read_image(Path(archive.extract(name, folder))))
+                pictures.append(read_level(Path(archive.extract(name, folder))))
             return pictures
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (KeyError, *DAMAGED) as error:
         raise InputError(
-            f"{path.name} holds no {mask_name(0)} to {mask_name(textures - 1)}, a mask for each of "
-            f"the mesh's {textures} textures. Brush it again, or give a picture drawn on a view."
+            f"{path.name} holds no {mask_name(0)} to {mask_name(textures - 1)} that can be read, a "
+            f"mask for each of the mesh's {textures} textures. Zip them again, without a password, "
+            "brush the mask again, or give a picture drawn on a view."
         ) from error
 
 

@@ -225,8 +225,10 @@ def versions() -> dict[str, Any]:
 
 
 def peak_memory_mb() -> float:
-    """The most memory this process has held, in MB; on a GPU, the most of the GPU's."""
+    """The most memory this process or one that it began has held, whichever is more, in MB; on a
+    GPU, the most of the GPU's."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    return max(resource.getrusage(who).ru_maxrss for who in whose) * unit / 1e6

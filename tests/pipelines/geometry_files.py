@@ -2,6 +2,7 @@
 
 import json
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ GRID_UV = np.array(
 """(6, 4, 2): every side of the cube has a cell of a 3 x 2 grid."""
 CORNER_UV = np.array([uv for q in GRID_UV for uv in (q[[0, 1, 2]], q[[0, 2, 3]])])
 """(12, 3, 2): the same for the triangles."""
+SIDE_COLOURS = np.array([(40 * k, 255 - 40 * k, 7) for k in range(6)]).repeat(2, axis=0)
+"""(12, 3): one for each side, as the triangles show them."""
 
 
 def picture(size: tuple[int, int] = (8, 12), channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -71,6 +74,95 @@ def stl_cube(folder: Path) -> Path:
     records = np.zeros(12, dtype=[("n", "<f4", 3), ("v", "<f4", (3, 3)), ("a", "<u2")])
     records["v"] = CUBE[TRIANGLES]
     path.write_bytes(bytes(80) + struct.pack("<I", 12) + records.tobytes())
+    return path
+
+
+def stl_pair(folder: Path) -> Path:
+    """ASCII, two cubes as two solids."""
+    lines = []
+    for name, shift in (("left", 0.0), ("right", 5.0)):
+        lines.append(f"solid {name}")
+        for triangle in CUBE[TRIANGLES] + (shift, 0, 0):
+            lines += ["facet normal 0 0 0", "outer loop"]
+            lines += [f"vertex {x} {y} {z}" for x, y, z in triangle]
+            lines += ["endloop", "endfacet"]
+        lines.append(f"endsolid {name}")
+    path = folder / "pair.stl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def sides(mixed: bool) -> list[tuple[list[int], list[list[float]], list[int]]]:
+    """The cube's polygons, in the order of TRIANGLES: corners, UVs, and the colour of their side.
+
+    mixed: every second side is two triangles.
+    """
+    found = []
+    for k, (quad, uv) in enumerate(zip(QUADS, GRID_UV.tolist(), strict=True)):
+        fan = [[0, 1, 2], [0, 2, 3]] if mixed and k % 2 else [[0, 1, 2, 3]]
+        colour = SIDE_COLOURS[2 * k].tolist()
+        found += [([quad[c] for c in at], [uv[c] for c in at], colour) for at in fan]
+    return found
+
+
+def ply_sides(
+    folder: Path, form: str = "ascii", mixed: bool = False, colours: bool = True, uv: bool = True
+) -> Path:
+    """Polygons with colours and UVs of their own, and a texture where there are UVs."""
+    head = f"ply\nformat {form} 1.0\n"
+    if uv:
+        save(folder / "skin.png", picture((64, 64)))
+        head += "comment TextureFile skin.png\n"
+    head += "element vertex 8\n" + "".join(f"property double {c}\n" for c in "xyz")
+    polygons = sides(mixed)
+    head += f"element face {len(polygons)}\nproperty list uchar int vertex_indices\n"
+    if colours:
+        head += "".join(f"property uchar {c}\n" for c in ("red", "green", "blue"))
+    if uv:
+        head += "property list uchar float texcoord\n"
+    rows = [[("d", x) for x in point] for point in CUBE.tolist()]
+    for corners, places, colour in polygons:
+        row = [("B", len(corners)), *(("i", c) for c in corners)]
+        row += [("B", c) for c in colour] if colours else []
+        row += [("B", 2 * len(places)), *(("f", x) for p in places for x in p)] if uv else []
+        rows.append(row)
+    path = folder / "sides.ply"
+    if form == "ascii":
+        lines = [" ".join(str(value) for _, value in row) for row in rows]
+        path.write_text(head + "end_header\n" + "\n".join(lines) + "\n")
+        return path
+    order = ">" if "big" in form else "<"
+    body = b"".join(struct.pack(order + kind, value) for row in rows for kind, value in row)
+    path.write_bytes(head.encode() + b"end_header\n" + body)
+    return path
+
+
+def off_sides(folder: Path, mixed: bool = False) -> Path:
+    """Polygons with colours of their own."""
+    path = folder / "sides.off"
+    polygons = sides(mixed)
+    rows = [" ".join(map(str, point)) for point in CUBE.tolist()]
+    rows += [" ".join(map(str, [len(at), *at, *colour])) for at, _, colour in polygons]
+    path.write_text(f"OFF  # sides\n8 {len(polygons)} 0\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def damage(path: Path, name: str, how: str) -> Path:
+    """Spoil an entry of a zip: "bytes" that cannot be unpacked, "password" or unknown "method"."""
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo(name).header_offset
+    content = bytearray(path.read_bytes())
+    listed = content.index(b"PK\x01\x02")
+    while content[listed + 46 :][: len(name)] != name.encode():
+        listed = content.index(b"PK\x01\x02", listed + 1)
+    if how == "bytes":
+        name_and_extra = sum(struct.unpack_from("<HH", content, start + 26))
+        content[start + 30 + name_and_extra] = 0xFF
+    else:
+        field, value = {"password": (6, 1), "method": (8, 99)}[how]
+        struct.pack_into("<H", content, start + field, value)
+        struct.pack_into("<H", content, listed + field + 2, value)
+    path.write_bytes(content)
     return path
 
 

@@ -1,10 +1,15 @@
 """Brushing on views of a mesh: strokes land where they were seen, views add up, files go round."""
 
+import zipfile
+
+import numpy as np
 import pytest
 import torch
 import trimesh
+from geometry_files import damage, save
 
 from pipelines.errors import InputError
+from pipelines.media import clip_from_frames, read_mask
 from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
 from pipelines.paint.task import sample_atlases
@@ -100,6 +105,30 @@ def test_what_cannot_be_a_mask_says_so(pair, tmp_path):
     (tmp_path / "bad.zip").write_bytes(b"PK")
     with pytest.raises(InputError, match="holds no mask_0"):
         read_uv_mask(tmp_path / "bad.zip", pair.surface, None, pair.sizes, replaces=False)
+
+
+@pytest.mark.parametrize("how", ["bytes", "password", "method"])
+def test_a_damaged_zip_of_masks_says_so(pair, tmp_path, how):
+    path = brushing.write_masks(tmp_path, pair.blank())
+    with zipfile.ZipFile(path) as stored, zipfile.ZipFile(tmp_path / "m.zip", "w", 8) as deflated:
+        for name in stored.namelist():
+            deflated.writestr(name, stored.read(name))
+    damaged = damage(tmp_path / "m.zip", "mask_1.png", how)
+    with pytest.raises(InputError, match=r"that can be read.* without a password"):
+        read_masks(damaged, pair.surface, None, pair.sizes)
+
+
+def test_transparent_places_of_a_mask_are_kept_as_a_clip_s_are(box, tmp_path):
+    white = np.full((256, 256, 4), 255, np.uint8)
+    white[:, 128:, 3] = 0
+    path = save(tmp_path / "mask.png", white)
+    (mask,) = read_masks(path, box.surface, None, box.sizes)
+    frame = clip_from_frames(torch.zeros(1, 256, 256, 3, dtype=torch.uint8), 10)
+    torch.testing.assert_close(mask[0], read_mask(path, frame))
+    assert mask[0, :, :128].min() > 0.999 and mask[0, :, 128:].max() == 0
+    white[..., 3] = 0
+    drawn = read_masks(save(tmp_path / "view.png", white), box.surface, FRONT, box.sizes)
+    assert share(box, drawn) == 0
 
 
 def test_an_unwrapped_mesh_opens_the_same_every_time(tmp_path):

@@ -250,6 +250,15 @@ def test_a_zip_with_too_many_files(folder, monkeypatch):
         read_mesh(packed(folder, a="1", b="2"))
 
 
+@pytest.mark.parametrize("how", ["bytes", "password", "method"])
+@pytest.mark.parametrize("entry", ["deep/a.obj", "deep/x.mtl"])
+def test_a_damaged_zip_or_one_with_a_password(entry, how, folder):
+    obj = f"mtllib x.mtl\n{SQUARE}usemtl a\nf 1 2 3\n"
+    path = packed(folder, obj=obj, **{"deep/x.mtl": "newmtl a\n" + 20 * "Kd 0 0 1\n"})
+    with pytest.raises(InputError, match=r"a\.zip.* is damaged or has a password\. Zip"):
+        read_mesh(files.damage(path, entry, how))
+
+
 @pytest.mark.parametrize("entries", [{"b.obj": SQUARE}, {"b.glb": "x"}])
 def test_a_zip_holds_one_mesh(entries, folder):
     with pytest.raises(InputError, match="must hold one"):

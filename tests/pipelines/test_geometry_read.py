@@ -2,13 +2,14 @@
 
 import io
 import zipfile
+from dataclasses import replace
 
 import geometry_files as files
 import numpy as np
 import pytest
 from geometry_files import CORNER_UV, CUBE, TRIANGLES
 
-from pipelines.geometry import read_mesh, surface, unwrap
+from pipelines.geometry import base_colour, read_mesh, surface, unwrap
 from pipelines.geometry.gltf_read import triangles
 from pipelines.geometry.model import linear, srgb
 
@@ -24,6 +25,71 @@ def test_vertices_and_faces_are_those_of_the_file_in_its_order(make, tmp_path):
 def test_stl_stays_a_soup_in_its_order(tmp_path):
     (part,) = read_mesh(files.stl_cube(tmp_path)).parts
     assert np.array_equal(part.vertices[part.faces], CUBE[TRIANGLES])
+
+
+def test_every_solid_of_an_stl_is_a_part(tmp_path):
+    left, right = read_mesh(files.stl_pair(tmp_path)).parts
+    assert (left.name, right.name) == ("left", "right")
+    for part, shift in ((left, 0), (right, 5)):
+        assert np.array_equal(part.vertices[part.faces], CUBE[TRIANGLES] + (shift, 0, 0))
+
+
+FORMS = ("ascii", "binary_little_endian", "binary_big_endian")
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_ply_of_polygons_keeps_their_order_colours_and_uvs(form, mixed, tmp_path):
+    model = read_mesh(files.ply_sides(tmp_path, form, mixed))
+    (part,) = model.parts
+    assert model.notes == ()
+    assert np.array_equal(part.vertices, CUBE)
+    assert np.array_equal(part.faces, TRIANGLES)
+    assert part.keeps_uv and np.allclose(part.uv, CORNER_UV, atol=1e-6)
+    assert np.array_equal(part.picture, files.picture((64, 64)))
+    expect_side_colours(model)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_an_off_of_polygons_keeps_their_order_and_colours(mixed, tmp_path):
+    model = read_mesh(files.off_sides(tmp_path, mixed))
+    (part,) = model.parts
+    assert np.array_equal(part.vertices, CUBE)
+    assert np.array_equal(part.faces, TRIANGLES)
+    expect_side_colours(model)
+
+
+def expect_side_colours(model):
+    (part,) = model.parts
+    expected = linear(files.SIDE_COLOURS / 255)[:, None].repeat(3, axis=1)
+    assert np.allclose(part.colours, expected, atol=1e-6)
+    plain = replace(part, uv=CORNER_UV, picture=None)
+    # In the middle of the sides' cells, 3 beside each other and 2 above each other.
+    cells = base_colour(plain, 60)[::-1][15::30, 10::20]
+    assert np.abs(cells.reshape(-1, 3).astype(int) - files.SIDE_COLOURS[::2]).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["OFF", "COFF", "STCOFF", "CNOFF"])
+def test_what_an_off_says_of_its_vertices(kind, tmp_path):
+    points = ["0 0 0", "2 0 0", "0 3 0"]
+    for letter, more in (
+        ("C", ["1 0 0 1", "0 0.5 0 1", "0 0 1 1"]),
+        ("N", ["0 0 1"] * 3),
+        ("S", ["0 0", "1 0", "0 1"]),
+    ):
+        if letter in kind:
+            points = [f"{a} {b}" for a, b in zip(points, more, strict=True)]
+    path = tmp_path / "a.off"
+    path.write_text("\n".join([f"{kind} 3 1 0", *points, "3 0 1 2"]))
+    (part,) = read_mesh(path).parts
+    assert part.vertices.tolist() == [[0, 0, 0], [2, 0, 0], [0, 3, 0]]
+    # Beside normals, colours are left out.
+    assert (part.colours is None) == (kind in ("OFF", "CNOFF"))
+    if part.colours is not None:
+        expected = [[1, 0, 0], [0, linear(np.array(0.5)), 0], [0, 0, 1]]
+        assert np.allclose(part.colours[0], expected, atol=1e-6)
+    assert (part.uv is None) == ("ST" not in kind)
+    assert part.uv is None or part.uv[0].tolist() == [[0, 0], [1, 0], [0, 1]]
 
 
 def test_ply_vertex_colours_come_out_at_every_corner(tmp_path):
@@ -190,7 +256,8 @@ def test_a_missing_texture_is_noted_and_the_part_starts_white(tmp_path):
     (tmp_path / "maps" / "wood.png").unlink()
     model = read_mesh(path)
     assert model.parts[0].picture is None
-    assert any("wood.png" in note and "missing" in note for note in model.notes)
+    (note,) = model.notes
+    assert "wood.png" in note and "missing" in note and note.endswith("or give both as a zip.")
 
 
 def test_a_missing_gltf_texture_is_noted(tmp_path):
@@ -200,7 +267,20 @@ def test_a_missing_gltf_texture_is_noted(tmp_path):
     blob = content[content.index(b"BIN\0") + 4 :]
     model = read_mesh(files.write_tree(tmp_path / "t.glb", tree, blob))
     assert (model.parts[0].picture == 255).all()
-    assert any("gone.png" in note for note in model.notes)
+    assert any("gone.png" in note and "as a zip." in note for note in model.notes)
+
+
+def test_a_missing_material_file_and_a_missing_ply_texture_are_noted(tmp_path):
+    path = files.obj_cube(tmp_path)
+    (tmp_path / "cube.mtl").unlink()
+    assert any("cube.mtl is missing" in n and "as a zip." in n for n in read_mesh(path).notes)
+    path = files.ply_sides(tmp_path)
+    (tmp_path / "skin.png").write_bytes(b"no picture")
+    (note,) = read_mesh(path).notes
+    assert "skin.png is no picture" in note
+    (tmp_path / "skin.png").unlink()
+    (note,) = read_mesh(path).notes
+    assert "skin.png is missing" in note and note.endswith("as a zip.")
 
 
 def test_a_picture_that_is_none_is_noted(tmp_path):

@@ -94,7 +94,7 @@ def test_quads_whose_uvs_are_new_become_triangles_in_their_place(tmp_path):
     assert np.array_equal(part.faces, TRIANGLES)
 
 
-@pytest.mark.parametrize("make", [files.ply_cube, files.stl_cube, files.off_cube])
+@pytest.mark.parametrize("make", [files.ply_cube, files.stl_cube, files.off_cube, files.off_sides])
 @pytest.mark.parametrize("painted", [False, True])
 def test_plain_meshes_go_through_glb_and_obj(make, painted, tmp_path):
     model = read_mesh(make(tmp_path))
@@ -114,6 +114,20 @@ def test_plain_meshes_go_through_glb_and_obj(make, painted, tmp_path):
         (theirs,) = files.corners_of(tmp_path / name).values()
         assert np.allclose(theirs, part.vertices[part.faces])
     assert np.array_equal(read_mesh(tmp_path / "o.obj").parts[0].faces, part.faces)
+
+
+@pytest.mark.parametrize("name", ["o.glb", "o.obj"])
+def test_every_solid_of_an_stl_is_written(name, tmp_path):
+    model = unwrap(read_mesh(files.stl_pair(tmp_path)))
+    write = {"o.glb": write_glb, "o.obj": write_obj}[name]
+    write(tmp_path / name, model, [PAINT, None])
+    left, right = read_mesh(tmp_path / name).parts
+    for part, old in zip((left, right), model.parts, strict=True):
+        assert np.array_equal(part.vertices[part.faces], old.vertices[old.faces])
+    assert np.array_equal(left.picture, PAINT)
+    assert right.picture is None
+    theirs = files.corners_of(tmp_path / name).values()
+    assert sum(len(corners) for corners in theirs) == 24
 
 
 @pytest.mark.parametrize("write", [write_glb, write_obj])
@@ -213,18 +227,33 @@ def test_a_picture_nobody_shows_any_more_is_not_kept(tmp_path):
     assert np.array_equal(shown[..., :3], PAINT)
 
 
-def test_new_uvs_leave_the_other_maps_on_the_old_ones(tmp_path):
-    path = files.gltf_scene(tmp_path)
+TILED = (CORNER_UV * (1, -1) + (0, 1)) * 2
+"""UVs as glTF has them, of a picture that repeats: they cannot be painted in."""
+
+
+def tiled_scene(folder):
+    path = files.gltf_scene(folder)
     tree, content = files.tree_of(path), path.read_bytes()
-    # Tiled UVs cannot be painted in, but the normal map goes on using them.
     blob = bytearray(content[content.index(b"BIN\0") + 4 :])
-    view = tree["bufferViews"][1]
-    tiled = (CORNER_UV * (1, -1) + (0, 1)) * 2
-    blob[view["byteOffset"] :][: view["byteLength"]] = b""
-    data = tiled.astype("<f4").tobytes()
-    blob[view["byteOffset"] : view["byteOffset"] + len(data)] = data
-    given = files.write_tree(tmp_path / "tiled.glb", tree, bytes(blob))
-    model = unwrap(read_mesh(given))
+    start, data = tree["bufferViews"][1]["byteOffset"], TILED.astype("<f4").tobytes()
+    blob[start : start + len(data)] = data
+    return files.write_tree(folder / "tiled.glb", tree, bytes(blob))
+
+
+@pytest.mark.parametrize("name", ["o.glb", "o.obj"])
+def test_a_picture_stays_where_it_was_on_a_part_that_is_unwrapped_but_not_painted(name, tmp_path):
+    model = unwrap(read_mesh(tiled_scene(tmp_path)))
+    write = {"o.glb": write_glb, "o.obj": write_obj}[name]
+    write(tmp_path / name, model, [None, PAINT, None])
+    left, right, _ = read_mesh(tmp_path / name).parts
+    assert np.allclose(left.old_uv, model.parts[0].old_uv, atol=1e-6)
+    assert np.array_equal(left.picture, model.parts[0].picture)
+    assert np.allclose(right.uv, model.parts[1].uv, atol=1e-6)
+    assert np.array_equal(right.picture[..., :3], PAINT)
+
+
+def test_new_uvs_leave_the_other_maps_on_the_old_ones(tmp_path):
+    model = unwrap(read_mesh(tiled_scene(tmp_path)))
     assert any("repeats" in note for note in model.notes)
     write_glb(tmp_path / "p.glb", model, [PAINT, None, PAINT])
     again = read_mesh(tmp_path / "p.glb")
@@ -247,7 +276,7 @@ def test_new_uvs_leave_the_other_maps_on_the_old_ones(tmp_path):
     assert "texCoord" not in material["pbrMetallicRoughness"]["baseColorTexture"]
     corners = array(document, primitive["indices"])[:, 0]
     kept = array(document, primitive["attributes"]["TEXCOORD_1"])[corners].reshape(-1, 3, 2)
-    assert np.allclose(kept, tiled, atol=1e-6)
+    assert np.allclose(kept, TILED, atol=1e-6)
     assert np.array_equal(again.parts[1].picture, model.parts[1].picture)
 
 

@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from pipelines.errors import InputError
-from pipelines.paint.layers import Layers, check_threshold, load_layers, save_layers
+from pipelines.paint.layers import (
+    SOFTNESS,
+    Layers,
+    check_threshold,
+    load_layers,
+    save_layers,
+)
 
 
 def layers(size=(5, 4)):
@@ -34,6 +40,19 @@ def test_half_way_is_the_mean_of_both():
 def test_a_higher_threshold_never_shows_more():
     made = layers((16, 16))
     assert (made.weight(0.7) <= made.weight(0.4)).all()
+
+
+def test_of_the_first_base_little_shows_where_edits_meet_and_nothing_where_they_overlap():
+    """Two black edits on white: what is not black is the share of the base."""
+    p = torch.arange(256, dtype=torch.uint8)[None]
+    black = torch.zeros(1, 256, 3, dtype=torch.uint8)
+    first = Layers(torch.full_like(black, 255), black, p).texture(0.5)
+    meeting = Layers(first, black, 255 - p).texture(0.5)
+    assert 0.24 * 255 < meeting.max() <= 0.25 * 255 + 1
+    assert meeting[0, p[0] < 0.3 * 255].eq(0).all() and meeting[0, p[0] > 0.7 * 255].eq(0).all()
+    # Further by the width of the soft edge.
+    over = (255 - p.int() + int(SOFTNESS * 255) + 1).clamp(max=255).to(torch.uint8)
+    assert Layers(first, black, over).texture(0.5).eq(0).all()
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -1,17 +1,18 @@
 """The mesh job from a file to files, with the built-in cascade."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import trimesh
-from geometry_files import corners_of, gltf_scene, tree_of
+from geometry_files import corners_of, gltf_scene, ply_sides, tree_of
 
 from pipelines import geometry, mesh
 from pipelines.errors import InputError
-from pipelines.events import Done, Note, Preview, Step
+from pipelines.events import Begun, Done, Note, Preview, Step
 from pipelines.media import read_clip, save_png
 from pipelines.mesh import PaintMesh, describe, paint_mesh, recall, settled
 from pipelines.paint.layers import load_layers
@@ -69,6 +70,30 @@ def test_a_run_leaves_everything_that_is_promised(box, tmp_path):
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["steps"] == 2 and metrics["changed_outside_share"] == 0
     assert geometry.read_settings(out / "painted.glb")["seed"] == 0
+
+
+def test_making_uvs_is_said_before_it_begins(box, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(geometry, "unwrap", made.append)
+    said = next(paint_mesh(job(box, tmp_path / "run")))
+    assert said.text.startswith("Making UVs for 48 faces") and not made
+
+
+def test_nothing_is_said_of_uvs_that_are_there(tmp_path):
+    asked = job(ply_sides(tmp_path), tmp_path / "run")
+    with closing(paint_mesh(asked)) as events:
+        assert next(events) == Begun(asked.out)
+
+
+def test_a_mesh_is_simplified_first(tmp_path):
+    ball = tmp_path / "ball.ply"
+    trimesh.creation.icosphere(subdivisions=3).export(ball)
+    events = finished(job(ball, tmp_path / "run", steps=1, max_faces=200))
+    (simpler,) = [e for e in events if isinstance(e, Note) and "Simplified" in e.text]
+    painted = geometry.read_mesh(tmp_path / "run" / "painted.glb")
+    assert simpler.text.startswith(f"Simplified from 1,280 to {painted.faces} faces")
+    assert painted.faces == pytest.approx(200, rel=0.05)
+    assert events[-1].settings["max_faces"] == 200
 
 
 def test_every_part_of_a_scene_is_painted_on_its_own(tmp_path):
@@ -131,6 +156,23 @@ def test_a_mask_bounds_what_is_painted(box, tmp_path):
     assert layer.localization[:, :30].eq(255).all()
 
 
+def test_a_kept_texture_is_the_file_s_to_the_last_bit_outside_a_mask(tmp_path):
+    mesh, out = ply_sides(tmp_path, colours=False), tmp_path / "run"
+    allowed = torch.zeros(64, 64, dtype=torch.uint8)
+    allowed[:, :32] = 255
+    save_png(tmp_path / "mask.png", allowed)
+    events = finished(job(mesh, out, edit="", everywhere=True, mask=tmp_path / "mask.png"))
+    given = geometry.read_mesh(mesh).parts[0].picture
+    for name in ("painted.glb", "painted.obj"):
+        made = geometry.read_mesh(out / name).parts[0].picture
+        assert made.shape == given.shape == (64, 64, 3)
+        np.testing.assert_array_equal(made[:, 34:], given[:, 34:])
+        assert (made[:, :30] != given[:, :30]).any(-1).mean() > 0.9
+    (layer,) = load_layers(out)
+    assert (layer.weight(0.5) == 0).float().mean() > 0.4
+    assert events[-1].metrics["changed_outside_share"] == 0
+
+
 def test_a_mask_drawn_on_a_view_lands_on_what_the_view_sees(box, tmp_path):
     save_png(tmp_path / "mask.png", torch.full((96, 96), 255, dtype=torch.uint8))
     events = finished(
@@ -173,6 +215,13 @@ def test_a_second_edit_keeps_the_first(box, tmp_path):
     (two,) = load_layers(tmp_path / "b")
     assert two.base.equal(one.texture(0.5))
     assert two.texture(0.5)[:30].equal(one.texture(0.5)[:30])
+    # At the border of the two masks both have their soft edge, and the box shows through.
+    seen = (1 - one.weight(0.5)) * (1 - two.weight(0.5))
+    assert seen.max() <= 0.26 and (seen > 0).float().mean() < 0.03
+    mixed = (1 - two.weight(0.5)[..., None]) * one.texture(0.5) + two.weight(0.5)[..., None] * (
+        two.style.float()
+    )
+    assert (two.texture(0.5) - mixed).abs().max() <= 0.51
 
 
 BAD = {
@@ -184,6 +233,10 @@ BAD = {
     "threshold": (dict(threshold=1.5), "between 0 and 1"),
     "resolution": (dict(resolution=4), "16 to 8192"),
     "view without mask": (dict(mask_view=(0.0, 0.0)), "--mask"),
+    "mask that replaces all": (
+        dict(mask="mask.png", mask_replaces=True, edit="", everywhere=True),
+        "does nothing with --global",
+    ),
     "paper with other settings": (dict(preset="paper", painting=Painting(views=2)), "paper"),
     "noise levels": (dict(painting=Painting(low=900, high=100)), "lowest first"),
     "views": (dict(painting=Painting(views=0)), "at least 1"),
@@ -204,7 +257,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_refused_before_anything_is_written(box, tmp_path, name):
     changes, sentence = BAD[name]
-    changes = {k: tmp_path / v if k == "mesh" else v for k, v in changes.items()}
+    changes = {k: tmp_path / v if k in ("mesh", "mask") else v for k, v in changes.items()}
     asked = PaintMesh(
         **{
             **dict(mesh=box, out=tmp_path / "run", object="house", edit="roof", style="red"),
@@ -226,6 +279,14 @@ def test_masks_that_do_not_fit_are_refused(box, tmp_path, shape, level, sentence
     assert not (tmp_path / "run").exists()
 
 
+def test_a_mask_drawn_on_a_view_is_square(box, tmp_path):
+    save_png(tmp_path / "mask.png", torch.full((64, 96), 255, dtype=torch.uint8))
+    asked = job(box, tmp_path / "run", mask=tmp_path / "mask.png", mask_view=(0.0, 0.0))
+    with pytest.raises(InputError, match=r"mask\.png must be square"):
+        list(paint_mesh(asked))
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_command_line_prints_metrics_last(box, tmp_path, capsys, monkeypatch):
     line = f"mesh {box} --object house --edit roof --style red --steps 1 --resolution 32"
     monkeypatch.setattr("sys.argv", [*line.split(), "--out", str(tmp_path / "run")])
@@ -235,13 +296,28 @@ def test_the_command_line_prints_metrics_last(box, tmp_path, capsys, monkeypatch
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["steps"] == 1
 
 
-def test_the_command_line_exits_2_on_bad_input(box, tmp_path, capsys, monkeypatch):
-    line = f"mesh {box} --object zeppelin --edit roof --style red --out {tmp_path / 'run'}"
+@pytest.mark.parametrize(
+    ("given", "more", "sentence"),
+    [
+        ("box.obj", "--object zeppelin", 'does not know "zeppelin"'),
+        ("gone.obj", "--object house", "There is no file"),
+        ("letter.obj", "--object house", "letter.obj holds no faces"),
+        ("box.obj", "--object house --mask letter.obj", "letter.obj is not an image"),
+    ],
+)
+def test_the_command_line_exits_2_on_bad_input(
+    box, tmp_path, capsys, monkeypatch, given, more, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "letter.obj").write_text("Dear all")
+    line = f"mesh {given} {more} --edit roof --style red --out run"
     monkeypatch.setattr("sys.argv", line.split())
     with pytest.raises(SystemExit) as end:
         mesh.main()
     assert end.value.code == 2
-    assert "zeppelin" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "error: " in said.err and sentence in said.err and not said.out
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_job_finds_what_a_pattern_is_to_be_unlike(box, tmp_path):

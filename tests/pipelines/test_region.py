@@ -10,9 +10,9 @@ import trimesh
 
 from pipelines import geometry
 from pipelines.errors import InputError, RunFailed
-from pipelines.media import read_clip, read_image
-from pipelines.paint.layers import Layers
-from pipelines.paint.painted import write_painted
+from pipelines.media import read_clip, read_image, save_png
+from pipelines.paint.layers import Layers, load_layers
+from pipelines.paint.painted import shares, write_painted
 from pipelines.region import MoveRegion, move_region
 from pipelines.runs import run_folder
 from pipelines.runs.hold import hold
@@ -36,9 +36,9 @@ def run(tmp_path):
     folder.mkdir()
     settings = {"threshold": 0.5, "seed": 4}
     layers = (Layers(base, style, localization),)
-    shares = write_painted(folder, model, geometry.surface(model), layers, 0.5, settings)
+    measured = write_painted(folder, model, geometry.surface(model), layers, 0.5, settings)
     run_folder.write_json(folder / "settings.json", settings)
-    run_folder.write_json(folder / "metrics.json", {"steps": 7, **shares})
+    run_folder.write_json(folder / "metrics.json", {"steps": 7, **measured})
     return folder
 
 
@@ -91,10 +91,25 @@ def test_back_to_the_first_threshold_is_the_first_result_to_the_last_bit(run):
     assert json.loads(after["metrics.json"]) == json.loads(before["metrics.json"])
 
 
+def test_what_changed_outside_is_measured_on_the_files(run):
+    surface = geometry.surface(geometry.read_mesh(run / "painted.glb"))
+    layers = load_layers(run)
+    # At 0.6 the left half is outside, but for its first row.
+    move_region(MoveRegion(run, 0.6))
+    outside = (SIZE - 1) * SIZE // 2
+    assert (layers[0].weight(0.6) == 0).sum() == outside
+    texture = read_image(run / "texture.png")
+    for texel, share in (((5, SIZE - 1), 0), ((5, 0), 1 / outside)):
+        texture[texel] -= 1
+        save_png(run / "texture.png", texture)
+        found = shares(run, surface, layers, 0.6)["changed_outside_share"]
+        assert found == pytest.approx(share, abs=1e-8)
+
+
 def test_a_higher_threshold_paints_less(run):
-    shares = [move_region(MoveRegion(run, t))["painted_share"] for t in (0.1, 0.4, 0.9)]
-    assert shares[0] == 1 and shares[0] > shares[1] > shares[2]
-    assert json.loads((run / "metrics.json").read_text())["painted_share"] == shares[2]
+    painted = [move_region(MoveRegion(run, t))["painted_share"] for t in (0.1, 0.4, 0.9)]
+    assert painted[0] == 1 and painted[0] > painted[1] > painted[2]
+    assert json.loads((run / "metrics.json").read_text())["painted_share"] == painted[2]
     assert json.loads((run / "settings.json").read_text()) == {"threshold": 0.9, "seed": 4}
     assert geometry.read_settings(run / "painted.glb")["threshold"] == 0.9
 

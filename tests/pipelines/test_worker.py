@@ -68,6 +68,24 @@ def test_a_job_that_nobody_waits_for_any_more_ends_as_it_begins(tmp_path):
     assert log == []
 
 
+def test_a_job_that_is_stopped_before_its_folder_is_there_stops_once_it_is(tmp_path):
+    folder, asked = tmp_path / "run", threading.Event()
+
+    def job():
+        yield Note("reading")
+        assert asked.wait(LIMIT)
+        yield Note("unwrapping")
+        folder.mkdir()
+        yield Begun(folder)
+        yield Note(str(run_folder.stop_asked(folder)))
+
+    events = worker.stream(job, folder)
+    assert next(events) == Note("reading")
+    worker.stop(folder)
+    asked.set()
+    assert list(events) == [Note("unwrapping"), Begun(folder), Note("True")]
+
+
 def test_job_stays_on_one_thread_that_is_not_the_readers(tmp_path):
     threads = []
 

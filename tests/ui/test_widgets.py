@@ -146,6 +146,22 @@ def test_the_page_asks_for_nothing_that_does_nothing(tmp_path, monkeypatch):
     check_idle(bare)
 
 
+def test_exactly_the_mask_is_no_other_than_inside_it_where_everything_is_painted():
+    job = PaintMesh(Path("a.obj"), "a", "b", Path("out"), edit="c", mask=Path("m.png"))
+    given = mesh_run.inputs_of(job) | {"edit": "c", "brushed": None, "where": "mask"}
+    assert mesh_run.job_of(**given).mask_replaces
+    whole = mesh_run.job_of(**given | {"everywhere": True})
+    assert (whole.mask, whole.mask_replaces, whole.edit) == (Path("m.png"), False, "")
+
+
+def test_a_region_that_cannot_be_moved_says_why(monkeypatch):
+    told = []
+    monkeypatch.setattr(gr, "Info", told.append)
+    viewer = SimpleNamespace(camera_position=[None, None, None])
+    assert list(mesh_run.move(None, 0.3, viewer)) == []
+    assert len(told) == 1 and "Paint first" in told[0]
+
+
 def test_the_paused_moment_is_in_the_part(tmp_path):
     frames = (torch.arange(8) * 30).to(torch.uint8)[:, None, None, None].expand(8, 16, 16, 3)
     path = tmp_path / "clip.mp4"

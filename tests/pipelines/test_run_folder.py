@@ -1,0 +1,19 @@
+"""What a run's folder says of memory."""
+
+import resource
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pipelines.runs import run_folder
+
+
+@pytest.mark.parametrize(("own", "child"), [(3000, 2000), (2000, 3000)])
+def test_the_memory_of_a_child_counts_where_it_is_more(monkeypatch, own, child):
+    used = {resource.RUSAGE_SELF: own, resource.RUSAGE_CHILDREN: child}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=used[who]))
+    assert run_folder.peak_memory_mb() == pytest.approx(3.072)
