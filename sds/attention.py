@@ -6,9 +6,9 @@ In the self-attention of the edit branch, with keys and values of both branches:
 
 The batch is [reference half; edit half], as `guidance.guided` orders it; the reference is left
 alone. Each layer's own processor computes both terms: the second is the layer asked as a
-cross-attention, from the edit to the reference. So norms, rotary positions and attention backends
-stay the model's. What follows A is affine, and its weights sum to 1, so mixing the outputs is
-mixing the A's.
+cross-attention, from the edit to the reference, with the projections of the first. So norms, rotary
+positions and attention backends stay the model's. What follows A is affine, and its weights sum to
+1, so mixing the outputs is mixing the A's.
 
 Works on any module with diffusers' `attn_processors` / `set_attn_processor`; layers are found by
 the names diffusers gives them. In a UNet that is the spatial self-attention, in a transformer
@@ -106,12 +106,44 @@ class FusedSelfAttention:
             )
         if any(getattr(attn, name, None) is not None for name in ("group_norm", "spatial_norm")):
             raise ValueError("this layer normalises its own tokens; use fusion weight 1 with it")
-        own = self.plain(attn, hidden_states, None, None, *rest, **named)
+        first = _Layer(attn, {})
+        own = self.plain(first, hidden_states, None, None, *rest, **named)
         reference, edit = hidden_states.chunk(2)
-        # Tokens of the reference as what is attended to: its keys and values.
-        from_reference = self.plain(attn, edit, reference, None, *rest, **named)
         half = len(reference)
+        # Tokens of the reference as what is attended to: its keys and values.
+        q, k, v = (first.made[name] for name in ("to_q", "to_k", "to_v"))
+        second = _Layer(attn, {"to_q": q[half:], "to_k": k[:half], "to_v": v[:half]})
+        from_reference = self.plain(second, edit, reference, None, *rest, **named)
         # lerp, not w a + (1 - w) b: with a == b it is a to the last bit, so that the fusion adds
         # no rounding of its own where the branches agree.
         mixed = torch.lerp(from_reference, own[half:], self.weight)
         return torch.cat([own[:half], mixed])
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """An attention layer as its processor sees it, which projects nothing twice."""
+
+    attn: nn.Module
+    made: dict[str, Tensor]
+    """Projections, by the names of what makes them."""
+
+    def to_q(self, tokens: Tensor) -> Tensor:
+        """Queries."""
+        return self._project("to_q", tokens)
+
+    def to_k(self, tokens: Tensor) -> Tensor:
+        """Keys."""
+        return self._project("to_k", tokens)
+
+    def to_v(self, tokens: Tensor) -> Tensor:
+        """Values."""
+        return self._project("to_v", tokens)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.attn, name)
+
+    def _project(self, name: str, tokens: Tensor) -> Tensor:
+        if name not in self.made:
+            self.made[name] = getattr(self.attn, name)(tokens)
+        return self.made[name]

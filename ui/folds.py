@@ -11,6 +11,7 @@ import gradio as gr
 
 from pipelines.errors import InputError, RunFailed
 from pipelines.teachers.catalog import MeshTeacher, VideoTeacher
+from pipelines.teachers.teacher import needs
 from ui.wording import on_the_page
 
 Find = Callable[[str], VideoTeacher | MeshTeacher]
@@ -60,9 +61,7 @@ def known_words(find: Find, name: str) -> str:
     except InputError as error:
         return on_the_page(str(error))
     words = "It reads plain English." if teacher.words is None else ", ".join(teacher.words)
-    asks = f"Licence: {teacher.licence}."
-    if teacher.memory_gb is not None:
-        asks += f" For a GPU with {teacher.memory_gb} GB or more."
+    asks = f"Licence: {teacher.licence}. {needs(teacher)}".strip()
     if teacher.words is None:
         asks += " Fetched when it is first used; the run says how much that is."
     return f"{teacher.about}\n\n{asks}\n\n{words}"

@@ -4,6 +4,7 @@ This module knows nothing about edits, prompts or which teachers there are.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,11 +24,17 @@ if TYPE_CHECKING:
     from sds.priors.stable_diffusion import Pipeline
 
 
-MakeRoom = Callable[[], None]
-"""Lets go of what is on the card and need not be."""
+@dataclass(frozen=True)
+class Room:
+    """The card, as a teacher that is to be loaded finds it."""
+
+    make: Callable[[], None]
+    """Lets go of what is on the card and need not be."""
+    lighter: bool = False
+    """Whether the weights ran out of memory as they were planned: some more of them stay away."""
 
 
-def build_video(teacher: VideoTeacher, make_room: MakeRoom) -> tuple[LoadedVideoTeacher, Thrift]:
+def build_video(teacher: VideoTeacher, room: Room) -> tuple[LoadedVideoTeacher, Thrift]:
     """The networks of a video teacher, and what it is to do without on this card.
 
     Raises InputError or ValueError where they are no use.
@@ -38,26 +45,26 @@ def build_video(teacher: VideoTeacher, make_room: MakeRoom) -> tuple[LoadedVideo
             from sds.priors import wan
 
             pipe = wan.load(_folder(teacher, teacher.video), dtype)
-            chosen, home = _planned(teacher, device, dtype, make_room, pipe.transformer)
+            chosen, home = _planned(teacher, device, dtype, room, pipe.transformer)
             video, codec = wan.video_prior(pipe, home, dtype), wan.video_codec(pipe, device)
             patch = pipe.transformer.config.patch_size[1]
         case "cogvideox":
             from sds.priors import cogvideox
 
             pipe = cogvideox.load(_folder(teacher, teacher.video), dtype, autoencoder_dtype(dtype))
-            chosen, home = _planned(teacher, device, dtype, make_room, pipe.transformer)
+            chosen, home = _planned(teacher, device, dtype, room, pipe.transformer)
             video = cogvideox.video_prior(pipe, home, dtype)
             codec = cogvideox.video_codec(pipe, device)
             patch = pipe.transformer.config.patch_size
         case _:
-            return _unet_video(teacher, device, dtype, make_room)
+            return _unet_video(teacher, device, dtype, room)
     window = (teacher.frames - 1) // codec.stride + 1
     teachers = assd.Teachers(video, SingleFrames(video, window), window)
     return LoadedVideoTeacher(teachers, codec, device, codec.factor * patch), chosen
 
 
 def _unet_video(
-    teacher: VideoTeacher, device: torch.device, dtype: torch.dtype, make_room: MakeRoom
+    teacher: VideoTeacher, device: torch.device, dtype: torch.dtype, room: Room
 ) -> tuple[LoadedVideoTeacher, Thrift]:
     """A video UNet in the latent space of Stable Diffusion, and a model for its frames."""
     from sds.priors import stable_diffusion as sd
@@ -71,7 +78,7 @@ def _unet_video(
         from sds.priors import unet3d
 
         pipe = unet3d.load(folder, dtype, codec_dtype)
-        chosen, home = _planned(teacher, device, dtype, make_room, pipe.unet, *networks)
+        chosen, home = _planned(teacher, device, dtype, room, pipe.unet, *networks)
         video: VideoPrior = unet3d.video_prior(pipe, home, dtype)
         window = teacher.frames
         if image is not None:
@@ -82,7 +89,7 @@ def _unet_video(
             if image is None
             else sd.with_motion(image, folder, dtype, teacher.betas)
         )
-        chosen, home = _planned(teacher, device, dtype, make_room, pipe.unet, *networks)
+        chosen, home = _planned(teacher, device, dtype, room, pipe.unet, *networks)
         video = sd.video_prior(pipe, home, dtype)
         window = min(teacher.frames, video.max_frames)
     frames = (
@@ -108,7 +115,7 @@ def _expect_one_space(video: "Pipeline", image: "Pipeline") -> None:
         )
 
 
-def build_mesh(teacher: MeshTeacher, make_room: MakeRoom) -> tuple[LoadedMeshTeacher, Thrift]:
+def build_mesh(teacher: MeshTeacher, room: Room) -> tuple[LoadedMeshTeacher, Thrift]:
     """The networks of a cascade, and what it is to do without on this card.
 
     Raises InputError or ValueError where they are no use.
@@ -120,7 +127,7 @@ def build_mesh(teacher: MeshTeacher, make_room: MakeRoom) -> tuple[LoadedMeshTea
 
         small = deepfloyd.load_stage_1(folders[0], dtype)
         large = deepfloyd.load_stage_2(folders[1], dtype)
-        chosen, home = _planned(teacher, device, dtype, make_room, small.unet, large.unet)
+        chosen, home = _planned(teacher, device, dtype, room, small.unet, large.unet)
         stage_1 = deepfloyd.stage_1_prior(small, home, dtype)
         stage_2 = deepfloyd.stage_2_prior(large, home, dtype)
         cascade = csd.Cascade(stage_1, stage_2, stage_1.size, stage_2.size)
@@ -131,7 +138,7 @@ def build_mesh(teacher: MeshTeacher, make_room: MakeRoom) -> tuple[LoadedMeshTea
     codec_dtype = autoencoder_dtype(dtype)
     one = sd.load(folders[0], dtype, codec_dtype)
     two = upscaler.load(folders[1], dtype, codec_dtype)
-    chosen, home = _planned(teacher, device, dtype, make_room, one.unet, two.unet)
+    chosen, home = _planned(teacher, device, dtype, room, one.unet, two.unet)
     cascade = upscaler.cascade(one, two, home, device, dtype, codec_dtype)
     return LoadedMeshTeacher(cascade, device), chosen
 
@@ -140,19 +147,21 @@ def _planned(
     teacher: Teacher,
     device: torch.device,
     dtype: torch.dtype,
-    make_room: MakeRoom,
+    room: Room,
     *networks: nn.Module,
 ) -> tuple[Thrift, torch.device]:
     """What the teacher does without on this card, and where its networks are made ready."""
     if device.type != "cuda":
         return Thrift(), device
-    weights = sum(p.numel() for network in networks for p in network.parameters()) * dtype.itemsize
+    weights = [sum(p.numel() for p in n.parameters()) * dtype.itemsize for n in networks]
     needs = None if teacher.memory_gb is None else teacher.memory_gb * 10**9
     chosen = thrift.plan(torch.cuda.mem_get_info()[0], weights, needs)
     if chosen != Thrift():
-        make_room()
+        room.make()
         chosen = thrift.plan(torch.cuda.mem_get_info()[0], weights, needs)
-    return chosen, torch.device("cpu") if chosen.fp8 else device
+    if room.lighter:
+        chosen = thrift.lighter(chosen)
+    return chosen, torch.device("cpu") if chosen.in_turn else device
 
 
 def _folder(teacher: Teacher, source: str) -> str:

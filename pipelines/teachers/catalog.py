@@ -1,6 +1,8 @@
 """The teachers a user can choose: what each is, what it needs, and how it is asked by default.
 
 A teacher is named here and nowhere else; a checkpoint of the same shape needs no name (`unlisted`).
+Memory that was not measured on a GPU is what the tensors of a step, or of encoding and decoding a
+clip, take at most at true size, counted on networks that hold no numbers, and some room.
 This module knows nothing about edits, nor about how a teacher is loaded (`loading`).
 """
 
@@ -73,6 +75,7 @@ def video_teachers() -> dict[str, VideoTeacher]:
             frames=81,
             licence="Apache-2.0",
             about="Wan2.2, 5 billion parameters: better motion, coarser in small texture.",
+            memory_gb=24,
             # The smaller Wan's; there is none of its own to go by.
             recipe=_FLOW_EDIT,
         ),
@@ -85,7 +88,8 @@ def video_teachers() -> dict[str, VideoTeacher]:
             frames=16,
             licence="Apache-2.0 (motion), CreativeML OpenRAIL-M (Stable Diffusion 1.5)",
             about="Stable Diffusion 1.5 with AnimateDiff: for small GPUs, frames stay exact.",
-            memory_gb=8,
+            memory_gb=10,
+            memory_measured=True,
             betas="linear",
             recipe=_DDS,
         ),
@@ -99,7 +103,7 @@ def video_teachers() -> dict[str, VideoTeacher]:
             licence=_RESEARCH,
             about="ZeroScope with Stable Diffusion 1.5: a pair like the one in the ASSD paper. "
             "It is published as a pickle: convert it first; trying it says how.",
-            memory_gb=8,
+            memory_gb=12,
             recipe=_DDS,
         ),
         VideoTeacher(
@@ -123,6 +127,7 @@ def video_teachers() -> dict[str, VideoTeacher]:
             frames=49,
             licence="Apache-2.0",
             about="CogVideoX, 2 billion parameters, made for 8 frames a second.",
+            memory_gb=24,
             # Its words and picture share their attention, so there is no fusion.
             recipe=Recipe(Method(guidance_source=6.0, guidance_target=6.0, joint=0.0, fusion=1.0)),
         ),
@@ -160,12 +165,13 @@ def mesh_teachers() -> dict[str, MeshTeacher]:
                 licence=gated,
                 about=f"{paper}: {which}.",
                 memory_gb=memory,
+                memory_measured=size == "XL",
                 painting=_PAPER_ASKS,
             )
             for size, large, which, memory in (
                 ("XL", "L", "the pair of the paper", 24),
-                ("L", "L", "a smaller first stage", None),
-                ("M", "M", "the smallest pair", None),
+                ("L", "L", "a smaller first stage", 14),
+                ("M", "M", "the smallest pair", 10),
             )
         ),
         MeshTeacher(
@@ -175,6 +181,7 @@ def mesh_teachers() -> dict[str, MeshTeacher]:
             stage_2="stabilityai/stable-diffusion-x4-upscaler",
             licence="CreativeML OpenRAIL-M (Stable Diffusion 1.5), OpenRAIL++-M (upscaler)",
             about="Stable Diffusion 1.5 and its x4 upscaler: a cascade that is not gated.",
+            memory_gb=20,
             # Guidance 100 is DreamFusion's on Stable Diffusion; the upscaler's is the paper's.
             painting=replace(_PAPER_ASKS, guidance_1=100.0, high_end=500),
         ),

@@ -1,18 +1,17 @@
-"""Where the GPU's memory runs out in the middle of a run: do without something, once, and go on.
+"""Where the GPU's memory runs out in the middle of a run: do without something more, and go on.
 
-Steps go on from the last one that was taken. When that is not enough the run fails, and says what
-the user can lower. This module knows nothing about what can be done without (`thrift`), nor about
-files.
+Steps go on from the last one that was taken. When nothing is left to do without the run fails, and
+says what the user can lower. This module knows nothing about what can be done without (`thrift`),
+nor about files.
 """
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import Protocol, TypeVar
 
-import torch
-
 from pipelines.errors import RunFailed
 from pipelines.events import Note
+from pipelines.teachers.shortage import shortage
 from sds import optimize, parallel
 
 T = TypeVar("T")
@@ -37,7 +36,6 @@ class Frugal(Protocol):
 
 def steps(work: Frugal, state: optimize.State | None) -> Iterator[optimize.Step | Note]:
     """All steps of the work, or those after `state`. Raises RunFailed where they never fit."""
-    first = True
     while True:
         short = None
         # Closed here and not when it is forgotten: a step that went bad is undone then.
@@ -46,27 +44,21 @@ def steps(work: Frugal, state: optimize.State | None) -> Iterator[optimize.Step 
                 for step in taken:
                     yield step
                     state = step.state()
-            except torch.OutOfMemoryError as error:
-                short = str(error)
+            except RuntimeError as error:
+                short = shortage(error)
         if short is None:
             return
-        yield from _less(work, first, short)
-        first = False
+        yield from _less(work, short)
 
 
 def fitting(work: Frugal, do: Callable[[], T]) -> Generator[Note, None, T]:
     """What `do` returns, after doing without something if need be. Raises RunFailed."""
-    short = None
-    try:
-        return do()
-    except torch.OutOfMemoryError as error:
-        short = str(error)
-    yield from _less(work, True, short)
-    try:
-        return do()
-    except torch.OutOfMemoryError as error:
-        short = str(error)
-    yield from _less(work, False, short)
+    while True:
+        try:
+            return do()
+        except RuntimeError as error:
+            short = shortage(error)
+        yield from _less(work, short)
 
 
 @contextmanager
@@ -74,19 +66,19 @@ def shortage_is_said() -> Iterator[None]:
     """Turn the error of a teacher that does not even fit before its first step into RunFailed."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
         raise RunFailed(
             "The GPU's memory does not suffice to begin: choose a smaller teacher, or lower --side "
-            f"or --views. It said: {error}"
+            f"or --views. It said: {shortage(error)}"
         ) from error
 
 
-def _less(work: Frugal, may: bool, short: str) -> Iterator[Note]:
+def _less(work: Frugal, short: str) -> Iterator[Note]:
     """Step down, outside of any handler: what it handles holds on to what was too much.
 
     Processes that share a job fail instead: the others would wait for the one that steps down.
     """
-    said = work.step_down() if may and parallel.count() == 1 else []
+    said = work.step_down() if parallel.count() == 1 else []
     if not said:
         raise RunFailed(f"The GPU's memory does not suffice: {work.remedy}. It said: {short}")
     yield Note("The GPU's memory ran out; going on with less of it.")

@@ -13,6 +13,7 @@ from torch import Tensor
 from pipelines.teachers import thrift
 from pipelines.teachers.machine import let_go
 from pipelines.teachers.thrift import Thrift
+from pipelines.teachers.turns import Turns
 from sds import assd, csd
 from sds.priors import Codec, compiled
 from sds.references import References
@@ -38,6 +39,9 @@ class LoadedVideoTeacher:
     last: tuple[str, References] = field(default_factory=lambda: ("", References()))
     """What the reference branch answered last, and which clip's it was."""
 
+    def __post_init__(self) -> None:
+        self._turns = Turns(self.device)
+
     @property
     def decodes_fast(self) -> bool:
         """Whether a preview can afford the autoencoder."""
@@ -55,7 +59,7 @@ class LoadedVideoTeacher:
             # Weights that are rounded answer otherwise, and so do blocks that are compiled.
             self.last = ("", References())
         before, self.thrift, self.compile = self.thrift, after, compile
-        asked = (before, after, self.device)
+        asked = (before, after, self._turns)
         self.teachers, self.codec = thrift.spare_teachers(self.teachers, self.codec, *asked)
         compiled.switch(thrift.networks_of(self.teachers), compile and not after.fp8)
 
@@ -81,10 +85,13 @@ class LoadedMeshTeacher:
     compile: bool = False
     """Whether the run asks for compiled blocks. Weights kept in fp8 are not for those."""
 
+    def __post_init__(self) -> None:
+        self._turns = Turns(self.device)
+
     def settle(self, after: Thrift, compile: bool) -> None:
         """From here on take as much memory as `after` says, with blocks compiled or as they are."""
         before, self.thrift, self.compile = self.thrift, after, compile
-        self.cascade = thrift.spare_cascade(self.cascade, before, after, self.device)
+        self.cascade = thrift.spare_cascade(self.cascade, before, after, self._turns)
         compiled.switch(thrift.networks_of(self.cascade), compile and not after.fp8)
 
 

@@ -7,16 +7,18 @@ module knows nothing about edits or prompts, nor about what a teacher is made of
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, RunFailed
 from pipelines.teachers import hub
-from pipelines.teachers.building import build_mesh, build_video
+from pipelines.teachers.building import Room, build_mesh, build_video
 from pipelines.teachers.catalog import mesh_teacher, video_teacher
 from pipelines.teachers.loaded import LoadedMeshTeacher, LoadedVideoTeacher
 from pipelines.teachers.machine import let_go, takes_half
-from pipelines.teachers.teacher import Teacher
+from pipelines.teachers.shortage import shortage
+from pipelines.teachers.teacher import Teacher, needs
 from pipelines.teachers.thrift import Thrift
 
 T = TypeVar("T")
+Build = Callable[[Any, Room], tuple[T, Thrift]]
 _last: dict[type[Teacher], tuple[Teacher, Any]] = {}
 """The last teacher of each job, and what was loaded of it."""
 
@@ -30,10 +32,9 @@ def announcements(teacher: Teacher) -> list[str]:
     for source in dict.fromkeys(teacher.sources):
         wanted = hub.download(source, takes_half(), teacher.unread(source))
         if wanted is not None:
-            memory = teacher.memory_gb
-            needs = "" if memory is None else f" For a GPU with {memory} GB or more."
             size = f"{wanted.bytes / 1e9:.1f} GB"
-            said.append(f"Downloading {source}, {size}. Licence: {teacher.licence}.{needs}")
+            fetched = f"Downloading {source}, {size}. Licence: {teacher.licence}. {needs(teacher)}"
+            said.append(fetched.strip())
     return said
 
 
@@ -52,11 +53,7 @@ def load_mesh_teacher(name: str, compile: bool = False) -> LoadedMeshTeacher:
     return _kept(mesh_teacher(name), build_mesh, compile)
 
 
-def _kept(
-    teacher: Teacher,
-    build: Callable[[Any, Callable[[], None]], tuple[T, Thrift]],
-    compile: bool,
-) -> T:
+def _kept(teacher: Teacher, build: Build[T], compile: bool) -> T:
     """The last teacher of this job if it is this one, else a new one, compiled or not as asked."""
     before, loaded = _last.get(type(teacher), (None, None))
     if before == teacher:
@@ -66,14 +63,39 @@ def _kept(
     del loaded
     _last.pop(type(teacher), None)
     let_go()
+    loaded = _fitting(teacher, build, compile)
+    _last[type(teacher)] = (teacher, loaded)
+    return loaded
+
+
+def _fitting(teacher: Teacher, build: Build[T], compile: bool) -> T:
+    """A new teacher, with lighter weights than planned where those run out of memory.
+
+    Raises RunFailed where it does not fit even so.
+    """
+    for lighter in (False, True):
+        try:
+            return _new(teacher, build, compile, lighter)
+        except RuntimeError as error:
+            short = shortage(error)
+        # Outside of the handler, which holds on to what was too much.
+        _make_room()
+    raise RunFailed(
+        f"The teacher {teacher.name} is too large for the GPU's memory, even with less of its "
+        "weights there: choose a smaller one, or end what else is on the GPU. "
+        f"It said: {short}"
+    )
+
+
+def _new(teacher: Teacher, build: Build[T], compile: bool, lighter: bool) -> T:
+    """A new teacher, ready to be asked."""
     try:
-        loaded, chosen = build(teacher, _make_room)
+        loaded, chosen = build(teacher, Room(_make_room, lighter))
         loaded.settle(chosen, compile)
     except InputError:
         raise
     except (ValueError, OSError) as error:
         raise InputError(f"The teacher {teacher.name} cannot be used: {error}.") from error
-    _last[type(teacher)] = (teacher, loaded)
     return loaded
 
 

@@ -50,6 +50,8 @@ class VideoTeacher:
     """The only words it knows; None means it reads plain English."""
     memory_gb: int | None = None
     """GPU memory it is meant to fit; None where that is not known."""
+    memory_measured: bool = False
+    """Whether its steps were seen to fit there; else that is an estimate."""
     betas: str | None = None
     """The noise schedule of a motion adapter, where it is not the image model's."""
     recipe: Recipe = field(default_factory=Recipe)
@@ -81,6 +83,8 @@ class MeshTeacher:
     """The only words it knows; None means it reads plain English."""
     memory_gb: int | None = None
     """GPU memory it is meant to fit; None where that is not known."""
+    memory_measured: bool = False
+    """Whether its steps were seen to fit there; else that is an estimate."""
     painting: Painting = field(default_factory=Painting)
     """How a painting asks it, unless the user says otherwise."""
     patterns: tuple[str, ...] = ()
@@ -107,6 +111,15 @@ class MeshTeacher:
 
 
 Teacher = VideoTeacher | MeshTeacher
+
+
+def needs(teacher: Teacher) -> str:
+    """What a teacher asks of a GPU, as a sentence; "" where that is not known."""
+    if teacher.memory_gb is None:
+        return ""
+    if teacher.memory_measured:
+        return f"For a GPU with {teacher.memory_gb} GB or more."
+    return f"For a GPU with about {teacher.memory_gb} GB or more (estimated)."
 
 
 def check_prompt(teacher: Teacher, prompt: str, which: str) -> None:

@@ -2,19 +2,23 @@
 
     few rows   smaller calls of the networks: exact, a little slower;
                the autoencoder in tiles, which overlap and are blended
+    in turn    on the card is the network that is asked, or the           exact, slower where two
+               autoencoder; the others wait in the computer's memory      are asked in a step
     fp8        weights kept in fp8, in the compute dtype layer by layer   half the weights, rounded
     offload    weights in the computer's memory, visiting the card        hardly any weights, slow
 
-Each rung has what the one before it has. This module knows nothing about jobs, nor about which
-teachers there are.
+Each rung has what the one before it has. How much slower turns are was not measured on a GPU. This
+module knows nothing about jobs, nor about which teachers there are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import torch
 from torch import nn
 
+from pipelines.teachers.turns import Turns, Visiting
 from sds.assd import Teachers
 from sds.csd import Cascade
 from sds.priors import Codec
@@ -30,35 +34,44 @@ class Thrift:
     """What is done for the sake of memory."""
 
     few_rows: bool = False
+    in_turn: bool = False
     fp8: bool = False
     offload: bool = False
 
 
-LADDER = (Thrift(), Thrift(True), Thrift(True, True), Thrift(True, True, True))
-_SAID = {
-    Thrift(True): "networks are asked about few rows at a time, the autoencoder works in tiles",
-    Thrift(True, True): "besides, weights are kept in fp8, which rounds them",
-    Thrift(True, True, True): "besides, weights visit the GPU block by block, which is slow",
-}
+LADDER = tuple(Thrift(*[True] * k) for k in range(len(fields(Thrift)) + 1))
+_SAID = dict(
+    zip(
+        LADDER[1:],
+        (
+            "networks are asked about few rows at a time, the autoencoder works in tiles",
+            "besides, one network at a time is on the GPU, and the autoencoder only when it works",
+            "besides, weights are kept in fp8, which rounds them",
+            "besides, weights visit the GPU block by block, which is slow",
+        ),
+        strict=True,
+    )
+)
 UNKNOWN = 4 * 10**9
 """Bytes that a teacher of unknown needs works with, at least."""
-KEPT = {Thrift(True, True): 0.55, Thrift(True, True, True): 0.1}
-"""Share of the weights' bytes that stays on the card: norms and embeddings are not cast, and a
-block is there while it is used."""
+KEPT = {LADDER[3]: 0.55, LADDER[4]: 0.1}
+"""Share of a network's bytes that stays on the card: norms and embeddings are not cast, and a block
+is there while it is used."""
 FEWER = 4
 """Frames and views go through a network in this many times more calls."""
 
 
-def plan(free: int, weights: int, needs: int | None) -> Thrift:
+def plan(free: int, weights: Sequence[int], needs: int | None) -> Thrift:
     """The first rung that fits the card, or the last.
 
-    free: bytes free on it; weights: bytes of the networks; needs: bytes that the teacher takes with
+    free: bytes free on it; weights: bytes of each network; needs: bytes that the teacher takes with
     nothing spared, None where that is not known.
     """
-    working = max(weights, UNKNOWN) if needs is None else max(needs - weights, 0)
+    every, largest = sum(weights), max(weights)
+    working = max(every, UNKNOWN) if needs is None else max(needs - every, 0)
     for thrift in LADDER:
-        takes = KEPT.get(thrift, 1) * weights + working * (0.5 if thrift.few_rows else 1)
-        if takes <= free:
+        kept = KEPT.get(thrift, 1) * (largest if thrift.in_turn else every)
+        if kept + working * (0.5 if thrift.few_rows else 1) <= free:
             return thrift
     return LADDER[-1]
 
@@ -69,53 +82,70 @@ def following(thrift: Thrift) -> Thrift | None:
     return rest[0] if rest else None
 
 
+def lighter(thrift: Thrift) -> Thrift:
+    """The next rung that has fewer weights on the card; the last after the last."""
+    rest = LADDER[LADDER.index(thrift) + 1 :]
+    return next((rung for rung in rest if rung.in_turn), LADDER[-1])
+
+
 def said(thrift: Thrift) -> list[str]:
     """What the user should know: a sentence, or nothing where nothing is spared."""
     done = [_SAID[rung] for rung in LADDER[1 : LADDER.index(thrift) + 1]]
     return [f"To fit the GPU's memory: {'; '.join(done)}."] if done else []
 
 
-def spare_network(network: nn.Module, before: Thrift, after: Thrift, device: torch.device) -> None:
-    """Bring a network of diffusers, wherever it is, to `device` as `after` says; in place."""
+def spare_network(network: nn.Module, before: Thrift, after: Thrift, turns: Turns) -> None:
+    """Bring a network of diffusers, wherever it is, to the card as `after` says; in place."""
     if after.fp8 and not before.fp8:
         network.enable_layerwise_casting(torch.float8_e4m3fn, network.dtype)
-    if not after.offload:
-        network.to(device)
+    if not after.in_turn:
+        network.to(turns.device)
+    elif not after.offload:
+        turns.take(network)
     elif not before.offload:
+        turns.dismiss(network)
         network.enable_group_offload(
-            device,
+            turns.device,
             torch.device("cpu"),
             # Blocks, not layers: fusion asks some layers twice, which would upset the prefetching.
             offload_type="block_level",
             num_blocks_per_group=1,
-            use_stream=device.type == "cuda",
+            use_stream=turns.device.type == "cuda",
         )
 
 
 def spare_teachers(
-    teachers: Teachers, codec: Codec, before: Thrift, after: Thrift, device: torch.device
+    teachers: Teachers, codec: Codec, before: Thrift, after: Thrift, turns: Turns
 ) -> tuple[Teachers, Codec]:
     """The teachers of an edit at another rung. Their networks are changed in place."""
-    video, image = _on(teachers.video, device), teachers.image
+    video, image = _on(teachers.video, turns.device), teachers.image
     if image is not None:
-        image = _on(image, device)
+        image = _on(image, turns.device)
         if isinstance(image, SingleFrames):
-            image = replace(image, video=_on(image.video, device))
+            image = replace(image, video=_on(image.video, turns.device))
+    turns.end()
     for network in networks_of(teachers):
-        spare_network(network, before, after, device)
+        spare_network(network, before, after, turns)
     if after.few_rows and not before.few_rows:
         video = FewRows(video)
         if image is not None:
             image = replace(image, frames_per_call=-(-image.frames_per_call // FEWER))
         codec = _in_tiles(codec)
+    if after.in_turn and not before.in_turn:
+        codec.vae.to("cpu")
+        codec = Visiting(codec, turns)
     return replace(teachers, video=video, image=image), codec
 
 
-def spare_cascade(cascade: Cascade, before: Thrift, after: Thrift, device: torch.device) -> Cascade:
-    """The teachers of a painting at another rung. Their networks are changed in place."""
-    stages = {name: _on(getattr(cascade, name), device) for name in ("stage_1", "stage_2")}
+def spare_cascade(cascade: Cascade, before: Thrift, after: Thrift, turns: Turns) -> Cascade:
+    """The teachers of a painting at another rung. Their networks are changed in place.
+
+    Autoencoders stay on the card, where gradients go back through them: they are small.
+    """
+    stages = {name: _on(getattr(cascade, name), turns.device) for name in ("stage_1", "stage_2")}
+    turns.end()
     for network in networks_of(cascade):
-        spare_network(network, before, after, device)
+        spare_network(network, before, after, turns)
     if after.few_rows and not before.few_rows:
         for name, stage in stages.items():
             stages[name] = replace(stage, rows_per_call=-(-stage.rows_per_call // FEWER))

@@ -4,18 +4,21 @@
     mesh    STAGE_1+STAGE_2
 
 The shape is told from the class that a checkpoint's own index names; the order of the two does not
-matter. Everything else is taken from the teacher of the list that has the same shape. This module
-knows nothing about how a teacher is loaded.
+matter. Everything else is taken from the teacher of the list that has the same shape. What is in
+the list, at the same or at another revision, is the teacher of the list. This module knows nothing
+about how a teacher is loaded.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from pipelines.errors import InputError
 from pipelines.teachers import hub
 from pipelines.teachers.teacher import MeshShape, MeshTeacher, VideoShape, VideoTeacher, listed
 
+AnyTeacher = TypeVar("AnyTeacher", VideoTeacher, MeshTeacher)
 IMAGE, ADAPTER = "StableDiffusionPipeline", "MotionAdapter"
 VIDEO: dict[str, VideoShape] = {
     "WanPipeline": "wan",
@@ -33,6 +36,11 @@ MESH: dict[tuple[str, str], MeshShape] = {
 
 def video_teacher(name: str, teachers: Mapping[str, VideoTeacher]) -> VideoTeacher:
     """The teacher that `name` describes. Raises InputError with the shapes and `teachers`."""
+    given = _by_repo(name)
+    for one in _large(teachers):
+        if set(given) in ({one.video}, set(one.sources)):
+            image = given.get(one.image, one.image)
+            return replace(one, name=name, video=given[one.video], image=image)
     found = _checkpoints(name, "video", teachers)
     match sorted(found, key=lambda kind: kind == IMAGE):
         case [kind] if kind in VIDEO:
@@ -53,7 +61,7 @@ def video_teacher(name: str, teachers: Mapping[str, VideoTeacher]) -> VideoTeach
             "single one, such as Wan-AI/Wan2.1-T2V-14B-Diffusers."
         )
     shape = VIDEO.get(kind, "animatediff")
-    like = next(t for t in teachers.values() if t.shape == shape and t.words is None)
+    like = next(t for t in _large(teachers) if t.shape == shape)
     betas = like.betas if kind == ADAPTER else None
     own = {"video": found[kind], "image": image, "betas": betas, "memory_gb": None}
     return replace(like, name=name, **own, **_unknown(_said(found)))
@@ -61,10 +69,15 @@ def video_teacher(name: str, teachers: Mapping[str, VideoTeacher]) -> VideoTeach
 
 def mesh_teacher(name: str, teachers: Mapping[str, MeshTeacher]) -> MeshTeacher:
     """The teacher that `name` describes. Raises InputError with the shapes and `teachers`."""
+    given = _by_repo(name)
+    for one in _large(teachers):
+        if set(given) == set(one.sources):
+            stages = {"stage_1": given[one.stage_1], "stage_2": given[one.stage_2]}
+            return replace(one, name=name, **stages)
     found = _checkpoints(name, "mesh", teachers)
     for stages, shape in MESH.items():
         if set(found) == set(stages):
-            like = next(t for t in teachers.values() if t.shape == shape and t.words is None)
+            like = next(t for t in _large(teachers) if t.shape == shape)
             stage_1, stage_2 = (found[kind] for kind in stages)
             own = {"stage_1": stage_1, "stage_2": stage_2, "memory_gb": None}
             return replace(like, name=name, **own, **_unknown(_said(found)))
@@ -73,6 +86,16 @@ def mesh_teacher(name: str, teachers: Mapping[str, MeshTeacher]) -> MeshTeacher:
         f"{name} is {_said(found)}, and that is no mesh teacher. Give both stages as "
         f"STAGE_1+STAGE_2 ({pairs}); or choose one of: {', '.join(teachers)}."
     )
+
+
+def _large(teachers: Mapping[str, AnyTeacher]) -> list[AnyTeacher]:
+    """Those of the list that are on the hub."""
+    return [teacher for teacher in teachers.values() if teacher.words is None]
+
+
+def _by_repo(name: str) -> dict[str, str]:
+    """What `name` joins, by their ids on the hub without a revision."""
+    return {hub.name_of(source)[0]: source for source in name.split("+")}
 
 
 def _checkpoints(name: str, job: str, teachers: Mapping[str, object]) -> dict[str, str]:

@@ -45,12 +45,14 @@ class CogVideoXPrior:
             hidden_states=x_t.to(self.network.dtype).transpose(1, 2),
             encoder_hidden_states=cond.to(self.network.dtype),
             timestep=model_time(self.schedule, t),
-            image_rotary_emb=self._positions(*x_t.shape[2:]),
+            image_rotary_emb=self._positions(*x_t.shape[2:], x_t.device),
             return_dict=False,
         )[0]
         return eps_from_output(self.schedule, output.transpose(1, 2).float(), x_t.float(), t)
 
-    def _positions(self, frames: int, height: int, width: int) -> Rotary | None:
+    def _positions(
+        self, frames: int, height: int, width: int, device: torch.device
+    ) -> Rotary | None:
         """Rotary positions, of the models that have them (5b); others add theirs inside (2b)."""
         config = self.network.config
         if not config.use_rotary_positional_embeddings:
@@ -63,7 +65,7 @@ class CogVideoXPrior:
             crops_coords=get_resize_crop_region_for_grid(grid, *base),
             grid_size=grid,
             temporal_size=frames,
-            device=self.network.device,
+            device=device,
         )
 
 

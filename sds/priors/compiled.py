@@ -24,13 +24,19 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-KINDS = (
-    frozenset({"BasicTransformerBlock", "WanTransformerBlock", "CogVideoXBlock"}),
-    # Only where there are no transformer blocks, as in IF: nearly each has widths of its own, so
-    # that most of the time of compiling would go into them.
-    frozenset({"ResnetBlock2D"}),
+KINDS = frozenset(
+    {
+        "BasicTransformerBlock",
+        "WanTransformerBlock",
+        "CogVideoXBlock",
+        # Convolutions with norms, activations and shifts by the timestep between them, which plain
+        # code reads and writes one by one. Nearly each has widths of its own and so is compiled
+        # for itself: most of the time that the first step takes.
+        "ResnetBlock2D",
+        "TemporalConvLayer",
+    }
 )
-"""Blocks by the names of their classes; those of the first kind that a network has are compiled."""
+"""Blocks by the names of their classes."""
 SHAPES = 256
 """Shapes, weights of fusion and widths that have code, since the last switch; what goes beyond runs
 as it is. The compiler's own limit of 8 would not do for one video UNet with its image teacher."""
@@ -39,10 +45,7 @@ _BACKEND = "inductor"
 
 def blocks(network: nn.Module) -> list[nn.Module]:
     """The blocks of a network that compilation is for."""
-    for kind in KINDS:
-        if found := [m for m in network.modules() if type(m).__name__ in kind]:
-            return found
-    return []
+    return [module for module in network.modules() if type(module).__name__ in KINDS]
 
 
 def switch(networks: Iterable[nn.Module], on: bool) -> None:
@@ -50,6 +53,9 @@ def switch(networks: Iterable[nn.Module], on: bool) -> None:
 
     On holds for calls from this thread, which is the limit's reach.
     """
+    # Of each convolution cuDNN's fastest algorithm, found by trying: that pays where every step has
+    # the same shapes and the first one is slow anyway.
+    torch.backends.cudnn.benchmark = on
     found = [block for network in networks for block in blocks(network)]
     if on:
         torch._dynamo.config.recompile_limit = SHAPES

@@ -21,6 +21,7 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
+from sds.priors.calls import evenly
 from sds.priors.loading import (
     check_length,
     frozen,
@@ -46,13 +47,13 @@ class ImagePrior:
     network: UNet2DConditionModel
     schedule: Schedule
     frames_per_call: int
-    """Frames of each row that go through the network together; lower it to save memory."""
+    """Frames of each row that go through the network together, at most; lower it to save memory."""
 
     @torch.no_grad()
     def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         """x_t (N, C, F, H, W), t (N,) long, cond (N, L, D) -> eps (N, C, F, H, W) fp32."""
-        parts = [self._frames(part, t, cond) for part in x_t.split(self.frames_per_call, dim=2)]
-        return torch.cat(parts, dim=2)
+        parts = evenly(self.frames_per_call, x_t, dim=2)
+        return torch.cat([self._frames(part, t, cond) for (part,) in parts], dim=2)
 
     def _frames(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         n, _, f = x_t.shape[:3]

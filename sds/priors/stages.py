@@ -15,6 +15,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
+from sds.priors.calls import evenly
 from sds.schedules import Schedule, eps_from_output, model_time
 
 
@@ -25,7 +26,7 @@ class StageOnePrior:
     unet: UNet2DConditionModel
     schedule: Schedule
     rows_per_call: int
-    """Images that go through the network together; lower it to save memory."""
+    """Images that go through the network together, at most; lower it to save memory."""
 
     @property
     def size(self) -> int:
@@ -35,8 +36,8 @@ class StageOnePrior:
     @torch.no_grad()
     def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         """x_t (N, C, H, W), t (N,) long, cond (N, L, D) -> eps (N, C, H, W) fp32."""
-        rows = zip(*(v.split(self.rows_per_call) for v in (x_t, t, cond)), strict=True)
-        return torch.cat([_eps(self.unet, self.schedule, part, *rest) for part, *rest in rows])
+        rows = evenly(self.rows_per_call, x_t, t, cond)
+        return torch.cat([_eps(self.unet, self.schedule, *parts) for parts in rows])
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class StageTwoPrior:
     low_schedule: Schedule
     """What the levels s of the low-resolution image's noise mean."""
     rows_per_call: int
-    """Images that go through the network together; lower it to save memory."""
+    """Images that go through the network together, at most; lower it to save memory."""
 
     @property
     def size(self) -> int:
@@ -61,9 +62,8 @@ class StageTwoPrior:
 
         low_s is the low-resolution image, brought to H x W and then noised at level s.
         """
-        tensors = (x_t, t, cond, low_s, s)
-        rows = zip(*(v.split(self.rows_per_call) for v in tensors), strict=True)
-        return torch.cat([_eps(self.unet, self.schedule, part, *rest) for part, *rest in rows])
+        rows = evenly(self.rows_per_call, x_t, t, cond, low_s, s)
+        return torch.cat([_eps(self.unet, self.schedule, *parts) for parts in rows])
 
 
 def _eps(

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from sds.csd import Cascade
+from sds.priors.calls import evenly
 from sds.priors.loading import frozen, no_progress_bars, read_schedule, reading
 from sds.priors.stages import StageOnePrior, StageTwoPrior
 from sds.schedules import ddpm
@@ -33,7 +34,7 @@ class PictureEncoder:
 
     vae: AutoencoderKL
     rows_per_call: int = 2
-    """Pictures that go through the network together; lower it to save memory."""
+    """Pictures that go through the network together, at most; lower it to save memory."""
 
     @property
     def factor(self) -> int:
@@ -48,7 +49,7 @@ class PictureEncoder:
         """
         parts = [
             checkpoint(self._encode, part, use_reentrant=False, preserve_rng_state=False)
-            for part in pictures.split(self.rows_per_call)
+            for (part,) in evenly(self.rows_per_call, pictures)
         ]
         return torch.cat(parts)
 

@@ -5,9 +5,10 @@
 Each teacher is built at its true size with random weights (`architectures`): that costs the time
 and memory that trained ones cost, and needs no download. What is timed are the product's own steps,
 in the same process and on the same weights as a literal DDS step (2304.07090: a call for each
-branch and guidance half) and a literal 3D Paintbrush step (2311.09571: every texel, full-size
-renders, a call for each composite). Without a GPU the same is done with tiny networks on the CPU,
-to see that it runs; its numbers mean nothing, and the file says so.
+branch and guidance half; in its notebook all are one call, which is measured too) and a literal 3D
+Paintbrush step (2311.09571: every texel, full-size renders, a call for each composite). Without a
+GPU the same is done with tiny networks on the CPU, to see that it runs; its numbers mean nothing,
+and the file says so.
 """
 
 import json
@@ -107,6 +108,7 @@ def _video_case(
     asked = (model, x_src, video.NOTEBOOK)
     steps = {
         "literal DDS": video.literal_dds(model, x_src),
+        "literal DDS, batched as in the notebook": video.literal_dds(model, x_src, batched=True),
         "DDS": video.ours(*asked),
         "DDS, another prompt on the same clip": video.ours(*asked, References()),
         "as shipped": again(),

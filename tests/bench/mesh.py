@@ -80,14 +80,14 @@ def literal(what: Task, side: int, render: int = RENDER) -> Callable[[], None]:
     fields = Fields(PAPER, 1, False, torch.Generator().manual_seed(0)).to(device)
     optimizer = torch.optim.Adam(fields.parameters(), lr=PAPER.rate)
     method = csd.Method(lambda_2=(0.8, 0.8), stage_1=csd.PAPER.stage_1, stage_2=csd.PAPER.stage_2)
+    # Once for all steps, as in the released code.
+    points, index = texels(what.surface, 0, (side, side))
 
     def ask(start: int) -> Tensor:
         query = fields(few(points, slice(start, start + CHUNK)))
         return torch.cat([query.region, query.style, query.background], dim=1)
 
     def step() -> None:
-        nonlocal points
-        points, index = texels(what.surface, 0, (side, side))
         pieces = range(0, len(index), CHUNK)
         # A computer's memory does not hold what all texels leave for the way back; a card's did.
         held = ask if device.type == "cuda" else partial(checkpoint, ask, use_reentrant=False)
@@ -108,7 +108,6 @@ def literal(what: Task, side: int, render: int = RENDER) -> Callable[[], None]:
         total.backward()
         optimizer.step()
 
-    points = None
     return step
 
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 import subprocess
 import sys
-from dataclasses import fields
+import weakref
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from pipelines.teachers.catalog import (
     video_teachers,
 )
 from pipelines.teachers.loading import load_video_teacher
-from pipelines.teachers.teacher import Recipe
+from pipelines.teachers.teacher import Recipe, needs
 from pipelines.video import EditVideo, describe
 from tests import tiny_teachers as tiny
 
@@ -79,6 +80,38 @@ def test_what_may_not_be_sold_or_must_be_accepted_is_said():
     assert all("gated" in t.licence for name, t in mesh_teachers().items() if name[:3] == "if-")
     everyone = [*video_teachers().values(), *mesh_teachers().values()]
     assert all(t.licence and t.about for t in everyone)
+
+
+def test_what_a_large_teacher_asks_of_a_gpu_is_said_and_whether_that_was_measured():
+    everyone = {**video_teachers(), **mesh_teachers()}
+    measured = {"animatediff", "if-xl"}
+    for name, teacher in everyone.items():
+        if name == MINIATURE:
+            assert needs(teacher) == ""
+        else:
+            assert teacher.memory_gb > 0 and (name in measured) == teacher.memory_measured
+            assert ("(estimated)" in needs(teacher)) == (name not in measured)
+
+
+REVISED = {
+    "cerspense/zeroscope_v2_576w@refs/pr/3": "zeroscope",
+    "ali-vilab/text-to-video-ms-1.7b": "modelscope",
+    "guoyww/animatediff-motion-adapter-v1-5-2@main": "animatediff",
+}
+
+
+@pytest.mark.parametrize("given", REVISED)
+def test_a_teacher_of_the_list_at_another_revision_is_that_teacher(given):
+    one = video_teachers()[REVISED[given]]
+    assert video_teacher(given) == replace(one, name=given, video=given)
+    both = f"{one.image}@abc+{given}"
+    assert video_teacher(both) == replace(one, name=both, video=given, image=f"{one.image}@abc")
+
+
+def test_so_is_a_cascade():
+    one, given = mesh_teachers()["if-m"], "DeepFloyd/IF-I-M-v1.0@a+DeepFloyd/IF-II-M-v1.0"
+    stages = given.split("+")
+    assert mesh_teacher(given) == replace(one, name=given, stage_1=stages[0], stage_2=stages[1])
 
 
 def test_every_recipe_is_one_that_its_shape_can_follow():
@@ -278,6 +311,43 @@ def test_the_second_run_loads_no_encoder(kept, monkeypatch):
     again = prompts.video_prompts(video_teacher(MINIATURE), *reversed(words))
     assert len(asked) == 1
     assert torch.equal(first.source, again.target) and torch.equal(first.empty, again.empty)
+
+
+@pytest.fixture
+def encoders(monkeypatch):
+    """Every text encoder that is loaded, held weakly."""
+    from sds.priors import deepfloyd, wan
+    from sds.priors import stable_diffusion as sd
+
+    seen = []
+
+    def watch(honest):
+        def load(*given):
+            pipe = honest(*given)
+            seen.append(weakref.ref(pipe.text_encoder))
+            return pipe
+
+        return load
+
+    for family in (deepfloyd, wan, sd):
+        monkeypatch.setattr(family, "load_text", watch(family.load_text))
+    return seen
+
+
+@pytest.mark.parametrize("names", ["wan", "sd+motion", "miniature", "if_1+if_2", "miniature mesh"])
+def test_an_encoder_is_gone_once_it_has_read(kept, encoders, tmp_path, names):
+    made = {"wan": tiny.wan, "sd": tiny.stable_diffusion, "motion": tiny.motion_adapter}
+    made |= {"if_1": tiny.if_stage_1, "if_2": tiny.if_stage_2}
+    name = names.split()[0]
+    if name != MINIATURE:
+        name = "+".join(tiny.save(made[part](), tmp_path / part) for part in names.split("+"))
+    if "if" in names or "mesh" in names:
+        said = prompts.mesh_prompts(mesh_teacher(name), ["a red mushroom"])
+    else:
+        said = prompts.video_prompts(video_teacher(name), "a red ball", "a blue ball")
+    # `prompts` lets go by itself: of what holds itself too.
+    assert encoders and not any(encoder() for encoder in encoders)
+    assert said is not None
 
 
 @pytest.mark.parametrize(("free", "place"), [(2.6, "meta"), (2.4, "cpu")])

@@ -4,6 +4,7 @@ import errno
 import json
 import shutil
 import socket
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from huggingface_hub.utils._http import default_client_factory
 from pipelines.errors import InputError
 from pipelines.teachers import catalog, hub, loading
 from pipelines.teachers.hub.parts import is_whole
+from sds.priors import stable_diffusion as sd
 from tests import tiny_teachers as tiny
 
 REPO = "owner/tiny"
@@ -94,9 +96,12 @@ def test_the_log_says_licence_size_and_memory_before_a_download(fake, monkeypatc
     monkeypatch.setattr(loading, "takes_half", lambda: False)
     pair = replace(teacher, stage_1=REPO, stage_2=REPO)
     (said,) = loading.announcements(pair)
-    assert said == f"Downloading {REPO}, 0.0 GB. Licence: {teacher.licence}."
-    (said,) = loading.announcements(replace(pair, memory_gb=24))
-    assert said.endswith(" For a GPU with 24 GB or more.")
+    about = f"Downloading {REPO}, 0.0 GB. Licence: {teacher.licence}."
+    assert said == f"{about} For a GPU with about {teacher.memory_gb} GB or more (estimated)."
+    (said,) = loading.announcements(replace(pair, memory_gb=24, memory_measured=True))
+    assert said == f"{about} For a GPU with 24 GB or more."
+    (said,) = loading.announcements(replace(pair, memory_gb=None))
+    assert said == about
     hub.fetch(REPO, half=False)
     assert loading.announcements(pair) == []
 
@@ -134,14 +139,26 @@ def full(fake, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
 
 
-def full_on_the_way(fake, monkeypatch):
-    def broken(*args, **kind):
-        if kind.get("dry_run"):
-            return listed(*args, **kind)
-        raise OSError(errno.ENOSPC, "No space left on device")
+def on_the_way(error):
+    """What a download breaks off with."""
 
-    listed = huggingface_hub.snapshot_download
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", broken)
+    def trouble(fake, monkeypatch):
+        def broken(*args, **kind):
+            if kind.get("dry_run"):
+                return listed(*args, **kind)
+            raise error
+
+        listed = huggingface_hub.snapshot_download
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", broken)
+
+    return trouble
+
+
+full_on_the_way = on_the_way(OSError(errno.ENOSPC, "No space left on device"))
+full_without_a_number = on_the_way(OSError("cannot write: No space left on device"))
+full_by_xet = on_the_way(RuntimeError("Data processing error: IO Error: (os error 28)\nat line 3"))
+cut_by_xet = on_the_way(RuntimeError("Data processing error: CAS service error : timed out"))
+cut_short = on_the_way(OSError("Consistency check failed: file should be of size 7 but has size 5"))
 
 
 TROUBLE = {
@@ -153,10 +170,14 @@ TROUBLE = {
     ill: "hub answered 503.*try again later",
     full: r"no room for owner/tiny \(it takes 0\.0 GB\).*HF_HOME",
     full_on_the_way: r"no room for owner/tiny \(No space left on device\).*HF_HOME",
+    full_without_a_number: r"no room for owner/tiny \(cannot write: No space left.*HF_HOME",
+    full_by_xet: r"no room for owner/tiny \(Data processing error.*os error 28\)\).*HF_HOME",
+    cut_by_xet: r"not be fetched to its end \(Data processing.*timed out\): try again",
+    cut_short: r"not be fetched to its end \(Consistency check.*size 5\): try again",
 }
 
 
-@pytest.mark.parametrize("trouble", TROUBLE, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("trouble", TROUBLE, ids=TROUBLE.values())
 def test_trouble_with_the_hub_is_one_sentence_with_the_remedy(fake, monkeypatch, trouble):
     trouble(fake, monkeypatch)
     with pytest.raises(InputError, match=TROUBLE[trouble]) as told:
@@ -207,6 +228,26 @@ def test_code_of_its_own_is_refused_by_name(checkpoint, tmp_path):
     (tmp_path / "mine" / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(InputError, match=r"code of its own \(MyPipeline\)"):
         catalog.video_teacher(str(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize("part, asks", [("unet", True), ("safety_checker", False)])
+def test_code_of_a_part_is_not_run_and_asked_for_by_name(checkpoint, tmp_path, part, asks):
+    """Where nobody uses the part, nobody minds."""
+    mine, ran = tmp_path / "mine", tmp_path / "ran"
+    shutil.copytree(checkpoint, mine)
+    index = json.loads((mine / hub.INDEX).read_text())
+    (mine / hub.INDEX).write_text(json.dumps(index | {part: ["my_module", "X"]}))
+    for place in (mine / part, mine):
+        (place / "my_module.py").write_text(f"open({str(ran)!r}, 'w')\nclass X: pass\n")
+    if asks:
+        with pytest.raises(InputError, match=r"code of its own \(X\), which is not run"):
+            catalog.mesh_teacher(f"{mine}+{checkpoint}")
+    else:
+        assert hub.read_index(str(mine))["_class_name"] == "StableDiffusionPipeline"
+    # Nor if it were let through.
+    with suppress(ValueError, OSError):
+        sd.load(str(mine))
+    assert not ran.exists()
 
 
 def test_parts_that_nobody_reads_are_not_fetched(fake):

@@ -3,25 +3,28 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
+import trimesh
 
-from pipelines.runs import run_folder
+from pipelines import command, mesh, video
+from pipelines.media import clip_from_frames, write_clip
+from pipelines.runs import checkpoint, run_folder
+from tests import tiny_teachers as tiny
 from tests.conftest import ROOT, free_port
 from tests.pipelines import shared_run
 from tests.pipelines.shared_run import RESULT
 
 
-@pytest.fixture(scope="module")
-def together(tmp_path_factory):
-    """Two processes as a launcher starts them: their folder, and what each printed."""
-    folder = tmp_path_factory.mktemp("together")
+def launched(*words):
+    """`python -m` with these words, twice, as a launcher does: what each of the two printed."""
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
     where |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.pipelines.shared_run", str(folder)],
+            [sys.executable, "-m", *words],
             cwd=ROOT,
             env=os.environ | where | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
@@ -38,7 +41,14 @@ def together(tmp_path_factory):
     finally:
         for process in processes:
             process.kill()
-    return folder, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """The folder of two processes' runs, and what each printed."""
+    folder = tmp_path_factory.mktemp("together")
+    return folder, launched("tests.pipelines.shared_run", str(folder))
 
 
 KINDS = dict(video=shared_run.Video, one_window=shared_run.OneWindow, mesh=shared_run.Mesh)
@@ -65,3 +75,42 @@ def test_only_the_main_process_prints(together):
 def test_a_stop_file_stops_both(together):
     status = run_folder.read_status(together[0] / "stopped")
     assert status.state == "stopped" and status.step < 100
+
+
+def numbers(run):
+    """Where a run ended."""
+    return torch.cat([p.flatten() for p in checkpoint.load(run).state["parameters"]])
+
+
+def expect_the_same(folder, module, kind, run, usual, words):
+    """The command by two processes, and its job by this one: also with another seed."""
+    printed = launched(module, *words, "--out", str(folder / "together"))
+    assert "Shared by 2 processes" in printed[0] and "Shared" not in printed[1]
+    job = command.parse(kind, module, usual, None, [*words, "--out", str(folder / "alone")])
+    list(run(job))
+    list(run(replace(job, seed=1, out=folder / "other")))
+    together, alone, other = (numbers(folder / name) for name in ("together", "alone", "other"))
+    assert (together - alone).norm() < 0.1 * (other - alone).norm()
+
+
+def test_the_video_command_by_two_processes(tmp_path):
+    frames = torch.zeros(12, 40, 56, 3, dtype=torch.uint8)
+    frames[:, 10:26, 6:22] = torch.tensor([220, 20, 20], dtype=torch.uint8)
+    write_clip(tmp_path / "clip.mp4", frames, clip_from_frames(frames, 12))
+    names = tiny.save(tiny.stable_diffusion(), tmp_path / "sd"), tmp_path / "motion"
+    teacher = f"{names[0]}+{tiny.save(tiny.motion_adapter(), names[1])}"
+    words = [str(tmp_path / "clip.mp4"), "--source", "a red ball", "--target", "a blue ball"]
+    words += ["--teacher", teacher, "--steps", "2", "--side", "32"]
+    job = video.EditVideo, video.edit_video, video.usual
+    expect_the_same(tmp_path, "pipelines.video", *job, words)
+
+
+def test_the_mesh_command_by_two_processes(tmp_path):
+    trimesh.creation.box((1, 2, 1)).export(tmp_path / "box.obj")
+    stages = {"one": tiny.if_stage_1(), "two": tiny.if_stage_2()}
+    teacher = "+".join(tiny.save(pipe, tmp_path / name) for name, pipe in stages.items())
+    words = [str(tmp_path / "box.obj"), "--object", "box", "--edit", "lid", "--style", "red"]
+    words += ["--teacher", teacher, "--steps", "2", "--resolution", "32", "--views", "3"]
+    words += ["--detail-from", "0.5"]
+    job = mesh.PaintMesh, mesh.paint_mesh, mesh.usual
+    expect_the_same(tmp_path, "pipelines.mesh", *job, words)

@@ -16,6 +16,7 @@ from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
 from pipelines.mesh import PaintMesh, paint_mesh
 from pipelines.runs import run_folder
 from pipelines.teachers import building, loading
+from pipelines.teachers.building import Room
 from pipelines.teachers.catalog import mesh_teachers, video_teacher, video_teachers
 from pipelines.teachers.loaded import COMPILES
 from pipelines.teachers.loading import load_mesh_teacher, load_video_teacher
@@ -254,7 +255,7 @@ def test_another_job_s_teacher_makes_room_where_one_does_not_fit(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 0))
     card = SimpleNamespace(type="cuda")
     network = torch.nn.Linear(1, 1)
-    asked = (mesh_teachers()["if-xl"], card, torch.float32, loading._make_room, network)
+    asked = (mesh_teachers()["if-xl"], card, torch.float32, Room(loading._make_room), network)
     assert building._planned(*asked) == (Thrift(), card)
     assert planned == [1, 0]
 

@@ -39,20 +39,28 @@ CPU = torch.device("cpu")
     [
         (24, 3, 16, Thrift()),
         (16, 3, 16, Thrift()),
-        (15, 3, 16, Thrift(True)),
-        (9, 3, 16, Thrift(True, True)),
-        (7, 3, 16, Thrift(True, True, True)),
-        (2, 3, 16, Thrift(True, True, True)),
+        (15, 3, 16, LADDER[1]),
+        (9, 3, 16, LADDER[3]),
+        (7, 3, 16, LADDER[4]),
+        (2, 3, 16, LADDER[4]),
         (22, 11, None, Thrift()),
-        (20, 11, None, Thrift(True)),
-        (12, 11, None, Thrift(True, True)),
-        (7, 11, None, Thrift(True, True, True)),
+        (20, 11, None, LADDER[1]),
+        (12, 11, None, LADDER[3]),
+        (7, 11, None, LADDER[4]),
         (5, 1, None, Thrift()),
     ],
 )
 def test_the_plan_by_numbers(free, weights, needs, expected):
     needs = None if needs is None else needs * GB
-    assert plan(free * GB, weights * GB, needs) == expected
+    assert plan(free * GB, [weights * GB], needs) == expected
+
+
+@pytest.mark.parametrize(
+    "free, expected", [(24, 0), (18, 1), (16, 2), (15, 3), (12, 3), (11, 4), (1, 4)]
+)
+def test_of_several_networks_the_plan_counts_the_one_whose_turn_it_is(free, expected):
+    """IF's two stages, 9 and 2 GB, in 24."""
+    assert plan(free * GB, [9 * GB, 2 * GB], 24 * GB) == LADDER[expected]
 
 
 def test_the_ladder_is_climbed_rung_by_rung_and_said():
@@ -62,8 +70,9 @@ def test_the_ladder_is_climbed_rung_by_rung_and_said():
         rung = following(rung)
     assert tuple(seen) == LADDER
     assert said(LADDER[0]) == []
-    assert "few rows" in said(LADDER[1])[0] and "fp8" not in said(LADDER[1])[0]
-    assert "fp8" in said(LADDER[3])[0] and "block by block" in said(LADDER[3])[0]
+    assert "few rows" in said(LADDER[1])[0] and "one network" not in said(LADDER[1])[0]
+    assert "one network" in said(LADDER[2])[0] and "fp8" not in said(LADDER[2])[0]
+    assert "fp8" in said(LADDER[4])[0] and "block by block" in said(LADDER[4])[0]
 
 
 def video_teacher():
@@ -95,6 +104,9 @@ def test_a_video_teacher_steps_down_and_answers_as_before():
     assert isinstance(loaded.teachers.video, FewRows) and loaded.teachers.image.frames_per_call == 2
     assert loaded.codec.vae.use_tiling
     torch.testing.assert_close(asked(loaded, method), before, rtol=1e-4, atol=1e-5)
+    assert step_down(loaded) == said(LADDER[2])
+    torch.testing.assert_close(asked(loaded, method), before, rtol=1e-4, atol=1e-5)
+    assert loaded.codec.vae.use_tiling and loaded.codec.factor == 8
     step_down(loaded)
     rounded = asked(loaded, method)
     assert bytes_of(network) < 0.7 * size
@@ -114,10 +126,12 @@ def test_compiled_blocks_answer_fewer_rows_and_end_where_weights_are_cast(monkey
     step_down(loaded)
     assert isinstance(loaded.teachers.video, FewRows) and are_compiled(network)
     torch.testing.assert_close(asked(loaded, method), before, rtol=1e-4, atol=1e-5)
-    assert step_down(loaded) == [*said(LADDER[2]), COMPILES_NOT]
+    assert step_down(loaded) == [*said(LADDER[2]), COMPILES]
+    torch.testing.assert_close(asked(loaded, method), before, rtol=1e-4, atol=1e-5)
+    assert step_down(loaded) == [*said(LADDER[3]), COMPILES_NOT]
     assert loaded.compile and not are_compiled(network)
     plain = video_teacher()
-    plain.settle(LADDER[2], compile=False)
+    plain.settle(LADDER[3], compile=False)
     assert asked(loaded, method).equal(asked(plain, method))
 
 
@@ -152,8 +166,8 @@ def test_a_cascade_steps_down():
     assert [stage.rows_per_call for stage in stages] == [16, 4]
     loaded.cascade = replace(loaded.cascade, stage_1=replace(stages[0], rows_per_call=2))
     torch.testing.assert_close(loaded.cascade.stage_1.eps(x, t, cond), before)
-    step_down(loaded)
-    step_down(loaded)
+    while step_down(loaded):
+        pass
     after = loaded.cascade.stage_1.eps(x, t, cond)
     assert 0 < (after - before).abs().max() < 0.5 * before.abs().max()
     assert loaded.cascade.stage_2.eps(x, t, cond, x, t).shape == x.shape
@@ -163,6 +177,7 @@ class Short(shared_run.Video):
     """A card whose memory runs out at some steps' first, or every, try."""
 
     remedy = "lower --side"
+    error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory: 2 GiB")
     at: tuple[int, ...] = ()
     forever = False
     rungs = 1
@@ -174,7 +189,7 @@ class Short(shared_run.Video):
             if index + 1 in self.at:
                 if not self.forever:
                     self.at = tuple(k for k in self.at if k != index + 1)
-                raise torch.OutOfMemoryError("CUDA out of memory: 2 GiB")
+                raise self.error
 
     def step_down(self):
         self.rungs -= 1
@@ -208,7 +223,13 @@ def test_a_run_goes_on_from_the_step_where_memory_ran_out(tmp_path):
     assert short.equal(ample)
 
 
-@pytest.mark.parametrize("how", [dict(at=(2, 3), rungs=9), dict(at=(2,), rungs=0)])
+def test_a_run_steps_down_as_long_as_there_is_a_step(tmp_path):
+    events = list(short_run(tmp_path, at=(1, 2, 3), rungs=3))
+    assert isinstance(events[-1], Done)
+    assert [e.text for e in events if isinstance(e, Note)].count("Less.") == 3
+
+
+@pytest.mark.parametrize("how", [dict(at=(2, 3), rungs=1), dict(at=(2,), rungs=0)])
 def test_a_run_that_never_fits_says_what_to_lower(tmp_path, how):
     with pytest.raises(RunFailed, match=r"lower --side\. It said: CUDA out of memory: 2 GiB"):
         list(short_run(tmp_path / "run", forever=True, **how))

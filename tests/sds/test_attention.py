@@ -102,6 +102,21 @@ def test_the_formula_on_one_layer(unet2d):
     torch.testing.assert_close(got[:2], attn.processor(attn, x)[:2])
 
 
+def test_nothing_is_projected_twice(unet2d):
+    attn = unet2d.mid_block.attentions[0].transformer_blocks[0].attn1
+    rows = {}
+    hooks = [
+        getattr(attn, name).register_forward_pre_hook(
+            lambda _, args, name=name: rows.setdefault(name, []).append(len(args[0]))
+        )
+        for name in ("to_q", "to_k", "to_v")
+    ]
+    FusedSelfAttention(0.3, attn.processor)(attn, torch.randn(4, 6, 16))
+    for hook in hooks:
+        hook.remove()
+    assert rows == {"to_q": [4], "to_k": [4], "to_v": [4]}
+
+
 def test_residual_scale_and_norms_of_queries_as_diffusers_does():
     kind = dict(heads=2, dim_head=8, residual_connection=True, rescale_output_factor=2.0)
     attn = Attention(16, **kind, qk_norm="layer_norm").eval()

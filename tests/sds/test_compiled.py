@@ -87,11 +87,12 @@ def test_the_blocks_are_those_that_repeat(case):
     name, _, network, _ = case
     found = {type(block).__name__ for block in compiled.blocks(network)}
     own = {
-        "wan": "WanTransformerBlock",
-        "cogvideox": "CogVideoXBlock",
-        "stage I": "ResnetBlock2D",
+        "wan": {"WanTransformerBlock"},
+        "cogvideox": {"CogVideoXBlock"},
+        "stage I": {"ResnetBlock2D"},
+        "unet3d": {"BasicTransformerBlock", "ResnetBlock2D", "TemporalConvLayer"},
     }
-    assert found == {own.get(name, "BasicTransformerBlock")}
+    assert found == own.get(name, {"BasicTransformerBlock", "ResnetBlock2D"})
     there = {type(module).__name__ for module in network.modules()}
     assert set(network._repeated_blocks) & there <= found
     assert len(compiled.blocks(network)) > 1
@@ -104,6 +105,13 @@ def test_blocks_have_code_for_each_shape_beyond_the_compilers_own_limit(counted)
         ask(prior, (16, 1, 4, 4), rows)
     assert counted.frame_count == 9
     torch._dynamo.reset()
+
+
+def test_convolutions_are_timed_where_blocks_are_compiled_and_not_otherwise(counted):
+    network = TEACHERS["image"][0]().network
+    for on in (True, False):
+        compiled.switch([network], on)
+        assert torch.backends.cudnn.benchmark is on
 
 
 def test_a_compiled_network_can_be_let_go(counted):

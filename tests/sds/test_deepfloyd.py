@@ -1,5 +1,7 @@
 """The cascade's adapters against direct calls of the networks and against their own pipelines."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import (
@@ -162,6 +164,24 @@ def test_chunks_change_nothing(rows_per_call):
         df.stage_2_prior(two, rows_per_call=rows_per_call).eps(x_t, T, COND, low_s, S),
         df.stage_2_prior(two, rows_per_call=3).eps(x_t, T, COND, low_s, S),
     )
+
+
+@pytest.mark.parametrize("rows, limit, sizes", [(24, 16, [12, 12]), (7, 3, [3, 2, 2]), (4, 4, [4])])
+def test_rows_are_split_evenly_and_answered_alike(rows, limit, sizes):
+    x_t, low_s, cond = randn(rows, 3, 16, 16), randn(rows, 3, 16, 16, seed=2), COND[:1]
+    t, cond = torch.full((rows,), 300), cond.expand(rows, -1, -1)
+    priors = (
+        df.stage_1_prior(stage_1(), rows_per_call=limit),
+        df.stage_2_prior(stage_2(), rows_per_call=limit),
+    )
+    for prior, more in zip(priors, [(), (low_s, t)], strict=True):
+        seen = []
+        hook = prior.unet.register_forward_pre_hook(lambda _, args, s=seen: s.append(len(args[0])))
+        got = prior.eps(x_t, t, cond, *more)
+        hook.remove()
+        assert seen == sizes
+        want = replace(prior, rows_per_call=rows).eps(x_t, t, cond, *more)
+        torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
 
 
 def test_bf16_networks_give_fp32_answers_and_exact_timesteps():

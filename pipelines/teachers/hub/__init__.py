@@ -31,7 +31,16 @@ from huggingface_hub.utils import (
 )
 
 from pipelines.errors import InputError
-from pipelines.teachers.hub.parts import INDEX, SINGLE, NoWeights, is_whole, needed, parts_of, read
+from pipelines.teachers.hub.parts import (
+    INDEX,
+    SINGLE,
+    NoWeights,
+    is_whole,
+    needed,
+    own_code,
+    parts_of,
+    read,
+)
 from pipelines.teachers.hub.said import explained, name_of
 
 HEADER = 10**8
@@ -57,13 +66,12 @@ def read_index(source: str) -> dict[str, Any]:
     for name in (INDEX, SINGLE):
         path = _file(source, name)
         found = None if path is None else read(path)
-        if found and isinstance(found.get("_class_name"), str):
+        kind = found.get("_class_name") if found else None
+        if isinstance(kind, str) and name == SINGLE:
             return found
-        if found and isinstance(found.get("_class_name"), list):
-            raise InputError(
-                f"{source} asks for code of its own ({found['_class_name'][-1]}), which is not "
-                "run: give a model that diffusers knows."
-            )
+        if isinstance(kind, str | list):
+            _expect_known_code(source, found)
+            return found
     raise InputError(
         f"{source} holds no model in the format of diffusers, which has a {INDEX}: give the folder "
         "or the id of one that does."
@@ -224,6 +232,14 @@ def _weights_are_there(source: str) -> Iterator[None]:
                 f"{name_of(source)[0]}@refs/pr/NUMBER with the number you get."
             )
         raise InputError(f"{said} {remedy}") from error
+
+
+def _expect_known_code(source: str, index: dict[str, Any]) -> None:
+    if (own := own_code(index)) is not None:
+        raise InputError(
+            f"{source} asks for code of its own ({own}), which is not run: give a model that "
+            "diffusers knows."
+        )
 
 
 def _expect_network() -> None:

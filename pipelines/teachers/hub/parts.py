@@ -19,6 +19,8 @@ WEIGHTS = re.compile(
 )
 BESIDE = (".json", ".txt", ".model")
 """Configurations and vocabularies."""
+LIBRARIES = ("diffusers", "transformers")
+"""What the classes of parts may come from."""
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 
@@ -41,6 +43,18 @@ def parts_of(index: dict[str, Any], without: Sequence[str] = ()) -> list[str]:
         if isinstance(value, list) and value and isinstance(value[0], str) and name not in unused
     ]
     return named or [""]
+
+
+def own_code(index: dict[str, Any]) -> str | None:
+    """The first class of a pipeline that is code of its own; None where there is none.
+
+    A part that is not used is not looked at.
+    """
+    kind = index["_class_name"]
+    if isinstance(kind, list):
+        return str(kind[-1])
+    named = (index[part[:-1]] for part in parts_of(index) if part)
+    return next((str(kind[-1]) for kind in named if kind[0] not in LIBRARIES), None)
 
 
 def needed(names: Sequence[str], wanted: Sequence[str], half: bool) -> list[str]:

@@ -12,6 +12,16 @@ from huggingface_hub import constants, errors
 from pipelines.errors import InputError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_SAYS_FULL = ("no space left", "os error 28", "disk quota exceeded")
+"""What is in the words of an error without a number, such as those of hf_xet."""
+_UNREACHED = (
+    errors.DryRunError,
+    errors.LocalEntryNotFoundError,
+    errors.HTTPError,
+    ConnectionError,
+    TimeoutError,
+)
+"""What is raised before anything was fetched."""
 
 
 def name_of(source: str) -> tuple[str, str]:
@@ -30,7 +40,8 @@ def explained(source: str) -> Iterator[None]:
             f"{source!r} is neither a teacher of the list, nor a folder here, nor an id on the hub "
             "such as owner/model. Check the spelling."
         ) from error
-    except (errors.DryRunError, errors.HTTPError, OSError) as error:
+    # hf_xet, which fetches large files, knows nothing but RuntimeError.
+    except (errors.DryRunError, errors.HTTPError, OSError, RuntimeError) as error:
         raise InputError(_sentence(source, error)) from error
 
 
@@ -51,9 +62,9 @@ def _sentence(source: str, error: BaseException) -> str:
                 f"There is no model {repo} on the hub, or it is private: check the spelling, or "
                 "log in with: hf auth login"
             )
-        case OSError(errno=number) if number in _FULL:
+        case OSError() | RuntimeError() if (full := _full(error)) is not None:
             return (
-                f"The disk has no room for {repo} ({error.strerror}): free some space in "
+                f"The disk has no room for {repo} ({full}): free some space in "
                 f"{constants.HF_HUB_CACHE}, or set HF_HOME to a folder on a larger disk."
             )
         case PermissionError():
@@ -66,6 +77,11 @@ def _sentence(source: str, error: BaseException) -> str:
                 f"The hub answered {error.response.status_code} when asked for {repo}: try again "
                 "later, or give the model's folder."
             )
+        case RuntimeError() | OSError(errno=None) if not isinstance(error, _UNREACHED):
+            return (
+                f"{repo} could not be fetched to its end ({_line(error)}): try again, which goes "
+                "on from what is here, or give the model's folder."
+            )
     remedy = "connect to the internet"
     if constants.is_offline_mode():
         remedy = "unset HF_HUB_OFFLINE"
@@ -73,3 +89,15 @@ def _sentence(source: str, error: BaseException) -> str:
         f"{repo} is not on this machine and the hub cannot be reached: {remedy}, give the model's "
         "folder, or choose the built-in teacher with --teacher miniature."
     )
+
+
+def _full(error: OSError | RuntimeError) -> str | None:
+    """How an error says that the disk is full; None for any other."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return error.strerror
+    return _line(error) if any(words in str(error).lower() for words in _SAYS_FULL) else None
+
+
+def _line(error: BaseException) -> str:
+    """The first line of what an error says."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,25 @@
+"""Which errors mean that memory ran out, whoever asked for it.
+
+torch's own allocator has an error for that; what cuBLAS, cuDNN and the driver ask for besides fails
+as a plain RuntimeError, and only its words tell. This module knows nothing about what to do then.
+"""
+
+import torch
+
+from pipelines.errors import RunFailed
+
+_WORDS = (
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+    "not enough memory",
+)
+
+
+def shortage(error: RuntimeError) -> str:
+    """What a shortage of memory says. Raises the error itself where it is none."""
+    # What was put into a sentence for the user already quotes the words.
+    found = any(word in str(error) for word in _WORDS) and not isinstance(error, RunFailed)
+    if not found and not isinstance(error, torch.OutOfMemoryError):
+        raise error
+    return str(error)

@@ -1,0 +1,137 @@
+"""Memory that runs out by other names, and a teacher whose weights do not fit when it is loaded."""
+
+import weakref
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pipelines.errors import RunFailed
+from pipelines.events import Done
+from pipelines.teachers import building, fitting, loading
+from pipelines.teachers.building import Room
+from pipelines.teachers.catalog import mesh_teachers
+from pipelines.teachers.shortage import shortage
+from pipelines.teachers.thrift import LADDER, Thrift, lighter
+from tests.pipelines.test_thrift import GB, short_run
+
+TORCH = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+CUBLAS = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+OTHERS = [
+    CUBLAS,
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 8"),
+    RuntimeError("CUDA error: out of memory"),
+]
+
+
+@pytest.mark.parametrize("error", [TORCH, *OTHERS], ids=str)
+def test_a_shortage_is_known_by_its_class_or_its_words(error):
+    assert shortage(error) == str(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+        RunFailed("The GPU's memory does not suffice. It said: CUBLAS_STATUS_ALLOC_FAILED"),
+    ],
+    ids=str,
+)
+def test_anything_else_is_raised_as_it_is(error):
+    with pytest.raises(type(error)) as told:
+        shortage(error)
+    assert told.value is error
+
+
+def test_a_run_goes_on_where_a_library_of_the_gpu_found_no_memory(tmp_path):
+    events = list(short_run(tmp_path, at=(2,), error=CUBLAS))
+    assert isinstance(events[-1], Done)
+
+
+def test_before_the_first_step_a_shortage_is_a_sentence():
+    with pytest.raises(RunFailed, match="does not suffice to begin"), fitting.shortage_is_said():
+        raise CUBLAS
+    with pytest.raises(ZeroDivisionError), fitting.shortage_is_said():
+        raise ZeroDivisionError
+
+
+@dataclass(eq=False)
+class Heavy:
+    """A teacher in memory."""
+
+    settled: Thrift | None = None
+
+    def settle(self, after, compile):
+        self.settled = after
+
+
+class Builds:
+    """Builds teachers that do not fit the first few times."""
+
+    def __init__(self, failures, error=TORCH):
+        self.failures, self.error = failures, error
+        self.asked, self.before = [], None
+
+    def __call__(self, teacher, room):
+        assert self.before is None or self.before() is None, "the first try holds on to memory"
+        self.asked.append(room.lighter)
+        made = Heavy()
+        self.before = weakref.ref(made)
+        if len(self.asked) <= self.failures:
+            # A new one: an error that is kept holds on to where it was raised.
+            raise type(self.error)(str(self.error))
+        return made, lighter(Thrift()) if room.lighter else Thrift()
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """The teachers in memory, of which there is one of the other job."""
+    monkeypatch.setattr(loading, "_last", {str: ("another job's", Heavy())})
+    return loading._last
+
+
+@pytest.mark.parametrize("error", [TORCH, CUBLAS], ids=["torch", "cuBLAS"])
+def test_weights_that_do_not_fit_are_loaded_once_more_with_fewer_on_the_card(kept, error):
+    teacher, builds = mesh_teachers()["if-m"], Builds(1, error)
+    loaded = loading._kept(teacher, builds, compile=False)
+    assert builds.asked == [False, True] and loaded.settled.in_turn
+    assert kept == {type(teacher): (teacher, loaded)}
+
+
+def test_weights_that_fit_are_loaded_once_beside_the_other_jobs(kept):
+    teacher, builds = mesh_teachers()["if-m"], Builds(0)
+    assert loading._kept(teacher, builds, compile=False).settled == Thrift()
+    assert builds.asked == [False] and set(kept) == {str, type(teacher)}
+
+
+def test_a_teacher_that_never_fits_is_said_to_be_too_large(kept):
+    teacher, builds = mesh_teachers()["if-m"], Builds(9)
+    with (
+        pytest.raises(RunFailed, match=r"if-m is too large for the GPU.*smaller one.*It said: CU"),
+        fitting.shortage_is_said(),
+    ):
+        loading._kept(teacher, builds, compile=False)
+    assert builds.asked == [False, True] and kept == {}
+
+
+def test_a_defect_is_no_shortage(kept):
+    builds = Builds(1, RuntimeError("a defect"))
+    with pytest.raises(RuntimeError, match="a defect"):
+        loading._kept(mesh_teachers()["if-m"], builds, compile=False)
+    assert builds.asked == [False]
+
+
+def test_fewer_weights_means_a_rung_that_has_fewer():
+    assert [lighter(rung) for rung in LADDER] == [*LADDER[2:3] * 2, *LADDER[3:], LADDER[-1]]
+
+
+def test_a_teacher_that_did_not_fit_as_planned_is_made_ready_in_the_computers_memory(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (80 * GB, 80 * GB))
+    card, network = SimpleNamespace(type="cuda"), torch.nn.Linear(1, 1)
+    asked = (mesh_teachers()["if-xl"], card, torch.float32)
+    room = Room(lambda: None)
+    assert building._planned(*asked, room, network) == (Thrift(), card)
+    tight = Room(lambda: None, lighter=True)
+    assert building._planned(*asked, tight, network) == (LADDER[2], torch.device("cpu"))
