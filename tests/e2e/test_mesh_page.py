@@ -187,10 +187,6 @@ def test_an_example_opens_with_what_was_painted(tab, tmp_path):
         "&& document.querySelector('#turned canvas').width > 1"
     )
     expect(tab.locator("#turned").get_by_label("The region")).to_be_visible()
-    # It has no layers to move the region in.
-    set_region(tab, 0.3)
-    expect(tab.locator(".toast-body")).to_contain_text("Paint first")
-    expect(tab.locator("#painting-status")).to_contain_text("Made earlier")
 
 
 def test_views_that_are_brushed_add_up_to_the_region(tab, runs_folder):
