@@ -66,11 +66,10 @@ class Shown:
 
         k blocks of the images, then those asked about again.
         """
-        blocks = len(x_t) // len(self.s)
-        low_s, s = self.low_s.repeat(blocks, 1, 1, 1), self.s.repeat(blocks)
-        if self.again is not None:
-            low_s = torch.cat([low_s, self.low_s[self.again]])
-            s = torch.cat([s, self.s[self.again]])
+        again = self.s.new_empty(0) if self.again is None else self.again
+        blocks = (len(x_t) - len(again)) // len(self.s)
+        low_s = torch.cat([self.low_s.repeat(blocks, 1, 1, 1), self.low_s[again]])
+        s = torch.cat([self.s.repeat(blocks), self.s[again]])
         return self.prior.eps(x_t, t, cond, low_s, s)
 
 

@@ -138,11 +138,12 @@ def test_the_contrast_is_about_the_style_and_its_part(everywhere):
     assert scales == pytest.approx([3.0, 1.5, 0.0])
 
 
-def test_a_contrast_changes_a_run_only_where_there_is_something_to_be_unlike():
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_contrast_changes_a_run_only_where_there_is_something_to_be_unlike(everywhere):
     def end(unlike, how):
-        what = task([YELLOW, (1.0, 0.0, 0.0), YELLOW])
+        what = task([(1.0, 0.0, 0.0)] if everywhere else [YELLOW, (1.0, 0.0, 0.0), YELLOW])
         rows = None if unlike is None else torch.tensor([[unlike]]) * 2 - 1
-        painted = fields()
+        painted = fields(everywhere)
         run(replace(what, prompts=replace(what.prompts, unlike=rows)), painted, 3, how)
         return torch.cat([p.detach().flatten() for p in painted.parameters()])
 

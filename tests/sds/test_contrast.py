@@ -129,6 +129,15 @@ def test_a_stage_is_asked_once_and_only_of_its_rows_again():
                 assert drawn[-6:].equal(drawn[: 3 * N].view(3, N)[:, ROWS].flatten())
 
 
+def test_every_row_may_be_asked_again():
+    teachers = cascade()
+    kind = replace(contrast(), rows=torch.arange(N))
+    contrasted(kind, PAPER, teachers)
+    for stage in (teachers.stage_1, teachers.stage_2):
+        ((t, _),) = stage.calls
+        assert len(t) == 3 * N and t[-N:].equal(t[:N])
+
+
 def test_several_noises_share_one_contrast():
     kind = contrast().repeated(2, N)
     assert kind.rows.tolist() == [1, 4, N + 1, N + 4]
