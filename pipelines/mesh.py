@@ -7,6 +7,7 @@ were usable. A texture in such UVs, with no side below --resolution and no colou
 it, is untouched to the last bit outside the region; other colours are baked into a new texture.
 """
 
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -102,6 +103,7 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
     that cannot be used: no run is left behind then. Raises RunFailed when the fields stop being
     finite or the disk is full; the last good state is then kept.
     """
+    began = time.monotonic()
     job = settled(job)
     teacher = _check(job)
     downloads = announcements(teacher)
@@ -122,7 +124,8 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
         yield from map(Note, notes(paint.loaded))
         return paint
 
-    yield from record.run(Order(job.out, describe(job), _inputs(job, model), resumes), prepare)
+    order = Order(job.out, describe(job), _inputs(job, model), resumes, began)
+    yield from record.run(order, prepare)
 
 
 def usual(teacher: str) -> dict[str, Any]:
@@ -254,7 +257,8 @@ def _prepare(
     loaded = load_mesh_teacher(teacher.name, job.compile)
     surface = surface.to(loaded.device)
     generator = torch.Generator().manual_seed(job.seed)
-    painted = Fields(job.painting, len(model.parts), job.everywhere, generator).to(loaded.device)
+    shape = (len(model.parts), job.everywhere, generator, job.resolution)
+    painted = Fields(job.painting, *shape).to(loaded.device)
     white = torch.ones(4, 3, device=loaded.device)
     return Paint(
         job=job,

@@ -8,6 +8,7 @@ frame nothing was asked of comes back exactly. Inside a mask only, where there i
 the frames: the file they are written to is encoded anew, at a high quality (x264, CRF 14).
 """
 
+import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -50,6 +51,7 @@ def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
     that cannot be used: no run is left behind then. Raises RunFailed when the latents stop being
     finite or the disk is full; the last good state is then kept.
     """
+    began = time.monotonic()
     job = settled(job)
     teacher = _check(job)
     downloads = announcements(teacher)
@@ -70,7 +72,8 @@ def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
 
     files = {"clip": job.clip} | ({} if job.mask is None else {"mask": job.mask})
     inputs = {f"{name}/{path.name}": path for name, path in files.items()}
-    yield from record.run(Order(job.out, describe(job), inputs, resumes), prepare)
+    order = Order(job.out, describe(job), inputs, resumes, began)
+    yield from record.run(order, prepare)
 
 
 def usual(teacher: str) -> dict[str, Any]:

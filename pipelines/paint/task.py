@@ -21,16 +21,28 @@ class Fields(nn.Module):
     """P, T and B of a surface, as far as a run needs them."""
 
     def __init__(
-        self, how: Painting, atlases: int, everywhere: bool, generator: torch.Generator
+        self,
+        how: Painting,
+        atlases: int,
+        everywhere: bool,
+        generator: torch.Generator,
+        resolution: int = 1024,
     ) -> None:
-        """everywhere: the whole surface is painted, so there is no P and no B."""
+        """everywhere: the whole surface is painted, so there is no P and no B.
+
+        resolution: texels along each side of the textures, where that is what the fields are.
+        """
         super().__init__()
         self.region = self.background = None
-        self.style = fields.make_field(how.field, "colour", atlases, generator)
+
+        def field(what: fields.What) -> nn.Module:
+            return fields.make_field(how.field, what, atlases, generator, resolution)
+
+        self.style = field("colour")
         if not everywhere:
-            self.region = fields.make_field(how.field, "region", atlases, generator)
+            self.region = field("region")
             if how.background:
-                self.background = fields.make_field(how.field, "colour", atlases, generator)
+                self.background = field("colour")
 
     def forward(self, points: Points, background: bool = True) -> Query:
         """What the fields say at N points; B is left out where it is not wanted."""

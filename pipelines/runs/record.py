@@ -11,7 +11,7 @@ teachers.
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,6 +61,8 @@ class Order:
     """The files it needs, by the names they get in the run's folder."""
     resumes: bool
     """Whether the run goes on that the folder holds, instead of beginning one."""
+    began: float = field(default_factory=time.monotonic)
+    """When it was asked for, by `time.monotonic`: what is read before a run counts too."""
 
     @property
     def steps(self) -> int:
@@ -79,7 +81,6 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
     if not parallel.is_main():
         yield from _follow(order, prepare)
         return
-    began = time.monotonic()
     if order.resumes:
         # Before anything is touched: this may be no run at all.
         run_folder.read_settings(order.folder)
@@ -103,7 +104,7 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
             parallel.agree(True)
             work = yield from _prepared(order, prepare, before)
             with compiler_is_said():
-                yield from _work(order, work, since, began)
+                yield from _work(order, work, since)
 
 
 def _prepared(
@@ -167,7 +168,7 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _work(order: Order, work: Work, since: Checkpoint, began: float) -> Iterator[Event]:
+def _work(order: Order, work: Work, since: Checkpoint) -> Iterator[Event]:
     failure, started, taken = None, time.monotonic() - since.seconds, since.state["step"]
     try:
         with closing(_optimise(order, work, since, started)) as events:
@@ -185,7 +186,7 @@ def _work(order: Order, work: Work, since: Checkpoint, began: float) -> Iterator
     metrics = {
         "seconds": round(seconds, 3),
         "seconds_per_step": round(seconds / max(taken, 1), 4),
-        "seconds_in_all": round(time.monotonic() - began + since.seconds, 3),
+        "seconds_in_all": round(time.monotonic() - order.began + since.seconds, 3),
         "steps": taken,
         "peak_memory_mb": round(run_folder.peak_memory_mb(), 1),
         **facts,

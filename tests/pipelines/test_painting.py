@@ -73,6 +73,13 @@ def run(what, painted, steps, how=FAST):
     return list(paint(what, how, painted, steps, seed=3))
 
 
+def test_textures_are_as_fine_as_the_texture_that_is_written():
+    how, generator = replace(FAST, field="texture"), torch.Generator()
+    painted = Fields(how, 2, False, generator, resolution=32)
+    assert painted.style.texels.shape == painted.background.texels.shape == (2, 32, 32, 3)
+    assert painted.region.texels.shape[:3] == (2, 32, 32)
+
+
 def test_colours_get_their_share_of_the_guidance():
     how = replace(FAST, style_guidance=0.25)
     three = questions(task([[0.0] * 3, [0.5] * 3, [1.0] * 3]), how, 2)

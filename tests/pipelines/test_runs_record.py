@@ -20,7 +20,7 @@ from pipelines.events import Begun, Done, Note, Preview, Step, Writing
 from pipelines.runs import checkpoint, product, record, run_folder
 from pipelines.runs.hold import hold
 from pipelines.runs.record import Order
-from tests.pipelines.tiny_run import RESULT, STEPS, run
+from tests.pipelines.tiny_run import RESULT, STEPS, Tiny, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -213,6 +213,18 @@ def test_a_run_whose_input_is_no_use_leaves_the_folder_as_it_was(tmp_path):
     assert not run_folder.is_run(folder)
     assert {Path("notes.txt"), Path("inputs/clip/mine.txt")} <= contents(folder).keys()
     assert list(run(folder))[-1].metrics["steps"] == STEPS
+
+
+def test_what_was_read_before_a_run_counts_too(tmp_path):
+    folder, settings = tmp_path / "run", {"steps": 1}
+
+    def prepare():
+        yield Note("loading")
+        return Tiny(folder, 1)
+
+    order = Order(folder, settings, {}, False, began=time.monotonic() - 100)
+    metrics = list(record.run(order, prepare))[-1].metrics
+    assert 100 <= metrics["seconds_in_all"] < 150 and metrics["seconds"] < 50
 
 
 @pytest.mark.parametrize("taken", [0, 3])
