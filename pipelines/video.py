@@ -10,7 +10,6 @@ the frames: the file they are written to is encoded anew, at a high quality (x26
 
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from pipelines.teachers.compiling import expect_compiler
 from pipelines.teachers.loaded import LoadedVideoTeacher, notes, step_down
 from pipelines.teachers.loading import announcements, load_video_teacher
 from pipelines.teachers.prompts import video_prompts
+from pipelines.teachers.shortage import shortage
 from pipelines.teachers.teacher import Recipe, VideoTeacher, check_prompt
 from pipelines.teachers.weights import weights
 from sds import optical_flow as flows_of
@@ -170,8 +170,10 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
 
 def _encoded(loaded: LoadedVideoTeacher, frames: Tensor) -> Tensor:
     """The clip's latents; where that takes too much memory, with less of it from here on."""
-    with suppress(torch.OutOfMemoryError):
+    try:
         return loaded.codec.encode(frames)
+    except RuntimeError as error:
+        shortage(error)
     step_down(loaded)
     return loaded.codec.encode(frames)
 
