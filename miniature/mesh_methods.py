@@ -20,7 +20,7 @@ from torch import Tensor
 from pipelines.paint.composites import Words, prompts, unlike_prompt
 from pipelines.paint.look import look
 from pipelines.paint.painting import Painting, method_at
-from pipelines.paint.run import paint, questions, shown
+from pipelines.paint.run import paint, questions
 from pipelines.paint.task import Fields, Task
 from pipelines.render import Surface, sphere_views
 from pipelines.teachers.catalog import MINIATURE, mesh_teacher
@@ -80,7 +80,7 @@ def by_stage_2(loaded: LoadedMeshTeacher, how: Painting, steps: int) -> PaintFun
             cameras = sphere_views(how.views, generator)
             background = torch.rand(how.views, 3, generator=generator).to(loaded.device)
             view = look(task.surface, cameras, task.cascade.size_2, background)
-            renders, _ = shown(task, painted, view, view)
+            renders = view.render(task.asked(painted, view.points))
             weights = dict(lambda_1=0.0, lambda_2=(how.detail, how.detail))
             method = replace(method_at(how, index, steps), **weights)
             judged = csd.distill_cascade(

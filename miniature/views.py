@@ -5,7 +5,7 @@ job's own words, colours and light, so that the teachers learn what the job will
 module knows nothing about teachers.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from miniature.close_ups import ball, close_up, fitting
 from miniature.cores import on_all_cores
 from miniature.meshes import PartMesh, sample_mesh, surface
 from miniature.styles import Style, sample_style, style_colours
-from pipelines.paint.close_up import ball, close_up, fitting, scattered
 from pipelines.paint.composites import Words, prompts
 from pipelines.render import Cameras, compose, downsample, rasterise, shade, visible
 from pipelines.render.cameras import DISTANCE
@@ -122,14 +122,12 @@ def come_closer(cameras: Cameras, mesh: PartMesh, looks: list[Look], rng: Rng) -
 
     They show the part at anything from its size in a whole view to as large as it fits.
     """
-    # With its part's number for its texture's, a point knows which part it lies on.
-    shape = replace(surface(mesh), atlas=torch.from_numpy(mesh.labels))
-    points = scattered(shape)
+    vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
     centres, sizes = torch.zeros(len(looks), 3), torch.ones(len(looks))
     for k, look in enumerate(looks):
         if look.close is None:
             continue
-        found = ball(points.position, (points.atlas == look.close)[:, None].float())
+        found = ball(vertices, faces[torch.from_numpy(mesh.labels == look.close)])
         aside = torch.from_numpy(ASIDE * rng.standard_normal(3)).float()
         centres[k] = found.centre + found.radius * aside
         sizes[k] = fitting(found, CLOSEST) ** rng.uniform()

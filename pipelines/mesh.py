@@ -203,10 +203,6 @@ def _check(job: PaintMesh) -> MeshTeacher:
         )
     if how.contrast < 0:
         raise InputError(f"A contrast of {how.contrast}: give 0 or more; 2 is usual.")
-    if how.closest < 1:
-        raise InputError(
-            f"--closest {how.closest} would show the part smaller: give 1 or more; 2 is usual."
-        )
     if job.unlike and not how.contrast:
         raise InputError(
             f"--unlike {job.unlike!r} does nothing with a contrast of 0: give --contrast too, or "

@@ -103,7 +103,6 @@ def job_of(
     background: bool,
     attached: float,
     contrast: float,
-    closest: float,
     unlike: str,
 ) -> PaintMesh:
     """The job that the tab's inputs ask for; `inputs_of` is the way back.
@@ -156,7 +155,6 @@ def job_of(
             background=background,
             attached=attached,
             contrast=contrast,
-            closest=closest,
         ),
     )
 

@@ -174,9 +174,6 @@ def _method() -> dict[str, Component]:
         "contrast": _slider(
             "contrast", 0, 10, "Contrast", "How far it is told from the style below: patterns.", 0.1
         ),
-        "closest": _slider(
-            "closest", 1, 8, "Close-ups", "How many times larger the part is shown, at most.", 0.5
-        ),
         "unlike": gr.Textbox(
             _DEFAULT["unlike"],
             label="Unlike",

@@ -8,7 +8,6 @@ import re
 
 FIELDS = {
     "anchor": "Anchor",
-    "closest": "Close-ups",
     "compile": "Compile the networks",
     "contrast": "Contrast",
     "edit": "Part to paint",

@@ -38,8 +38,6 @@ class Shown(Protocol):
     """(N,) long: each point's pixel."""
     size: int
     views: int
-    magnified: Tensor | float
-    """How many times as large as in a whole view the surface is shown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +47,7 @@ class AttachedNoise:
     table: Tensor
     """(ENTRIES,) standard normal."""
 
-    def at(self, position: Tensor, channels: int, cell: Tensor | float) -> Tensor:
+    def at(self, position: Tensor, channels: int, cell: float) -> Tensor:
         """The noise at points of the unit ball, (N, 3) -> (N, channels) standard normal."""
         corner = (position / cell).floor().long()
         x, y, z = (corner[:, k] * prime for k, prime in enumerate(PRIMES))
@@ -68,8 +66,7 @@ class AttachedNoise:
         point[shown.index] = torch.arange(len(shown.index), device=point.device)
         middle = ((torch.arange(side, device=point.device) + 0.5) * size / side).long()
         point = point.view(-1, size, size)[:, middle][:, :, middle]
-        cell = CELL / side / shown.magnified
-        values = self.at(shown.points.position, fresh.shape[1], cell)
+        values = self.at(shown.points.position, fresh.shape[1], CELL / side)
         # The last row stands for the background: there may be nothing else to see.
         attached = torch.cat([values, values.new_zeros(1, values.shape[1])])[point].movedim(-1, 1)
         blocks = list(fresh.split(shown.views))

@@ -1,4 +1,4 @@
-"""Views of a surface, whatever is painted on it.
+"""Views of a surface, with what is painted on it in every composite.
 
 This module knows nothing about fields or teachers.
 """
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipelines.paint.composites import Query, colours
 from pipelines.render import Cameras, Points, Surface, compose, rasterise, shade, visible
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """Some views, in whatever colours."""
+    """The same views of every composite."""
 
     points: Points
     index: Tensor
@@ -23,13 +24,15 @@ class Look:
     background: Tensor
     """(B, 3) in [0, 1]."""
     size: int
-    magnified: Tensor | float = 1.0
-    """How many times as large as in a whole view the surface is shown."""
 
     @property
     def views(self) -> int:
         """B."""
         return len(self.background)
+
+    def render(self, query: Query) -> Tensor:
+        """All composites, one after the other: (composites * B, 3, size, size) in [0, 1]."""
+        return torch.cat([self.picture(colour) for colour in colours(query)])
 
     def mask(self, values: Tensor) -> Tensor:
         """The views in one unlit value for each point, (N, 1), 0 around: (B, 1, size, size)."""

@@ -53,10 +53,6 @@ class Painting:
     """Stage I's guidance from what the style should be unlike towards the style. It brings a
     pattern out and moves no colour as a whole; over the run it falls to 0. 0 leaves it out."""
 
-    closest: float = 2.0
-    """How many times the style's views may be magnified towards the region, once it is found. A
-    small part fills more of the teacher's picture; 1 shows the whole object throughout."""
-
 
 PAPER = Painting(
     field="fourier",
@@ -71,7 +67,6 @@ PAPER = Painting(
     crop=1.0,
     attached=0.0,
     contrast=0.0,
-    closest=1.0,
 )
 """3D Paintbrush as published: 5,000 steps of 4 views."""
 

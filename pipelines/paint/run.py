@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from pipelines.paint.attached_noise import FADE, AttachedNoise, attached_noise
-from pipelines.paint.close_up import ball, close_up, magnification, scattered
-from pipelines.paint.composites import Query, colours, painted_over, shares, style_of
+from pipelines.paint.composites import Query, painted_over, shares, style_of
 from pipelines.paint.look import Look, look
 from pipelines.paint.painting import Painting, held, method_at
 from pipelines.paint.task import Fields, Task
-from pipelines.render import Cameras, Points, sphere_views
+from pipelines.render import sphere_views
 from sds import csd, losses, parallel
 from sds.contrast import Contrast
 from sds.draws import Rows
@@ -27,8 +26,6 @@ from sds.optimize import State, Step, optimize, step_generator
 
 CONTRAST_FADE = 0.6
 """Share of the run, its last, over which the contrast goes: without it the colours settle."""
-CLOSE_FROM = 0.3
-"""Share of the run after which the style is judged close up: the region is found by then."""
 SUPERSAMPLING = 2
 """Pixels rendered for each pixel that stage I sees, along each side."""
 
@@ -42,8 +39,6 @@ class _Run:
     painted: Fields
     steps: int
     attached: AttachedNoise
-    watched: Points | None
-    """Points of the surface that tell where the region is; None where nothing is shown close up."""
 
 
 def paint(
@@ -55,17 +50,15 @@ def paint(
     since: State | None = None,
 ) -> Iterator[Step]:
     """Train `painted` in place; yields after every step. Its value are two RMS, (2,): of how far
-    what is seen of the style has come from gray, and of the last stage's gradient.
+    what is seen has come from gray, and of the last stage's gradient.
 
     since: the state of an earlier run to go on from; `frozen` in it is stage I's result, where it
     is frozen by then. Raises NonFinite when a field stops being finite; the fields are then the
     last good ones.
     """
     parameters = list(painted.parameters())
-    comes_close = how.closest > 1 and painted.region is not None
-    watched = scattered(task.surface) if comes_close else None
     attached = attached_noise(seed, task.surface.vertices.device)
-    run = _Run(task, how, painted, steps, attached, watched)
+    run = _Run(task, how, painted, steps, attached)
     frozen: Fields | None = None
     if since is not None and since["frozen"] is not None:
         frozen = _frozen(painted, since["frozen"])
@@ -104,54 +97,25 @@ def _judge(
         seen = slice(mine.start, mine.stop)
         size = render_size(task.cascade, detailed=method.lambda_2[1] > 0)
         behind = background[seen].to(mean_square.device)
-        whole, close = _looks(run, cameras.some(seen), size, behind, index / run.steps)
-        renders, query = shown(task, run.painted, whole, close)
-        low = None if frozen is None else shown(task, frozen, whole, close)[0]
+        view = look(task.surface, cameras.some(seen), size, behind)
+        query = task.asked(run.painted, view.points)
+        renders = view.render(query)
+        low = None if frozen is None else view.render(task.asked(frozen, view.points))
         every = torch.arange(len(task.prompts.rows) * how.views)
         rows = Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
         prompts = questions(task, how, len(mine))
         noise = None
         if share := how.attached * held(index / run.steps, FADE):
             count = len(task.prompts.rows)
-            noise = partial(run.attached.mixed, close, share, style_of(count), count)
+            noise = partial(run.attached.mixed, view, share, style_of(count), count)
         asked = (task.cascade, method, prompts, renders, index, run.steps, generator, low, rows)
-        told = contrast(task, how, close, query, index / run.steps)
+        told = contrast(task, how, view, query, index / run.steps)
         judged = csd.distill_cascade(*asked, noise_1=noise, contrast=told)
         judged.loss.backward()
         rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2
         reported = torch.stack([losses.rms(painted_over(query)), rms])
         mean_square = reported.square() * len(mine) / how.views
     return parallel.sum_(mean_square).sqrt()
-
-
-def _looks(
-    run: _Run, cameras: Cameras, size: int, background: Tensor, progress: float
-) -> tuple[Look, Look]:
-    """What the cameras see whole, and close up of the region: the same look until it is found."""
-    surface = run.task.surface
-    whole = look(surface, cameras, size, background)
-    if run.watched is None or progress < CLOSE_FROM:
-        return whole, whole
-    found = ball(run.watched.position, run.task.region(run.painted, run.watched))
-    m = magnification(found, run.how.closest)
-    close = look(surface, close_up(cameras, found.centre, m), size, background)
-    return whole, replace(close, magnified=m)
-
-
-def shown(task: Task, painted: Fields, whole: Look, close: Look) -> tuple[Tensor, Query]:
-    """All composites, one after the other, and what the fields say where the style's are seen.
-
-    -> (composites * B, 3, size, size) in [0, 1]. The style's composite is seen close up, the others
-    whole, unless the two are the same.
-    """
-    query = task.asked(painted, close.points, background=close is whole)
-    near = colours(query)
-    if close is whole:
-        return torch.cat([whole.picture(colour) for colour in near]), query
-    pictures = [whole.picture(colour) for colour in colours(task.asked(painted, whole.points))]
-    style = style_of(len(pictures))
-    pictures[style] = close.picture(near[style_of(len(near))])
-    return torch.cat(pictures), query
 
 
 def contrast(
@@ -170,7 +134,7 @@ def contrast(
 
 
 def questions(task: Task, how: Painting, views: int) -> csd.Prompts:
-    """What is asked of the renders of `views` views, in the order of `shown`."""
+    """What is asked of the renders of `views` views, in the order of `Look.render`."""
     rows = task.prompts.rows
     share = shares(len(rows), how.style_guidance)
     # Filled where it is used: a copy from the host would make every step wait.

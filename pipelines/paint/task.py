@@ -86,13 +86,6 @@ class Task:
         query = painted(points, background)
         return query if self.mask is None else self.mask.on(query, points)
 
-    @torch.no_grad()
-    def region(self, painted: Fields, points: Points) -> Tensor:
-        """The region at N points, within the mask: (N, 1). Raises ValueError where all is."""
-        if painted.region is None:
-            raise ValueError("everything is painted: there is no region")
-        return self.asked(painted, points, background=False).region
-
     def bound(self, points: Points) -> Tensor:
         """The mask itself at N points, 1 without one: (N, 1)."""
         if self.mask is None:

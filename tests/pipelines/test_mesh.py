@@ -244,7 +244,6 @@ BAD = {
     "attached": (dict(painting=Painting(attached=1.5)), "attached is 1.5: give 0 to 1"),
     "detail from": (dict(painting=Painting(detail_from=-1)), "detail-from is -1: give 0 to 1"),
     "contrast": (dict(painting=Painting(contrast=-1.0)), "give 0 or more"),
-    "closest": (dict(painting=Painting(closest=0.5)), "give 1 or more"),
     "unlike, but no contrast": (
         dict(unlike="blue", painting=Painting(contrast=0.0)),
         "does nothing with a contrast of 0",

@@ -73,7 +73,7 @@ def test_what_an_edit_did_not_know_of_yet_was_off():
 
 def test_what_a_painting_did_not_know_of_yet_was_off():
     said = mesh.describe(replace(PAINT, preset="paper"))
-    for name in ("crop", "attached", "style_guidance", "contrast", "closest"):
+    for name in ("crop", "attached", "style_guidance", "contrast"):
         del said["painting"][name]
     files = {"mesh": PAINT.mesh, "out": PAINT.out}
     known = {name: value for name, value in said.items() if name not in ("job", "versions")}
