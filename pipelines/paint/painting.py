@@ -50,7 +50,7 @@ class Painting:
     """Share of the noise on stage I's style composite that stays where it is on the surface; over
     the end of the run it falls to 0. It lets patterns find a place; 0 is fresh noise throughout."""
     contrast: float = 2.0
-    """Stage I's guidance from what the style should be unlike towards the style. It brings a
+    """Guidance of both stages from what the style should be unlike towards the style. It brings a
     pattern out and moves no colour as a whole; over the run it falls to 0. 0 leaves it out."""
 
 
