@@ -23,8 +23,10 @@ OF_SMOOTHING = ("smooth_along_flow", "mask_k")
 
 def check_numbers(job: EditVideo) -> None:
     """Raises InputError for a number that no edit can have. The job has no setting left out."""
-    if not 1 <= job.total_steps <= MOST_STEPS:
-        raise InputError(f"An edit of {job.steps} steps: give 1 to {MOST_STEPS}.")
+    if job.total_steps < 1:
+        raise InputError(f"{job.steps} steps make no edit. Give at least 1.")
+    if job.total_steps > MOST_STEPS:
+        raise InputError(f"{job.steps} steps never end. Give at most {MOST_STEPS:,}.")
     check_seed(job.seed)
     if not 0 < job.strength < inf:
         raise InputError(f"Strength {job.strength} must be above 0; 1 is the default.")
