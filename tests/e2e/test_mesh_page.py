@@ -84,7 +84,9 @@ def test_painting_is_shown_as_it_grows_and_its_region_moves(tab, runs_folder, tm
     pick(tab, steps=2)
     tab.locator("#paint").click()
     tab.locator("#painting img").wait_for()
-    assert re.search(r"Step [12] of 2", tab.locator("#painting-status").inner_text())
+    # Two steps are soon over: by the time that it is asked they may be.
+    said = tab.locator("#painting-status").inner_text()
+    assert re.search(r"Step [12] of 2|Writing the result", said), said
     expect(tab.locator("#painting-status")).to_contain_text("Done in")
     expect_ready(tab)
     expect(tab.locator("#painting")).to_be_hidden()
