@@ -17,12 +17,11 @@ import torch
 from torch import Tensor
 
 from pipelines import command, geometry
-from pipelines.errors import InputError
 from pipelines.events import Event, Note, Preview
 from pipelines.media import to_uint8
+from pipelines.paint.checks import check_idle, check_numbers
 from pipelines.paint.composites import GRAY, prompts, unlike_prompt
 from pipelines.paint.job import STEPS, PaintMesh
-from pipelines.paint.layers import check_threshold
 from pipelines.paint.look import Look, look
 from pipelines.paint.painted import bake_layers, write_painted
 from pipelines.paint.painting import PAPER
@@ -173,48 +172,15 @@ def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> PaintMesh:
 
 def _check(job: PaintMesh) -> MeshTeacher:
     teacher = mesh_teacher(job.teacher)
-    check_prompt(teacher, job.object, "object")
-    check_prompt(teacher, job.style, "style")
+    said = {"object": job.object, "style": job.style}
     if job.unlike:
-        check_prompt(teacher, job.unlike, "unlike")
-    if job.everywhere and job.edit:
-        raise InputError("Give a part to paint (--edit) or paint the whole mesh (--global).")
+        said["unlike"] = job.unlike
     if not job.everywhere:
-        check_prompt(teacher, job.edit, "edit")
-    if job.total_steps < 1:
-        raise InputError(f"{job.steps} steps paint nothing. Give at least 1.")
-    settings.check_seed(job.seed)
-    if not 16 <= job.resolution <= 8192:
-        raise InputError(f"A texture of {job.resolution} texels: give 16 to 8192; 1024 is usual.")
-    if job.mask is None and (job.mask_view is not None or job.mask_replaces):
-        raise InputError("There is no mask to go with --mask-view or --mask-replaces: give --mask.")
-    if job.mask_replaces and job.everywhere:
-        raise InputError(
-            "--mask-replaces does nothing with --global, which paints all of the mask anyway: "
-            "leave one of them out."
-        )
-    if job.preset == "paper" and job.painting != PAPER:
-        raise InputError("The preset paper fixes the painting's settings. Choose another preset.")
-    how = job.painting
-    if not 0 < how.low <= min(how.high, how.high_end) or max(how.high, how.high_end) > 999:
-        raise InputError(
-            f"The noise levels {how.low} to {how.high} and {how.high_end} must lie between 1 and "
-            "999, the lowest first."
-        )
-    if how.contrast < 0:
-        raise InputError(f"A contrast of {how.contrast}: give 0 or more; 2 is usual.")
-    if job.unlike and not how.contrast:
-        raise InputError(
-            f"--unlike {job.unlike!r} does nothing with a contrast of 0: give --contrast too, or "
-            "leave --unlike out."
-        )
-    if how.views < 1:
-        raise InputError(f"{how.views} views show nothing. Give at least 1.")
-    for name, least in (("detail_from", 0), ("attached", 0), ("crop", 0.05)):
-        if not least <= getattr(how, name) <= 1:
-            option = name.replace("_", "-")
-            raise InputError(f"The share --{option} is {getattr(how, name)}: give {least} to 1.")
-    check_threshold(job.threshold)
+        said["edit"] = job.edit
+    for name, prompt in said.items():
+        check_prompt(teacher, prompt, name)
+    check_numbers(job)
+    check_idle(job)
     if job.compile:
         expect_compiler()
     return teacher

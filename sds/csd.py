@@ -29,7 +29,7 @@ from sds.draws import Rows
 from sds.guidance import ask, cfg, from_threestudio
 from sds.priors import Prior
 from sds.schedules import add_noise
-from sds.super_resolution import Shown, SuperResolutionPrior, show, squares
+from sds.super_resolution import Shown, Squares, SuperResolutionPrior, show, squares
 
 Noise = Callable[[Tensor], Tensor]
 """From fresh noise, (k N, C, h, w) for N renders k times over, to what is taken instead."""
@@ -194,15 +194,11 @@ def distill_cascade(
         )
     if lambda_2:
         z_2 = _seen(cascade.encode_2, x, cascade.size_2)
-        seen = x if low is None else low
-        shown = _show(cascade, method, seen, z_2.shape[-1], generator, rows)
-        square = squares(z_2.shape[-1], method.crop, generator, rows)
-        lambda_2 *= (z_2.shape[-1] / square.size) ** 2
-        if contrast is not None:
-            part = interpolate(contrast.part, z_2.shape[-2:], mode="area")
-            contrast = replace(contrast, part=square.cut(part))
-            shown = replace(shown, again=contrast.rows)
-        z_2, shown = square.cut(z_2), replace(shown, low_s=square.cut(shown.low_s))
+        size = z_2.shape[-1]
+        shown = _show(cascade, method, x if low is None else low, size, generator, rows)
+        square = squares(size, method.crop, generator, rows)
+        lambda_2 *= (size / square.size) ** 2
+        z_2, shown, contrast = _within(square, z_2, shown, contrast)
         asking, read = _now(method.stage_2, step, steps), prompts.by_large()
         g_2 = _averaged(shown, asking, method.noises, read, z_2, generator, rows, None, contrast)
     share = len(x) / rows.of
@@ -300,6 +296,17 @@ def _show(
     s = draws.levels(small, (low, high), generator, rows)
     eps = draws.noise(small[..., :1, :1].expand(-1, -1, size, size), generator, rows)
     return show(cascade.stage_2, small, size, s, eps)
+
+
+def _within(
+    square: Squares, z: Tensor, shown: Shown, contrast: Contrast | None
+) -> tuple[Tensor, Shown, Contrast | None]:
+    """All that stage II is asked about, cut to its squares."""
+    if contrast is not None:
+        part = interpolate(contrast.part, z.shape[-2:], mode="area")
+        contrast = replace(contrast, part=square.cut(part))
+        shown = replace(shown, again=contrast.rows)
+    return square.cut(z), replace(shown, low_s=square.cut(shown.low_s)), contrast
 
 
 def _between(ends: tuple[float, float], step: int, steps: int) -> float:

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf, isfinite
 
+from pipelines.bounds import check_amounts, check_seed, check_shares, check_steps, option
 from pipelines.clip.job import EditVideo
 from pipelines.errors import InputError
 from pipelines.media.source import MAX_SIDE
-from pipelines.runs.settings import check_seed
 from sds.assd import Method
 
-MOST_STEPS = 10**6
 OF_MASK = ("mask_frame", "mask_grow", "mask_feather", "mask_invert")
 """Settings that do nothing without a mask."""
 OF_SMOOTHING = ("smooth_along_flow", "mask_k")
@@ -23,10 +22,7 @@ OF_SMOOTHING = ("smooth_along_flow", "mask_k")
 
 def check_numbers(job: EditVideo) -> None:
     """Raises InputError for a number that no edit can have. The job has no setting left out."""
-    if job.total_steps < 1:
-        raise InputError(f"{job.steps} steps make no edit. Give at least 1.")
-    if job.total_steps > MOST_STEPS:
-        raise InputError(f"{job.steps} steps never end. Give at most {MOST_STEPS:,}.")
+    check_steps(job.total_steps, "make no edit")
     check_seed(job.seed)
     if not 0 < job.strength < inf:
         raise InputError(f"Strength {job.strength} must be above 0; 1 is the default.")
@@ -48,12 +44,8 @@ def check_numbers(job: EditVideo) -> None:
 
 
 def _check_method(method: Method) -> None:
-    for name in ("guidance_source", "guidance_target", "joint", "focus", "anchor"):
-        if not 0 <= getattr(method, name) < inf:
-            raise InputError(f"{_option(name)} is {getattr(method, name)}: give 0 or more.")
-    for name in ("fusion", "eta"):
-        if not 0 <= getattr(method, name) <= 1:
-            raise InputError(f"The share {_option(name)} is {getattr(method, name)}: give 0 to 1.")
+    check_amounts(method, ("guidance_source", "guidance_target", "joint", "focus", "anchor"))
+    check_shares(method, ("fusion", "eta"))
     if not isfinite(method.mask_k):
         raise InputError(f"--mask-k is {method.mask_k}: give a number; {Method.mask_k:g} is usual.")
 
@@ -81,8 +73,4 @@ def without_idle(job: EditVideo) -> EditVideo:
 
 def _given(said: EditVideo | Method, names: Sequence[str]) -> list[str]:
     """The options of those settings that are not left at their defaults."""
-    return [_option(n) for n in names if getattr(said, n) != getattr(type(said), n)]
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    return [option(n) for n in names if getattr(said, n) != getattr(type(said), n)]

@@ -51,12 +51,6 @@ def recall(kind: type[T], settings: Mapping[str, Any], files: Mapping[str, Path]
         ) from error
 
 
-def check_seed(seed: int) -> None:
-    """Raises InputError for a seed that random generators do not take."""
-    if not 0 <= seed < 2**63:
-        raise InputError(f"The seed {seed} must be a whole number from 0 to {2**63 - 1}.")
-
-
 def file_names(kind: type, settings: Mapping[str, Any]) -> dict[str, str]:
     """The names of a job's files by their setting, the output's aside; never with a folder."""
     hints = get_type_hints(kind)

@@ -1,6 +1,7 @@
 """The mesh job from a file to files, with the built-in cascade."""
 
 import json
+import math
 from contextlib import closing
 from dataclasses import replace
 
@@ -243,7 +244,13 @@ BAD = {
     "no crop": (dict(painting=Painting(crop=0.01)), "--crop is 0.01: give 0.05 to 1"),
     "attached": (dict(painting=Painting(attached=1.5)), "attached is 1.5: give 0 to 1"),
     "detail from": (dict(painting=Painting(detail_from=-1)), "detail-from is -1: give 0 to 1"),
-    "contrast": (dict(painting=Painting(contrast=-1.0)), "give 0 or more"),
+    "endless steps": (dict(steps=10**7), "10000000 steps never end"),
+    "contrast": (dict(painting=Painting(contrast=-1.0)), "--contrast is -1.0: give 0 or more"),
+    "no guidance": (dict(painting=Painting(guidance_1=math.nan)), "--guidance-1 is nan"),
+    "endless guidance": (dict(painting=Painting(guidance_2=math.inf)), "--guidance-2 is inf"),
+    "colours' guidance": (dict(painting=Painting(style_guidance=-1)), "--style-guidance is -1"),
+    "detail": (dict(painting=Painting(detail=-0.1)), "--detail is -0.1: give 0 or more"),
+    "rate": (dict(painting=Painting(rate=0.0)), "The rate 0.0 must be above 0"),
     "unlike, but no contrast": (
         dict(unlike="blue", painting=Painting(contrast=0.0)),
         "does nothing with a contrast of 0",
