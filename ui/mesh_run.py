@@ -209,6 +209,8 @@ def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Ite
     if run is None:
         # Nothing was painted yet, or an example is shown, which has no layers.
         gr.Info("The next run starts from this. Paint first; then it moves what was painted.")
+        # Where a generator says nothing at all, gradio empties every output.
+        yield Shown()
         return
     yield Shown(status=progress("Moving the region", 0), start_button=gr.Button(interactive=False))
     metrics = move_region(MoveRegion(Path(run), threshold))

@@ -189,6 +189,12 @@ def test_an_example_opens_with_what_was_painted(tab, tmp_path):
         "&& document.querySelector('#turned canvas').width > 1"
     )
     expect(tab.locator("#turned").get_by_label("The region")).to_be_visible()
+    # Its region is no run's, and says so; nothing goes away for that.
+    set_region(tab, 0.3)
+    tab.get_by_text("Paint first; then it moves what was painted.").wait_for()
+    wait_for_mesh(tab, tmp_path / "still.png")
+    expect(tab.locator("#painting-status")).to_contain_text("Made earlier")
+    expect(tab.locator("#region input[type=number]")).to_have_value("0.3")
 
 
 def test_views_that_are_brushed_add_up_to_the_region(tab, runs_folder):
