@@ -213,7 +213,10 @@ def zeroscope_case(device: torch.device, dtype: torch.dtype, small: bool) -> Cas
 def _cascade_case(
     cascade: csd.Cascade, said: Sequence[Tensor], networks: Sequence[nn.Module], small: bool
 ) -> Case:
-    """4 views of three composites, both stages in every step. said: prompts for each stage."""
+    """4 views of three composites, both stages in every step. said: prompts for each stage.
+
+    A single view where it is small, which is about what runs at all.
+    """
     device = said[0].device
     rows = csd.Prompts(said[0][:-1], said[0][-1:])
     if len(said) > 1:
@@ -221,21 +224,22 @@ def _cascade_case(
     shape = surface(sample_mesh("tune", 1, "robot")).to(device)
     task = Task(shape, cascade, rows, mask=None)
     texture, render = (TEXTURE_SMALL, RENDER_SMALL) if small else (TEXTURE, mesh.RENDER)
-    hashed = replace(PAPER, field=Painting().field)
+    paper = replace(PAPER, views=1) if small else PAPER
+    hashed = replace(paper, field=Painting().field)
     alone = replace(task, cascade=replace(cascade, stage_2=None))
     loaded = LoadedMeshTeacher(cascade, device)
     return Case(
         "mesh",
-        [3 * PAPER.views, 3, cascade.size_2, cascade.size_2],
+        [3 * paper.views, 3, cascade.size_2, cascade.size_2],
         networks,
         {
-            "literal 3D Paintbrush": mesh.literal(task, texture, render),
-            "at the paper's settings": mesh.ours(task, PAPER),
+            "literal 3D Paintbrush": mesh.literal(task, texture, render, paper.views),
+            "at the paper's settings": mesh.ours(task, paper),
             "the same with a hash grid": mesh.ours(task, hashed),
             "stage I alone": mesh.stage_1_alone(alone, hashed),
         },
         loaded,
-        lambda: mesh.ours(replace(task, cascade=loaded.cascade), PAPER),
+        lambda: mesh.ours(replace(task, cascade=loaded.cascade), paper),
     )
 
 

@@ -74,7 +74,9 @@ def task(dtype: torch.dtype) -> Task:
     )
 
 
-def literal(what: Task, side: int, render: int = RENDER) -> Callable[[], None]:
+def literal(
+    what: Task, side: int, render: int = RENDER, views: int = PAPER.views
+) -> Callable[[], None]:
     """One step as released: all texels, full-size renders, a teacher call for each composite."""
     device = what.surface.vertices.device
     fields = Fields(PAPER, 1, False, torch.Generator().manual_seed(0)).to(device)
@@ -95,12 +97,12 @@ def literal(what: Task, side: int, render: int = RENDER) -> Callable[[], None]:
         texture = values.new_zeros(side * side, 7).index_copy(0, index, values)
         texture = texture.view(side, side, 7).permute(2, 0, 1)
         generator = step_generator(0, 0)
-        background = torch.rand(PAPER.views, 3, device=device)
-        view = look(what.surface, sphere_views(PAPER.views, generator), render, background)
+        background = torch.rand(views, 3, device=device)
+        view = look(what.surface, sphere_views(views, generator), render, background)
         seen = sample_atlases([texture], view.points)
         total = seen.new_zeros(())
         for k, colour in enumerate(colours(Query(seen[:, :1], seen[:, 1:4], seen[:, 4:]))):
-            asked = _row(what.prompts, k)
+            asked = _row(what.prompts, k, views)
             picture = view.picture(colour)
             judged = csd.distill_cascade(what.cascade, method, asked, picture, 0, 1, generator)
             total = total + judged.loss
@@ -111,10 +113,10 @@ def literal(what: Task, side: int, render: int = RENDER) -> Callable[[], None]:
     return step
 
 
-def _row(said: csd.Prompts, k: int) -> csd.Prompts:
+def _row(said: csd.Prompts, k: int, views: int) -> csd.Prompts:
     """Prompt k for each view, as either stage reads it."""
-    large = None if said.large is None else _row(said.large, k)
-    return replace(said, rows=said.rows[k : k + 1].expand(PAPER.views, -1, -1), large=large)
+    large = None if said.large is None else _row(said.large, k, views)
+    return replace(said, rows=said.rows[k : k + 1].expand(views, -1, -1), large=large)
 
 
 def ours(what: Task, how: Painting) -> Callable[[], None]:
