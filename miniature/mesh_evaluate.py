@@ -107,7 +107,7 @@ def score_mesh(
         part=edit.words.edit,
         style=str(edit.style),
         method=method,
-        iou=iou(layers.weight(THRESHOLD)[:, 0] >= 0.5, inside),
+        iou=iou(layers.weight(THRESHOLD)[:, 0] == 1, inside),
         colour_error=colour_error(found, answer),
         palette_error=palette_error(found, answer),
         # The new colours themselves: a region that stops short is the IoU's to see.

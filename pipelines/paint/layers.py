@@ -1,11 +1,11 @@
 """A painted texture as layers: what was there, the new colours, and where they show.
 
-    texture = base + w (style - base),   w = 1 inside the region, 0 outside, soft between
+    texture = base + w (style - base),   w = 1 inside the region, falling to 0 just outside it
 
 w comes from the localization by a threshold, so the region can be moved after a run. Where w is 0
-the base is untouched to the last bit. A later edit lies over the result of an earlier one, so of
-what was there first (1 - w_1) (1 - w_2) shows: where two soft edges meet up to a quarter, and
-nothing where the later region reaches over the earlier one's edge. This module knows nothing about
+the base is untouched to the last bit. The soft edge lies outside: a later edit lies over the result
+of an earlier one, and where their regions meet nothing of what was there first shows between them.
+This module knows nothing about
 fields or teachers.
 """
 
@@ -19,7 +19,7 @@ from pipelines.errors import InputError
 from pipelines.media import read_image, save_png
 
 SOFTNESS = 0.2
-"""Width of the region's soft edge, in units of the localization."""
+"""Width of the soft edge around the region, in units of the localization."""
 NAMES = ("base", "style", "localization")
 
 
@@ -37,10 +37,10 @@ class Layers:
     def weight(self, threshold: float) -> Tensor:
         """How much of the new colour shows at a threshold in (0, 1): (h, w) in [0, 1]."""
         p = self.localization.double() / 255
-        # The edge lies wholly inside [0, 1], so that 0 shows nothing and 1 everything.
-        soft = min(SOFTNESS, 2 * threshold, 2 * (1 - threshold))
+        # The edge ends within [0, 1], so that 0 shows nothing.
+        soft = min(SOFTNESS, threshold)
         # Rounded, so that the ends are met to the last bit.
-        return ((p - threshold) / soft + 0.5).round(decimals=6).clamp(0, 1).float()
+        return ((p - threshold) / soft + 1).round(decimals=6).clamp(0, 1).float()
 
     def texture(self, threshold: float) -> Tensor:
         """uint8 (h, w, 3): what the mesh wears."""
