@@ -14,8 +14,9 @@ from gradio.components import Component
 
 from pipelines.runs import history
 from pipelines.runs.history import Job
-from ui.folds import fold, said_on_the_page
+from ui.folds import fold
 from ui.visitors import is_local
+from ui.wording import said_on_the_page
 
 _COPY = """() => {
     document.querySelector('#%s textarea').select();

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from ui.folds import said_on_the_page
 from ui.running import expect_idle
+from ui.wording import said_on_the_page
 
 
 def open_on_click(

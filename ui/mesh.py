@@ -14,7 +14,6 @@ from pipelines.mesh import PaintMesh
 from pipelines.teachers.catalog import mesh_teacher
 from ui.as_command import Command, command_fold, wire_command
 from ui.examples import open_on_click
-from ui.folds import follow_words, words_line
 from ui.forecast import forecast_line, forecast_mesh
 from ui.keys import keys
 from ui.mesh_examples import OPENED, Example, example_row, opened, read_examples
@@ -24,6 +23,7 @@ from ui.mesh_settings import follow_teacher, method_fold, run_fold, teacher_fold
 from ui.preview import preview_box
 from ui.progress import progress_line
 from ui.running import into_sight, stop
+from ui.teachers import follow_words, words_line
 from ui.viewer import viewer
 
 _HEIGHT = 400

@@ -17,8 +17,9 @@ from pipelines.mesh import PaintMesh
 from pipelines.paint import brushing
 from pipelines.paint.uv_mask import read_masks
 from ui.brush import brush_box, no_brush, strokes_of, to_brush
-from ui.folds import fold, said_on_the_page
+from ui.folds import fold
 from ui.theme import PAGE
+from ui.wording import said_on_the_page
 
 Where = Literal["words", "within", "mask"]
 View = tuple[float, float]

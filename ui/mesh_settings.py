@@ -11,7 +11,8 @@ from gradio.components import Component
 from pipelines.mesh import STEPS, PaintMesh
 from pipelines.paint.painting import Painting
 from pipelines.teachers.catalog import mesh_teacher, mesh_teachers
-from ui.folds import compile_box, fold, known_words
+from ui.folds import fold
+from ui.teachers import about, compile_box
 
 _DEFAULT = {f.name: f.default for f in (*fields(PaintMesh), *fields(Painting))}
 
@@ -83,13 +84,13 @@ def texture_fold() -> dict[str, Component]:
 
 def teacher_fold() -> dict[str, Component]:
     """Which teacher judges, what it knows, and how its networks run."""
-    with fold("Teacher", "which models judge the painting, and the words they know."):
+    with fold("Teacher", "which models judge the painting."):
         chosen = gr.Dropdown(
             list(mesh_teachers()), value=PaintMesh.teacher, label="Teacher", filterable=False
         )
-        known = gr.Markdown(known_words(mesh_teacher, PaintMesh.teacher), elem_classes="words")
+        known = gr.Markdown(about(mesh_teacher, PaintMesh.teacher), elem_classes="words")
         chosen.change(
-            lambda name: known_words(mesh_teacher, name),
+            lambda name: about(mesh_teacher, name),
             chosen,
             known,
             show_progress="hidden",

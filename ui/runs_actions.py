@@ -15,11 +15,11 @@ from pipelines.errors import InputError
 from pipelines.runs import curve, history, run_folder, settings
 from pipelines.runs.history import Job, Past
 from ui.folders import base_folder, new_folder
-from ui.folds import said_on_the_page
 from ui.progress import progress
 from ui.running import Change, expect_idle
 from ui.runs_list import detail_of, thumbnail
 from ui.visitors import is_local, may_see, owner_of
+from ui.wording import said_on_the_page
 
 MOST = 200
 """Runs that are listed."""

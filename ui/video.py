@@ -13,12 +13,12 @@ from pipelines.teachers.catalog import video_teacher
 from pipelines.video import EditVideo
 from ui.as_command import Command, command_fold, wire_command
 from ui.examples import open_on_click
-from ui.folds import follow_words, words_line
 from ui.forecast import forecast_line, forecast_video
 from ui.keys import keys
 from ui.preview import preview_box
 from ui.progress import progress_line
 from ui.running import into_sight, stop
+from ui.teachers import follow_words, words_line
 from ui.video_examples import EXAMPLES, OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
 from ui.video_run import Shown, edit, job_of

@@ -18,7 +18,8 @@ from pipelines.errors import InputError
 from pipelines.media import Cut, read_clip, read_frame, read_strokes, save_png
 from pipelines.video import EditVideo
 from ui.brush import brush_box, no_brush, strokes_of, to_brush
-from ui.folds import fold, said_on_the_page
+from ui.folds import fold
+from ui.wording import said_on_the_page
 
 Where = Literal["everywhere", "mask"]
 NO_CLIP = "There is no clip. Upload one or pick an example."

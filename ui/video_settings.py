@@ -12,7 +12,8 @@ from gradio.components import Component
 from pipelines.media import Cut
 from pipelines.teachers.catalog import video_teacher, video_teachers
 from pipelines.video import STEPS, EditVideo, usual
-from ui.folds import compile_box, fold, known_words
+from ui.folds import fold
+from ui.teachers import about, compile_box
 
 
 def _of(teacher: str) -> dict[str, Any]:
@@ -123,13 +124,13 @@ def cut_fold() -> dict[str, Component]:
 
 def teacher_fold() -> dict[str, Component]:
     """Which teacher judges, what it knows, and how its networks run."""
-    with fold("Teacher", "which models judge the edit, and the words they know."):
+    with fold("Teacher", "which models judge the edit."):
         chosen = gr.Dropdown(
             list(video_teachers()), value=EditVideo.teacher, label="Teacher", filterable=False
         )
-        known = gr.Markdown(known_words(video_teacher, EditVideo.teacher), elem_classes="words")
+        known = gr.Markdown(about(video_teacher, EditVideo.teacher), elem_classes="words")
         chosen.change(
-            lambda name: known_words(video_teacher, name),
+            lambda name: about(video_teacher, name),
             chosen,
             known,
             show_progress="hidden",

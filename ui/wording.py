@@ -5,17 +5,29 @@ Knows nothing about when they are said.
 
 import html
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+
+from pipelines.errors import InputError, RunFailed
 
 FIELDS = {
     "anchor": "Anchor",
+    "attached": "Attached noise",
     "compile": "Compile the networks",
     "contrast": "Contrast",
+    "crop": "Detail crop",
+    "detail": "Detail",
+    "detail-from": "Detail from",
     "edit": "Part to paint",
     "end": "End",
     "eta": "From DDS to FlowEdit",
     "focus": "Focus",
     "fusion": "Attention fusion",
     "global": "Paint everything",
+    "guidance-1": "Guidance, first model",
+    "guidance-2": "Guidance, second model",
     "guidance-source": "Guidance, source",
     "guidance-target": "Guidance, target",
     "joint": "Joint guidance",
@@ -31,12 +43,13 @@ FIELDS = {
     "start": "Start",
     "steady": "Steadied over",
     "steps": "Steps",
+    "style-guidance": "Guidance, colours",
     "teacher": "Teacher",
     "unlike": "Unlike",
     "views": "Views",
 }
 """The page's field for each option that a sentence may name."""
-_OPTION = re.compile(r"--([a-z][a-z-]*)")
+_OPTION = re.compile(r"--([a-z][a-z0-9-]*)")
 
 
 def on_the_page(text: str) -> str:
@@ -50,3 +63,12 @@ def on_the_page(text: str) -> str:
         return found[0] if name is None else f'"{name}"'
 
     return html.escape(_OPTION.sub(field, text), quote=False)
+
+
+@contextmanager
+def said_on_the_page() -> Iterator[None]:
+    """What a user can put right becomes a message on the page."""
+    try:
+        yield
+    except (InputError, RunFailed) as error:
+        raise gr.Error(on_the_page(str(error)), print_exception=False) from error
