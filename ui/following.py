@@ -32,11 +32,13 @@ def follow(
     shown: Callable[..., Change],
     looked: Callable[[Preview], Change],
     done: Callable[[Done, list[str]], Change],
+    cleared: Change | None,
 ) -> Iterator[Change]:
     """What the page is told of a job in its turn; its run becomes the owner's.
 
     shown: the tab's change, from fields that all tabs have. looked: from a preview. done: from the
-    job's end and all its notes.
+    job's end and all its notes. cleared: the tab before there is a result, as it is from the first
+    step on: whatever goes wrong before that leaves an earlier result where it is.
     """
     notes: list[str] = []
     done_so_far = 0.0
@@ -53,6 +55,9 @@ def follow(
                     notes.append(text)
                     yield shown(status=progress(text, done_so_far))
                 case Step(index, steps):
+                    if cleared is not None:
+                        yield cleared
+                        cleared = None
                     so_far, done_so_far = curve.grown(so_far, event), (index + 1) / steps
                     yield shown(status=progress(said(event), done_so_far, so_far))
                 case Preview():

@@ -7,11 +7,13 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.bounds import check_steps
 from pipelines.clip.change import working_size
+from pipelines.clip.checks import check_side
 from pipelines.errors import InputError
 from pipelines.estimate import Estimate, estimate
 from pipelines.media import facts
-from pipelines.media.part import MAX_FRAMES
+from pipelines.media.part import MAX_FRAMES, check_cut
 from pipelines.mesh import STEPS as MESH_STEPS
 from pipelines.teachers.catalog import video_teacher
 from pipelines.video import STEPS
@@ -38,15 +40,19 @@ def forecast_video(
     end: float | None,
     every: int | None,
 ) -> str:
-    """How long the part is, and what its edit will take, or why the clip cannot be edited.
+    """How long the part is, and what its edit will take, or why it cannot be edited like that.
 
     "" where there is none.
     """
     if not clip:
         return ""
-    cut = cut_of(start, end, every)
+    cut, steps = cut_of(start, end, every), steps or STEPS[preset]
     try:
-        file, usual = facts(clip), video_teacher(teacher).side
+        side = side or video_teacher(teacher).side
+        check_steps(steps, "make no edit")
+        check_side(side)
+        check_cut(cut)
+        file = facts(clip)
     except InputError as error:
         return on_the_page(str(error))
     frames = file.frames(cut)
@@ -57,14 +63,19 @@ def forecast_video(
         )
     if frames < 2:
         return "There are no two frames in this part of the clip. Choose another part."
-    h, w = working_size(file.size, side or usual)
-    asked = ("video", teacher, steps or STEPS[preset], float(frames * h * w), compile)
+    h, w = working_size(file.size, side)
+    asked = ("video", teacher, steps, float(frames * h * w), compile)
     return f"{frames} frames. {_said(*asked)}"
 
 
 def forecast_mesh(teacher: str, compile: bool, preset: str, steps: int | None, views: int) -> str:
-    """What a painting will take."""
-    return _said("mesh", teacher, steps or MESH_STEPS[preset], float(views or 1), compile)
+    """What a painting will take, or why none is done like that."""
+    steps = steps or MESH_STEPS[preset]
+    try:
+        check_steps(steps, "paint nothing")
+    except InputError as error:
+        return on_the_page(str(error))
+    return _said("mesh", teacher, steps, float(views or 1), compile)
 
 
 def _said(*asked: Any) -> str:

@@ -27,6 +27,11 @@ from ui.teachers import follow_words, words_line
 from ui.viewer import viewer
 
 _HEIGHT = 400
+_ONCE_IT_RESTS = """() => {
+    clearTimeout(window.regionRests);
+    const move = () => document.getElementById('move-region').click();
+    window.regionRests = setTimeout(move, 400);
+}"""
 
 
 def mesh_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, Component]]:
@@ -142,6 +147,11 @@ def _download(text: str, elem_id: str) -> gr.DownloadButton:
     return gr.DownloadButton(text, visible=False, size="md", elem_id=elem_id, min_width=120)
 
 
+def _asked(inputs: dict[str, Component], outputs: dict[str, Component]) -> list[Component]:
+    """What `paint` takes."""
+    return [inputs["visitor"], outputs["run"], *(inputs[n] for n in signature(job_of).parameters)]
+
+
 def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     start_button, stop_button = outputs["start_button"], outputs["stop_button"]
     shown = [outputs[f.name] for f in fields(Shown)]
@@ -149,7 +159,7 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     start_button.click(None, js=into_sight("painted-outcome"), api_visibility="private")
     start_button.click(
         paint,
-        [inputs[name] for name in ("visitor", *signature(job_of).parameters)],
+        _asked(inputs, outputs),
         shown,
         api_visibility="private",
         show_progress="minimal",
@@ -165,11 +175,19 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-    outputs["threshold"].release(
+    # Dragged, typed or by its keys: once it rests, and with what it says then.
+    gr.on(
+        [outputs["threshold"].input, outputs["threshold"].release],
+        None,
+        js=_ONCE_IT_RESTS,
+        api_visibility="private",
+    )
+    gr.Button("Move the region", visible="hidden", elem_id="move-region").click(
         move,
         [outputs[name] for name in signature(move).parameters],
         shown,
         show_progress="hidden",
         concurrency_limit=1,
+        trigger_mode="always_last",
         api_visibility="private",
     )

@@ -135,7 +135,7 @@ def _wire(
         **quiet,
     )
     # Also where an example or a run of another mesh is opened, which brings a mask of its own.
-    mesh[0].change(lambda: gone, None, shown, **quiet)
+    gr.on([mesh[0].change, inputs["mask"].clear], lambda: gone, None, shown, **quiet)
     inputs["mask"].upload(
         lambda where: (
             "within" if where == "words" else where,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from pipelines.errors import RunFailed
+from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Preview
 from pipelines.mesh import RESULT, PaintMesh, usual
 from pipelines.paint.fields import Kind
@@ -26,7 +26,7 @@ from ui.following import follow, loading
 from ui.mesh_mask import NO_MESH, Where, mask_of
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, facts, given, ready, seed_of, values_of
+from ui.running import Change, facts, given, ready, seed_of, values_of, written
 from ui.viewer import compared
 from ui.visitors import owner_of
 from ui.wording import on_the_page
@@ -50,17 +50,25 @@ class Shown(Change):
     seed: Any = field(default_factory=gr.skip)
 
 
-def paint(request: gr.Request, visitor: str | None, *asked: Any) -> Iterator[tuple[Any, ...]]:
+def paint(
+    request: gr.Request, visitor: str | None, before: str | None, *asked: Any
+) -> Iterator[tuple[Any, ...]]:
     """Paint a mesh; yields the values of a `Shown` for each of the job's events.
 
-    asked: the tab's inputs, as `job_of` takes them.
+    before: the run that the tab shows. asked: the tab's inputs, as `job_of` takes them.
     """
-    yield from values_of(lambda: _shown(job_of(*asked), owner_of(visitor, request)), _failed)
+
+    def begin() -> Iterator[Shown]:
+        return _shown(job_of(*asked), owner_of(visitor, request))
+
+    yield from values_of(begin, _failed, before)
 
 
-def run(job: PaintMesh, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
+def run(
+    job: PaintMesh, owner: str | None, resumes: bool, before: str | None
+) -> Iterator[tuple[Any, ...]]:
     """Run a job; yields like `paint`. owner: whose it becomes; resumes: whether it goes on."""
-    yield from values_of(lambda: _shown(job, owner, resumes), _failed)
+    yield from values_of(lambda: _shown(job, owner, resumes), _failed, before)
 
 
 def job_of(
@@ -198,7 +206,7 @@ def move(run: str | None, threshold: float, result: gr.Model3D) -> Iterator[tupl
 
     result: the viewer as it is on the page, so that the camera stays where the user put it.
     """
-    yield from values_of(lambda: _moved(run, threshold, result.camera_position), _failed)
+    yield from values_of(lambda: _moved(run, threshold, result.camera_position), _failed, run)
 
 
 def _failed(**changes: Any) -> Shown:
@@ -212,17 +220,26 @@ def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Ite
         # Where a generator says nothing at all, gradio empties every output.
         yield Shown()
         return
-    yield Shown(status=progress("Moving the region", 0), start_button=gr.Button(interactive=False))
-    metrics = move_region(MoveRegion(Path(run), threshold))
-    status = progress(f"Done: {_painted(metrics)}.", 1)
-    yield result_of(Path(run), status, gr.skip(), camera)
-    yield _last()
+    folder = Path(run)
+    if not run_folder.is_run(folder):
+        raise InputError("This run is not there any more. Paint again.")
+    if run_folder.read_settings(folder).get("threshold") == threshold:
+        yield Shown()
+        return
+    with written(folder):
+        moving = progress("Moving the region", 0)
+        yield Shown(status=moving, start_button=gr.Button(interactive=False))
+        metrics = move_region(MoveRegion(folder, threshold))
+        status = progress(f"Done: {_painted(metrics)}.", 1)
+        yield result_of(folder, status, gr.skip(), camera)
+        yield _last()
 
 
 def _shown(job: PaintMesh, owner: str | None, resumes: bool = False) -> Iterator[Shown]:
-    yield _nothing(seed=job.seed, threshold=gr.Slider(interactive=False), **loading(job))
+    yield Shown(seed=job.seed, threshold=gr.Slider(interactive=False), **loading(job))
     try:
-        yield from follow(job, owner, resumes, Shown, _looked, partial(_done, job.out))
+        done = partial(_done, job.out)
+        yield from follow(job, owner, resumes, Shown, _looked, done, _nothing())
         yield _last()
     except RunFailed:
         # What was kept is a full result, and the message says so.

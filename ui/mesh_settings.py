@@ -185,7 +185,7 @@ def _method() -> dict[str, Component]:
 
 def _number(value: int, label: str, info: str) -> gr.Number:
     # The page turns an empty number into 0, so 0 is what "not given" looks like here.
-    return gr.Number(value, label=label, info=info, precision=0, minimum=0, min_width=140)
+    return gr.Number(value, label=label, info=info, precision=0, min_width=140)
 
 
 def _slider(

@@ -5,8 +5,8 @@ Knows nothing about the jobs.
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field, fields
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines import worker
+from pipelines.bounds import check_seed
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Event, Left, Step, Waiting, Writing
 from pipelines.runs.history import Job, begin
@@ -25,6 +26,8 @@ from ui.wording import on_the_page
 
 SEEDS = 2**31
 """Seeds that are drawn are below this."""
+_WRITTEN: set[Path] = set()
+"""Folders of runs that have ended and that somebody on a page writes to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +55,12 @@ def facts(settings: dict[str, Any], metrics: dict[str, Any], *more: str) -> str:
 def values_of(
     begin: Callable[[], Iterator[Change]],
     failed: Callable[..., Change],
+    before: str | None,
 ) -> Iterator[tuple[Any, ...]]:
     """The values of each `Change` that `begin()` yields; an error becomes a sentence on the page.
 
-    failed: makes the tab's change from `status` and whatever else makes it ready again.
+    failed: makes the tab's change from `status` and whatever else makes it ready again. before: the
+    run whose result the tab shows, which it goes back to where nothing comes of this.
     """
     folder = None
     try:
@@ -63,14 +68,16 @@ def values_of(
             for change in changes:
                 if isinstance(change.run, str):
                     folder = Path(change.run)
+                elif change.run is None:
+                    change = replace(change, run=before)
                 yield change.values()
     except Exception as error:
         # gr.Error is ZeroGPU's own: whose time is up, and what to do about it.
         known = isinstance(error, InputError | RunFailed | LineFull | gr.Error)
         text = str(error) if known else "This is a defect of the program. Its log says more."
         # Whatever happened, the page is ready for the next run.
-        none = {} if folder is None or is_run(folder) else {"run": None}
-        yield failed(status=progress(text, 0, failed=True), **ready(), **none).values()
+        back = {} if folder is None or is_run(folder) else {"run": before}
+        yield failed(status=progress(text, 0, failed=True), **ready(), **back).values()
         if not known:
             raise
         raise gr.Error(on_the_page(text), print_exception=False) from error
@@ -96,9 +103,21 @@ def begun(folder: Path) -> dict[str, Any]:
 
 
 def expect_idle(run: str | None) -> None:
-    """Raises InputError where a tab's run, in the folder `run`, waits or works."""
+    """Raises InputError where a tab's run, in the folder `run`, waits, works or is written to."""
     if run is not None and worker.is_at_work(Path(run)):
         raise InputError("A run is under way in its tab. Stop it first, or wait for its end.")
+    if run is not None and Path(run) in _WRITTEN:
+        raise InputError("The result in its tab is being changed. Wait for its end.")
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """While the result of a run that has ended is changed: nothing else may take its tab."""
+    _WRITTEN.add(folder)
+    try:
+        yield
+    finally:
+        _WRITTEN.discard(folder)
 
 
 def in_line(event: Waiting | Left, folder: Path) -> dict[str, Any]:
@@ -132,10 +151,13 @@ def given(value: Any, otherwise: str) -> Any:
 
 
 def seed_of(seed: int | None, random: bool) -> int:
-    """The seed of a run: drawn, or the page's. Raises InputError where that is empty."""
+    """The seed of a run: drawn, or the page's. Raises InputError where that is none."""
     if random:
         return secrets.randbelow(SEEDS)
-    return int(given(seed, "The seed is empty. Give a whole number, such as 0."))
+    seed = int(given(seed, "The seed is empty. Give a whole number, such as 0."))
+    # Here already: the page is told it back, and cannot be told any number.
+    check_seed(seed)
+    return seed
 
 
 def stop(run: str | None) -> dict[str, Any]:

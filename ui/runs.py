@@ -114,6 +114,8 @@ def _wire_places(
             actions.outputs,
             # The line is the worker's: it is shown, and it ends.
             concurrency_limit=None,
+            # A run may be under way in the other tab, or the same one: then it is said.
+            trigger_mode="multiple",
             **_QUIET,
         )
         if name == "reopen":

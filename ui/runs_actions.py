@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from pipelines import worker
 from pipelines.errors import InputError
 from pipelines.runs import curve, history, run_folder, settings
 from pipelines.runs.history import Job, Past
@@ -41,9 +42,9 @@ class Place:
     """The inputs for a job, by their names."""
     result_of: Callable[[Path], Change]
     """What shows the files that the run in a folder wrote."""
-    run: Callable[[Any, str | None, bool], Iterator[tuple[Any, ...]]]
-    """From a job, whose its run becomes, and whether it resumes, to the values of a `change` for
-    each event."""
+    run: Callable[[Any, str | None, bool, str | None], Iterator[tuple[Any, ...]]]
+    """From a job, whose its run becomes, whether it resumes, and the run that the tab shows, to the
+    values of a `change` for each event."""
 
 
 def listed(chosen: str | None, visitor: str | None, request: gr.Request) -> tuple[Any, ...]:
@@ -126,7 +127,10 @@ class Actions:
         """Turn to a run's tab, with all that was asked; `show` follows."""
         with said_on_the_page():
             run = _own(chosen, owner_of(visitor, request), request)
-            return self._opened(_job(run), folders) | {self.opened: chosen}
+            changes = self._opened(_job(run), folders)
+            if worker.is_at_work(run.folder):
+                raise InputError("It is at work in another tab. Open it when it has ended.")
+            return changes | {self.opened: chosen}
 
     def show(
         self, request: gr.Request, opened: str | None, visitor: str | None
@@ -156,7 +160,7 @@ class Actions:
             job = _job(_own(chosen, owner, request))
             yield self._opened(job, folders)
         # It stays whose it is.
-        yield from self._run(job, None, resumes=True)
+        yield from self._run(job, None, True, folders)
 
     def repeat(
         self,
@@ -170,7 +174,7 @@ class Actions:
             owner = owner_of(visitor, request)
             job = _job(_own(chosen, owner, request))
             yield self._opened(job, folders)
-        yield from self._run(history.again(job, new_folder()), owner, resumes=False)
+        yield from self._run(history.again(job, new_folder()), owner, False, folders)
 
     def restore(
         self, request: gr.Request, path: str, visitor: str | None, *folders: str | None
@@ -208,10 +212,12 @@ class Actions:
         new |= {"run": str(folder), "status": said}
         return {outputs[name]: value for name, value in new.items() if value != gr.skip()}
 
-    def _run(self, job: Job, owner: str | None, resumes: bool) -> Iterator[Changes]:
+    def _run(
+        self, job: Job, owner: str | None, resumes: bool, folders: tuple[str | None, ...]
+    ) -> Iterator[Changes]:
         place = self._place(job)
         outputs = [place.outputs[f.name] for f in fields(place.change)]
-        for values in place.run(job, owner, resumes):
+        for values in place.run(job, owner, resumes, folders[self.places.index(place)]):
             yield dict(zip(outputs, values, strict=True))
 
 

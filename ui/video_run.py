@@ -39,17 +39,21 @@ class Shown(Change):
     seed: Any = field(default_factory=gr.skip)
 
 
-def edit(request: gr.Request, visitor: str | None, *asked: Any) -> Iterator[tuple[Any, ...]]:
+def edit(
+    request: gr.Request, visitor: str | None, before: str | None, *asked: Any
+) -> Iterator[tuple[Any, ...]]:
     """Edit a clip; yields the values of a `Shown` for each of the job's events.
 
-    asked: the tab's inputs, as `job_of` takes them.
+    before: the run that the tab shows. asked: the tab's inputs, as `job_of` takes them.
     """
-    yield from values_of(lambda: _shown(job_of(*asked), owner_of(visitor, request)), Shown)
+    yield from values_of(lambda: _shown(job_of(*asked), owner_of(visitor, request)), Shown, before)
 
 
-def run(job: EditVideo, owner: str | None, resumes: bool) -> Iterator[tuple[Any, ...]]:
+def run(
+    job: EditVideo, owner: str | None, resumes: bool, before: str | None
+) -> Iterator[tuple[Any, ...]]:
     """Run a job; yields like `edit`. owner: whose it becomes; resumes: whether it goes on."""
-    yield from values_of(lambda: _shown(job, owner, resumes), Shown)
+    yield from values_of(lambda: _shown(job, owner, resumes), Shown, before)
 
 
 def job_of(
@@ -170,9 +174,10 @@ def inputs_of(job: EditVideo) -> dict[str, Any]:
 
 
 def _shown(job: EditVideo, owner: str | None, resumes: bool = False) -> Iterator[Shown]:
-    yield _nothing(seed=job.seed, **loading(job))
+    yield Shown(seed=job.seed, **loading(job))
     try:
-        yield from follow(job, owner, resumes, Shown, _looked, partial(_done, job.out))
+        done = partial(_done, job.out)
+        yield from follow(job, owner, resumes, Shown, _looked, done, _nothing())
     except RunFailed:
         # What was kept is a full result, and the message says so.
         yield result_of(job.out)

@@ -41,7 +41,6 @@ def run_fold() -> dict[str, Component]:
                 label="Working size",
                 info="Pixels a side, about; fewer take less memory.",
                 precision=0,
-                minimum=32,
                 min_width=140,
             )
         with gr.Row():
@@ -50,7 +49,6 @@ def run_fold() -> dict[str, Component]:
                 label="Steps",
                 info="0 takes the preset's.",
                 precision=0,
-                minimum=0,
                 min_width=120,
             )
             seed = gr.Number(
@@ -99,7 +97,6 @@ def cut_fold() -> dict[str, Component]:
                 _DEFAULT["start"],
                 label="Start",
                 info="Seconds.",
-                minimum=0,
                 step=0.1,
                 min_width=120,
             ),
@@ -107,7 +104,6 @@ def cut_fold() -> dict[str, Component]:
                 0,
                 label="End",
                 info="Seconds; 0 is the clip's end.",
-                minimum=0,
                 step=0.1,
                 min_width=120,
             ),
@@ -116,7 +112,6 @@ def cut_fold() -> dict[str, Component]:
                 label="Every n-th frame",
                 info="2 takes every second; it lasts as long.",
                 precision=0,
-                minimum=1,
                 min_width=120,
             ),
         }
@@ -217,7 +212,6 @@ def method_fold() -> dict[str, Component]:
                 label="Moves at most",
                 info="More steps than that ask several times before each; 0 moves at every step.",
                 precision=0,
-                minimum=0,
             ),
             "steady": _slider(
                 "steady",

@@ -36,11 +36,16 @@ def check_numbers(job: EditVideo) -> None:
         raise InputError(
             f"--steady {job.steady} has no frame in its middle. Give an odd number; 1 is off."
         )
-    if not 32 <= job.side <= MAX_SIDE:
-        raise InputError(f"Working at {job.side} pixels a side: give 32 to {MAX_SIDE}.")
+    check_side(job.side)
     if job.mask_frame < 0:
         raise InputError(f"--mask-frame is {job.mask_frame}: give 0 for the clip's first frame.")
     _check_method(job.method)
+
+
+def check_side(side: int) -> None:
+    """Raises InputError for a size that nothing is worked at."""
+    if not 32 <= side <= MAX_SIDE:
+        raise InputError(f"Working at {side} pixels a side: give 32 to {MAX_SIDE}.")
 
 
 def _check_method(method: Method) -> None:

@@ -102,14 +102,25 @@ def test_painting_is_shown_as_it_grows_and_its_region_moves(tab, runs_folder, tm
 
     wait_for_mesh(tab, tmp_path / "before.png")
     texture = (folder / "texture.png").read_bytes()
-    # Two steps leave the localization close to a half: a threshold below it shows the new colours.
-    set_region(tab, 0.1)
-    expect(tab.locator("#painting-status")).to_contain_text("Done: 100 %")
+    # Two steps leave the localization close to a half: far above that nothing is shown of them.
+    set_region(tab, 0.9)
+    expect(tab.locator("#painting-status")).to_contain_text("Done: 0 %")
     expect_ready(tab)
     assert (folder / "texture.png").read_bytes() != texture
-    assert json.loads((folder / "settings.json").read_text())["threshold"] == 0.1
+    assert json.loads((folder / "settings.json").read_text())["threshold"] == 0.9
     with zipfile.ZipFile(download(tab, "#download-zip", tmp_path)) as archive:
         assert archive.read("texture.png") == (folder / "texture.png").read_bytes()
+    # By its keys, and again while it moves: it ends where the slider stands.
+    slider = tab.locator("#region input[type=range]")
+    slider.press("ArrowLeft")
+    expect(tab.locator("#painting-status")).to_contain_text("Moving the region")
+    slider.press("ArrowLeft")
+    expect(slider).to_have_value("0.8")
+    late = time.monotonic() + WAIT / 1000
+    while json.loads((folder / "settings.json").read_text())["threshold"] != 0.8:
+        assert time.monotonic() < late
+        tab.wait_for_timeout(100)
+    expect_ready(tab)
 
 
 def test_the_view_stays_when_the_region_moves(tab, tmp_path):

@@ -81,6 +81,11 @@ def test_edit_is_shown_as_it_grows_and_downloads_whole(page, small_clip, runs_fo
         re.compile(r"6 frames\. About \d+ s and \d\.\d GB of memory\.\s*$")
     )
 
+    # What cannot be run leaves what is there.
+    page.get_by_label("What it should show").fill("a zebra")
+    page.locator("#edit").click()
+    expect(page.locator("#status")).to_contain_text('does not know "zebra"')
+    expect_ready(page)
     result = download(page, "Clip (MP4)", tmp_path)
     clip = read_clip(result)
     assert (len(clip), clip.size, clip.rate) == (COUNT, (HEIGHT, WIDTH), RATE)
@@ -325,6 +330,10 @@ def test_a_brushed_mask_lets_only_its_inside_change(page, small_clip, runs_folde
     assert painted(page) == wanted
     page.locator("#show-mask").click()
     page.locator("#mask-shown video").wait_for()
+    # It shows what was asked for, and goes when something else is.
+    for pixels in (2, 0):
+        put(page.get_by_label("Grow", exact=True), pixels)
+        expect(page.locator("#mask-shown")).to_be_hidden()
     page.locator("#edit").click()
     expect(page.locator("#status")).to_contain_text("Done in")
     expect(page.locator("#metrics")).to_contain_text("unchanged outside the mask")

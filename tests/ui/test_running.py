@@ -16,7 +16,7 @@ from pipelines.runs.curve import Point
 from pipelines.teachers.catalog import ASSETS
 from ui import following, mesh_run, video_run
 from ui.following import follow
-from ui.running import Change, in_line, said, stop, values_of
+from ui.running import Change, expect_idle, in_line, said, seed_of, stop, values_of, written
 from ui.visitors import owned
 from ui.wording import FIELDS, on_the_page
 
@@ -31,7 +31,7 @@ def broken(error):
 
 def told(error):
     """What the page is told before the error, and the error it is shown."""
-    values = values_of(lambda: broken(error), Change)
+    values = values_of(lambda: broken(error), Change, None)
     next(values)
     last = next(values)
     with pytest.raises(Exception) as raised:
@@ -116,12 +116,19 @@ def test_a_tab_follows_its_run_from_the_line_to_the_end(tmp_path, monkeypatch):
         yield Done(tmp_path, {}, {})
 
     def changes(resumes):
-        return list(follow(job, None, resumes, Change, None, lambda done, notes: notes))
+        def done(event, notes):
+            return notes
+
+        return list(follow(job, None, resumes, Change, None, done, cleared))
+
+    cleared = Change(metrics="")
 
     monkeypatch.setattr(following, "in_turn", events)
     job = SimpleNamespace(out=tmp_path)
     curve.write(tmp_path, (Point(0, 0.1, 0.9), Point(1, 0.2, 0.7), Point(2, 9.0, 9.0)))
     *shown, notes = changes(True)
+    # What was there before stays until there is something new.
+    assert shown.pop(3) is cleared
     line, begun, first, step, between, writing, second = (change.status for change in shown)
     assert line.value == "In line, 1 ahead of you." and shown[1].run == str(tmp_path)
     assert begun == gr.skip()
@@ -140,7 +147,7 @@ def test_what_failed_stays_the_tab_s_run_so_that_it_can_be_resumed(tmp_path):
         yield Change(run=str(tmp_path))
         raise MemoryError
 
-    values = values_of(begin, Change)
+    values = values_of(begin, Change, None)
     next(values)
     assert next(values)[RUN] == gr.skip()
 
@@ -150,10 +157,31 @@ def test_a_run_that_never_began_is_not_the_tab_s(tmp_path):
         yield Change(run=str(tmp_path / "run"))
         raise InputError("There is no clip.")
 
-    values = values_of(begin, Change)
-    next(values)
-    assert next(values)[RUN] is None
+    for before in (None, "the run that is shown"):
+        values = values_of(begin, Change, before)
+        next(values)
+        assert next(values)[RUN] == before
     assert stop(None).interactive is False
+
+
+def test_a_run_that_leaves_the_line_gives_the_tab_back():
+    def begin():
+        yield Change(run=None)
+
+    (values,) = values_of(begin, Change, "the run that is shown")
+    assert values[RUN] == "the run that is shown"
+
+
+def test_a_result_that_is_being_changed_keeps_its_tab(tmp_path):
+    with written(tmp_path), pytest.raises(InputError, match="being changed"):
+        expect_idle(str(tmp_path))
+    expect_idle(str(tmp_path))
+
+
+@pytest.mark.parametrize("seed", [-5, 10**20])
+def test_a_seed_no_generator_takes_is_refused_before_the_page_hears_of_it(seed):
+    with pytest.raises(InputError, match="must be a whole number from 0"):
+        seed_of(seed, random=False)
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ def actions():
     ran = []
 
     def place(name, kind, inputs_of):
-        def run(job, owner, resumes):
-            ran.append((job, owner, resumes))
+        def run(job, owner, resumes, before):
+            ran.append((job, owner, resumes, before))
             yield Shown(status="running").values()
             yield Shown(status="done").values()
 
@@ -194,6 +194,9 @@ def test_a_tab_that_is_at_work_is_left_alone(base, actions):
         assert next(events) == Note("on")
         with pytest.raises(gr.Error, match="under way"):
             made.reopen(*again)
+        # Nor does another tab take a run that is not over: it could not stop it.
+        with pytest.raises(gr.Error, match="at work in another tab"):
+            made.reopen(ANNA, "two", ANNA.token, None, None)
     happens(lambda: not worker.is_at_work(job.out))
     assert made.reopen(*again)
 
@@ -235,8 +238,10 @@ def test_resuming_goes_on_with_the_same_run_and_repeating_makes_another(base, ac
         by_label(c).get("video status") for c in made.resume(ANNA, "one", ANNA.token, None, None)
     ]
     assert statuses[1:] == ["running", "done"]
-    list(made.repeat(ANNA, "one", ANNA.token, None, None))
-    (first, nobody, resumes), (second, owner, anew) = ran
+    list(made.repeat(ANNA, "one", ANNA.token, "shown", None))
+    (first, nobody, resumes, none), (second, owner, anew, before) = ran
+    # Where nothing comes of it, the tab goes back to the run that it shows.
+    assert none is None and before == "shown"
     assert first == video.settled(job) and resumes and nobody is None
     assert not anew and owner == owner_of(ANNA.token, ANNA)
     assert second.out.parent == base and not second.out.exists()

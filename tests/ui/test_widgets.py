@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +28,7 @@ from sds.assd import Method
 from tests.ui.pictures import address
 from ui import mesh_run, video_run
 from ui.brush import strokes_of
-from ui.forecast import forecast_video
+from ui.forecast import forecast_mesh, forecast_video
 from ui.preview import previewed
 from ui.progress import polyline, progress
 from ui.theme import PAGE
@@ -243,5 +244,12 @@ def test_the_forecast_says_what_is_too_long(tmp_path, monkeypatch):
     assert said(start=1, end=2).startswith("10 frames.")
     assert said(start=40).startswith("There are no two frames")
     assert forecast_video(None, "miniature", False, "quick", 0, 128, 0, 0, 1) == ""
+    # While numbers are being typed they may be anything.
+    assert said(start=-1.0).startswith("The part starts at -1.0 s.")
+    odd = partial(forecast_video, str(path), "miniature", False, "quick")
+    assert odd(0, 16, 0.0, 0.0, 2).startswith("Working at 16 pixels a side: give 32")
+    assert odd(-5, 128, 0.0, 0.0, 2).startswith("-5 steps make no edit.")
+    assert odd(10**30, 128, 0.0, 0.0, 2).endswith("Give at most 1,000,000.")
+    assert forecast_mesh("miniature", False, "quick", -5, 4).startswith("-5 steps paint nothing.")
     path.write_text("no clip")
     assert said().startswith("long.mp4 is not a video that can be opened")
