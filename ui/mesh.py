@@ -27,7 +27,7 @@ from ui.teachers import follow_words, words_line
 from ui.viewer import viewer
 
 _HEIGHT = 400
-_ONCE_IT_RESTS = """() => {
+_WHEN_IT_RESTS = """() => {
     clearTimeout(window.regionRests);
     const move = () => document.getElementById('move-region').click();
     window.regionRests = setTimeout(move, 400);
@@ -147,11 +147,6 @@ def _download(text: str, elem_id: str) -> gr.DownloadButton:
     return gr.DownloadButton(text, visible=False, size="md", elem_id=elem_id, min_width=120)
 
 
-def _asked(inputs: dict[str, Component], outputs: dict[str, Component]) -> list[Component]:
-    """What `paint` takes."""
-    return [inputs["visitor"], outputs["run"], *(inputs[n] for n in signature(job_of).parameters)]
-
-
 def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     start_button, stop_button = outputs["start_button"], outputs["stop_button"]
     shown = [outputs[f.name] for f in fields(Shown)]
@@ -159,7 +154,7 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     start_button.click(None, js=into_sight("painted-outcome"), api_visibility="private")
     start_button.click(
         paint,
-        _asked(inputs, outputs),
+        [inputs["visitor"], outputs["run"], *(inputs[n] for n in signature(job_of).parameters)],
         shown,
         api_visibility="private",
         show_progress="minimal",
@@ -175,11 +170,11 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-    # Dragged, typed or by its keys: once it rests, and with what it says then.
+    # Dragged, typed or by its keys: when it rests, and as it stands then.
     gr.on(
         [outputs["threshold"].input, outputs["threshold"].release],
         None,
-        js=_ONCE_IT_RESTS,
+        js=_WHEN_IT_RESTS,
         api_visibility="private",
     )
     gr.Button("Move the region", visible="hidden", elem_id="move-region").click(

@@ -129,7 +129,7 @@ class Actions:
             run = _own(chosen, owner_of(visitor, request), request)
             changes = self._opened(_job(run), folders)
             if worker.is_at_work(run.folder):
-                raise InputError("It is at work in another tab. Open it when it has ended.")
+                raise InputError("It is still at work. Open it when it has ended.")
             return changes | {self.opened: chosen}
 
     def show(

@@ -118,18 +118,13 @@ def _outcome() -> dict[str, Component]:
     }
 
 
-def _asked(inputs: dict[str, Component], outputs: dict[str, Component]) -> list[Component]:
-    """What `edit` takes."""
-    return [inputs["visitor"], outputs["run"], *(inputs[n] for n in signature(job_of).parameters)]
-
-
 def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     start_button, stop_button = outputs["start_button"], outputs["stop_button"]
     # First: gradio calls a button's next handler when the one before has ended.
     start_button.click(None, js=into_sight("outcome"), api_visibility="private")
     start_button.click(
         edit,
-        _asked(inputs, outputs),
+        [inputs["visitor"], outputs["run"], *(inputs[n] for n in signature(job_of).parameters)],
         [outputs[f.name] for f in fields(Shown)],
         api_visibility="private",
         show_progress="minimal",

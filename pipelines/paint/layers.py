@@ -5,8 +5,7 @@
 w comes from the localization by a threshold, so the region can be moved after a run. Where w is 0
 the base is untouched to the last bit. The soft edge lies outside: a later edit lies over the result
 of an earlier one, and where their regions meet nothing of what was there first shows between them.
-This module knows nothing about
-fields or teachers.
+This module knows nothing about fields or teachers.
 """
 
 from dataclasses import dataclass

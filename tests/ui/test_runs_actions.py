@@ -195,7 +195,7 @@ def test_a_tab_that_is_at_work_is_left_alone(base, actions):
         with pytest.raises(gr.Error, match="under way"):
             made.reopen(*again)
         # Nor does another tab take a run that is not over: it could not stop it.
-        with pytest.raises(gr.Error, match="at work in another tab"):
+        with pytest.raises(gr.Error, match="still at work"):
             made.reopen(ANNA, "two", ANNA.token, None, None)
     happens(lambda: not worker.is_at_work(job.out))
     assert made.reopen(*again)
