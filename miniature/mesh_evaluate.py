@@ -33,7 +33,7 @@ from miniature.mesh_metrics import (
 from miniature.mesh_report import MeshResult, MeshRow, mesh_summary
 from miniature.meshes import surface
 from miniature.report import sheet
-from pipelines.errors import InputError
+from pipelines.bounds import check_steps
 from pipelines.media import save_png, to_uint8
 from pipelines.mesh import STEPS
 from pipelines.paint.composites import GRAY
@@ -167,8 +167,7 @@ def measure_mesh(job: Mesh) -> list[MeshResult]:
     is run.
     """
     check_sheet(job.sheet)
-    if job.steps < 1:
-        raise InputError(f"{job.steps} steps paint nothing. Give at least 1.")
+    check_steps(job.steps, "paint nothing")
     functions = mesh_methods(load_mesh_teacher(MINIATURE), job.painting, job.steps)
     names = job.only or (QUICK_METHODS if job.quick else tuple(functions))
     functions = pick(functions, names)

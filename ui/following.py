@@ -32,7 +32,7 @@ def follow(
     shown: Callable[..., Change],
     looked: Callable[[Preview], Change],
     done: Callable[[Done, list[str]], Change],
-    cleared: Change | None,
+    cleared: Change,
 ) -> Iterator[Change]:
     """What the page is told of a job in its turn; its run becomes the owner's.
 
@@ -41,7 +41,7 @@ def follow(
     step on: whatever goes wrong before that leaves an earlier result where it is.
     """
     notes: list[str] = []
-    done_so_far = 0.0
+    done_so_far, stepped = 0.0, False
     so_far = curve.read(job.out)
     # A closed tab closes this generator, and with it the stream, which stops the job.
     with closing(in_turn(job, owner, resumes)) as events:
@@ -55,9 +55,9 @@ def follow(
                     notes.append(text)
                     yield shown(status=progress(text, done_so_far))
                 case Step(index, steps):
-                    if cleared is not None:
+                    if not stepped:
                         yield cleared
-                        cleared = None
+                    stepped = True
                     so_far, done_so_far = curve.grown(so_far, event), (index + 1) / steps
                     yield shown(status=progress(said(event), done_so_far, so_far))
                 case Preview():

@@ -11,7 +11,7 @@ from gradio.components import Component
 
 from pipelines.geometry import MESHES
 from pipelines.mesh import PaintMesh
-from pipelines.teachers.catalog import mesh_teacher
+from pipelines.teachers.catalog import mesh_teacher, mesh_teachers
 from ui.as_command import Command, command_fold, wire_command
 from ui.examples import open_on_click
 from ui.forecast import forecast_line, forecast_mesh
@@ -19,11 +19,11 @@ from ui.keys import keys
 from ui.mesh_examples import OPENED, Example, example_row, opened, read_examples
 from ui.mesh_mask import mask_fold
 from ui.mesh_run import Shown, job_of, move, paint
-from ui.mesh_settings import follow_teacher, method_fold, run_fold, teacher_fold, texture_fold
+from ui.mesh_settings import follow_teacher, method_fold, run_fold, texture_fold
 from ui.preview import preview_box
 from ui.progress import progress_line
 from ui.running import into_sight, stop
-from ui.teachers import follow_words, words_line
+from ui.teachers import follow_words, teacher_fold, words_line
 from ui.viewer import viewer
 
 _HEIGHT = 400
@@ -89,7 +89,8 @@ def _form(
     texture = texture_fold()
     with masking:
         mask = mask_fold(mesh, texture)
-    inputs = {"mesh": mesh} | words | run | mask | texture | method_fold() | teacher_fold()
+    inputs = {"mesh": mesh} | words | run | mask | texture | method_fold()
+    inputs |= teacher_fold("painting", mesh_teachers(), mesh_teacher, PaintMesh)
     follow_teacher(inputs)
     follow_words(known, inputs["teacher"], mesh_teacher)
     return inputs, buttons, samples, line, command_fold("mesh-command")

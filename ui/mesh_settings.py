@@ -10,9 +10,8 @@ from gradio.components import Component
 
 from pipelines.mesh import STEPS, PaintMesh
 from pipelines.paint.painting import Painting
-from pipelines.teachers.catalog import mesh_teacher, mesh_teachers
+from pipelines.teachers.catalog import mesh_teacher
 from ui.folds import fold
-from ui.teachers import about, compile_box
 
 _DEFAULT = {f.name: f.default for f in (*fields(PaintMesh), *fields(Painting))}
 
@@ -80,24 +79,6 @@ def texture_fold() -> dict[str, Component]:
                 0, "Simplify to faces", "0 keeps the mesh; else its UVs and materials are lost."
             ),
         }
-
-
-def teacher_fold() -> dict[str, Component]:
-    """Which teacher judges, what it knows, and how its networks run."""
-    with fold("Teacher", "which models judge the painting."):
-        chosen = gr.Dropdown(
-            list(mesh_teachers()), value=PaintMesh.teacher, label="Teacher", filterable=False
-        )
-        known = gr.Markdown(about(mesh_teacher, PaintMesh.teacher), elem_classes="words")
-        chosen.change(
-            lambda name: about(mesh_teacher, name),
-            chosen,
-            known,
-            show_progress="hidden",
-            api_visibility="private",
-        )
-        compile = compile_box(PaintMesh.compile)
-    return {"teacher": chosen, "compile": compile}
 
 
 def follow_teacher(inputs: dict[str, Component]) -> None:

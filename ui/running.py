@@ -104,9 +104,11 @@ def begun(folder: Path) -> dict[str, Any]:
 
 def expect_idle(run: str | None) -> None:
     """Raises InputError where a tab's run, in the folder `run`, waits, works or is written to."""
-    if run is not None and worker.is_at_work(Path(run)):
+    if run is None:
+        return
+    if worker.is_at_work(Path(run)):
         raise InputError("A run is under way in its tab. Stop it first, or wait for its end.")
-    if run is not None and Path(run) in _WRITTEN:
+    if Path(run) in _WRITTEN:
         raise InputError("The result in its tab is being changed. Wait for its end.")
 
 

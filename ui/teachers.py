@@ -4,13 +4,18 @@ Knows nothing about how a teacher is loaded.
 """
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import gradio as gr
+from gradio.components import Component
 
 from pipelines.errors import InputError
+from pipelines.mesh import PaintMesh
 from pipelines.teachers.catalog import MeshTeacher, VideoTeacher
 from pipelines.teachers.teacher import needs
+from pipelines.video import EditVideo
+from ui.folds import fold
 from ui.wording import on_the_page
 
 Find = Callable[[str], VideoTeacher | MeshTeacher]
@@ -24,13 +29,27 @@ def words_line(find: Find, name: str, elem_id: str) -> gr.HTML:
 
 def follow_words(line: gr.HTML, chosen: gr.Dropdown, find: Find) -> None:
     """Let a `words_line` follow the teacher that is chosen."""
-    chosen.change(
-        lambda name: _line(find, name),
-        chosen,
-        line,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    _follow(chosen, partial(_line, find), line)
+
+
+def teacher_fold(
+    what: str, names: Iterable[str], find: Find, job: type[EditVideo | PaintMesh]
+) -> dict[str, Component]:
+    """Which teacher judges, and how its networks run. what: the thing that is judged."""
+    with fold("Teacher", f"which models judge the {what}."):
+        chosen = gr.Dropdown(list(names), value=job.teacher, label="Teacher", filterable=False)
+        said = gr.Markdown(_about(find, job.teacher), elem_classes="words")
+        _follow(chosen, partial(_about, find), said)
+        compile = gr.Checkbox(
+            job.compile,
+            label="Compile the networks",
+            info="A slow start, then faster steps; for large teachers and long runs.",
+        )
+    return {"teacher": chosen, "compile": compile}
+
+
+def _follow(chosen: gr.Dropdown, says: Callable[[str], str], shown: Component) -> None:
+    chosen.change(says, chosen, shown, show_progress="hidden", api_visibility="private")
 
 
 def _line(find: Find, name: str) -> str:
@@ -45,7 +64,7 @@ def _line(find: Find, name: str) -> str:
     return f"<details><summary>It knows these words only: {said}.</summary></details>"
 
 
-def about(find: Find, name: str) -> str:
+def _about(find: Find, name: str) -> str:
     """What a teacher is, what it asks of a machine, and how it reads.
 
     A run that is opened may name one that is gone by now.
@@ -60,12 +79,3 @@ def about(find: Find, name: str) -> str:
         asks += " Fetched when it is first used; the run says how much that is."
         reads = "It reads plain English."
     return f"{teacher.about}\n\n{asks}\n\n{reads}"
-
-
-def compile_box(value: bool) -> gr.Checkbox:
-    """Whether the teacher's networks are compiled."""
-    return gr.Checkbox(
-        value,
-        label="Compile the networks",
-        info="A slow start, then faster steps; for large teachers and long runs.",
-    )

@@ -9,7 +9,7 @@ from inspect import signature
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.teachers.catalog import video_teacher
+from pipelines.teachers.catalog import video_teacher, video_teachers
 from pipelines.video import EditVideo
 from ui.as_command import Command, command_fold, wire_command
 from ui.examples import open_on_click
@@ -18,11 +18,11 @@ from ui.keys import keys
 from ui.preview import preview_box
 from ui.progress import progress_line
 from ui.running import into_sight, stop
-from ui.teachers import follow_words, words_line
+from ui.teachers import follow_words, teacher_fold, words_line
 from ui.video_examples import EXAMPLES, OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
 from ui.video_run import Shown, edit, job_of
-from ui.video_settings import cut_fold, follow_teacher, method_fold, run_fold, teacher_fold
+from ui.video_settings import cut_fold, follow_teacher, method_fold, run_fold
 from ui.viewer import viewer
 
 __all__ = ["EXAMPLES", "video_tab"]
@@ -76,7 +76,8 @@ def _form(
     run = run_fold()
     cut = cut_fold()
     mask = mask_fold(clip, cut)
-    inputs = {"clip": clip} | words | run | cut | mask | method_fold() | teacher_fold()
+    inputs = {"clip": clip} | words | run | cut | mask | method_fold()
+    inputs |= teacher_fold("edit", video_teachers(), video_teacher, EditVideo)
     follow_teacher(inputs)
     follow_words(known, inputs["teacher"], video_teacher)
     return inputs, buttons, samples, line, command_fold("clip-command")

@@ -137,17 +137,16 @@ def _wire(
         fresh,
         **quiet,
     )
-    # It shows a mask that is no longer the one that is asked for.
+    # It shows a mask that is no longer the one that is asked for. Also where an example or a run of
+    # another clip is opened, which brings a mask of its own.
     changes = [inputs[n].input for n in ("where", *asked[2:])]
     gr.on(
-        [inputs["mask"].upload, inputs["mask"].clear, begin.click, *changes],
+        [clip.change, inputs["mask"].upload, inputs["mask"].clear, begin.click, *changes],
         lambda: gr.Video(None, visible=False),
         None,
         shown,
         **quiet,
     )
-    # Also where an example or a run of another clip is opened, which brings a mask of its own.
-    clip.change(lambda: gr.Video(None, visible=False), None, shown, **quiet)
     gr.on(
         [number.input for number in cut.values()],
         lambda: (no_brush(), gr.Video(None, visible=False)),

@@ -10,10 +10,8 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.media import Cut
-from pipelines.teachers.catalog import video_teacher, video_teachers
 from pipelines.video import STEPS, EditVideo, usual
 from ui.folds import fold
-from ui.teachers import about, compile_box
 
 
 def _of(teacher: str) -> dict[str, Any]:
@@ -115,24 +113,6 @@ def cut_fold() -> dict[str, Component]:
                 min_width=120,
             ),
         }
-
-
-def teacher_fold() -> dict[str, Component]:
-    """Which teacher judges, what it knows, and how its networks run."""
-    with fold("Teacher", "which models judge the edit."):
-        chosen = gr.Dropdown(
-            list(video_teachers()), value=EditVideo.teacher, label="Teacher", filterable=False
-        )
-        known = gr.Markdown(about(video_teacher, EditVideo.teacher), elem_classes="words")
-        chosen.change(
-            lambda name: about(video_teacher, name),
-            chosen,
-            known,
-            show_progress="hidden",
-            api_visibility="private",
-        )
-        compile = compile_box(EditVideo.compile)
-    return {"teacher": chosen, "compile": compile}
 
 
 def method_fold() -> dict[str, Component]:

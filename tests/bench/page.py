@@ -24,9 +24,9 @@ from tests.e2e.conftest import CHROMIUM, QUIET, WAIT
 
 CLIP = ASSETS / "examples" / "ball.mp4"
 SOURCE = "a red ball rolling left on the grass"
+TARGETS = "a blue ball rolling left on the grass", "a green ball rolling left on the grass"
 PAUSE = 500
 """Milliseconds before the button is pressed again, as a person would take at least."""
-TARGETS = "a blue ball rolling left on the grass", "a green ball rolling left on the grass"
 
 
 @dataclass(frozen=True)

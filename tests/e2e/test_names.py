@@ -55,6 +55,8 @@ def _html(session, node):
 
 
 def test_every_control_has_a_name(page, studio, unnamed):
+    # Whole, before it is asked about.
+    expect(page.locator(".fold > button.label-wrap:visible")).to_have_count(6)
     assert unnamed() == []
     page.locator("#examples button").first.click()
     expect(page.locator("#status")).to_contain_text("Made earlier")
