@@ -8,9 +8,9 @@
     DDS, ASSD             `sds.assd` with and without its parts
 
 All of them ask the same video teacher. SDS, DDS and ASSD take the same steps at the same rate as
-the video job, and come to a picture as it does (`pipelines.clip.change`). Of ASSD the change is
-steadied along the motion, of DDS where its name says so. This module knows nothing about right
-answers.
+the video job, and come to a picture as it does (`pipelines.clip.change`). Of ASSD what the teacher
+says and the change are steadied along the motion, of DDS where its name says so. This module knows
+nothing about right answers.
 """
 
 from collections.abc import Callable
@@ -20,15 +20,13 @@ import torch
 from torch import Tensor
 
 from pipelines.clip.change import edited, steadied
-from pipelines.clip.flow import optical_flow
+from pipelines.clip.motion import motion
 from pipelines.teachers.loaded import LoadedVideoTeacher
 from pipelines.teachers.teacher import Recipe
 from sds import losses
-from sds import optical_flow as flows_of
 from sds.assd import DDS, Method, Prompts, assd_score, finished
 from sds.descent import Gradient, descend
 from sds.guidance import Branch, guided
-from sds.optical_flow import Flows
 from sds.optimize import step_generator
 from sds.priors import Prior
 from sds.schedules import add_noise, at, x0_from_eps
@@ -136,7 +134,7 @@ def by_method(loaded: LoadedVideoTeacher, recipe: Recipe, steps: int) -> EditFun
     method = recipe.method
 
     def function(task: Task) -> Tensor:
-        flows = _flows(task) if method.smooth_along_flow else None
+        flows = motion(task.frames, task.x_src).flows if method.smooth_along_flow else None
 
         def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
             asked = (loaded.teachers, task.prompts, method, x, task.x_src, t, generator, flows)
@@ -191,16 +189,16 @@ def _descended(
     x = task.x_src.clone()
     asked = (gradient, x, task.x_src, steps, task.seed)
     levels = dict(low=recipe.low, high=recipe.high, moves=recipe.moves)
-    for _ in descend(*asked, **levels, finish=lambda g: finished(recipe.method, g, x, task.x_src)):
+    along = motion(task.frames, task.x_src)
+
+    def finish(said: Tensor) -> Tensor:
+        return finished(recipe.method, along.mean(said, recipe.steady), x, task.x_src)
+
+    for _ in descend(*asked, **levels, finish=finish):
         pass
     before = loaded.pictures(task.x_src)
     change = steadied(loaded.pictures(x) - before, task.frames, recipe.steady)
     return edited(task.frames, before, change)
-
-
-def _flows(task: Task) -> Flows:
-    flows = flows_of.resize(optical_flow(task.frames), task.x_src.shape[-2:])
-    return flows.to(task.x_src.device)
 
 
 def _noise(x: Tensor, generator: torch.Generator) -> Tensor:

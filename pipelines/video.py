@@ -22,9 +22,9 @@ from pipelines.clip import quick_look
 from pipelines.clip.change import working_size
 from pipelines.clip.checks import check_idle, check_numbers, without_idle
 from pipelines.clip.edit import Edit
-from pipelines.clip.flow import optical_flow
 from pipelines.clip.gate import Gate, read_gate
 from pipelines.clip.job import STEPS, EditVideo
+from pipelines.clip.motion import motion
 from pipelines.errors import InputError
 from pipelines.events import Event, Note
 from pipelines.media import Clip, floats_at, read_clip
@@ -38,7 +38,6 @@ from pipelines.teachers.prompts import video_prompts
 from pipelines.teachers.shortage import shortage
 from pipelines.teachers.teacher import Recipe, VideoTeacher, check_prompt
 from pipelines.teachers.weights import weights
-from sds import optical_flow as flows_of
 from sds import parallel
 from sds.masks import to_latent_frames
 
@@ -144,11 +143,10 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
     # The last frame of each latent.
     held = [min(stride * k, len(small) - 1) for k in range(count)]
     colours = None if loaded.decodes_fast else quick_look.fit(x_src, small[held])
-    latent_gate = flows = None
+    latent_gate = None
     if gate is not None:
         latent_gate = to_latent_frames(gate.latent(grid), stride, count).to(loaded.device)
-    if job.method.smooth_along_flow and len(small) > 1:
-        flows = flows_of.resize(optical_flow(small[held]), grid).to(loaded.device)
+    moves = job.steady > 1 or job.method.smooth_along_flow
     # The file that was given may be gone by the time its sound is needed.
     (kept,) = run_folder.input_files(job.out, {"clip": job.clip.name}).values()
     return Edit(
@@ -161,7 +159,7 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
         x=x_src.clone(),
         shown=x_src.clone(),
         latent_gate=latent_gate,
-        flows=flows,
+        motion=motion(small, x_src, stride) if moves else None,
         smoothed=torch.zeros_like(x_src[:, :1]),
         prompts=prompts,
         colours=colours,

@@ -1,14 +1,15 @@
 """ASSD (2406.04888): from latents, a timestep and noise to the gradient of the edit.
 
     x_t, x_src_t share t and eps; both go to the video teacher, and frame by frame to the image one,
-    which is asked about every frame with the first one's eps.
+    with an eps of its own.
     g      = eps_edit - eps_ref                         video teacher, attention fused
     g_assd = m (eps_edit - SS(eps_ref)) + (1 - m) g     m: where g changes abruptly in time
     g      = sigma/alpha g_assd + joint * sigma/alpha g_image, each at its teacher's noise levels
     total  = s^focus g + anchor (x - x_src)     s in [0, 1]: where g is strong
 
 sigma/alpha turns a difference of eps into one of x0, so that a step at any t moves as far as the
-teacher thinks it should. g may be the mean over several noises: what is strong shows more clearly.
+teacher thinks it should. What `finished` makes a gradient of may be the mean over several noises,
+or over frames that show the same: what is strong shows more clearly.
 
 With a flow teacher, v = eps - x and alpha = 1 - sigma, one dial leads from DDS to FlowEdit
 (2509.05342): the edit is asked at x_t + eta sigma (x - x_src), and
@@ -141,6 +142,8 @@ def assd_score(
     if method.joint:
         # Of its own noise levels, which may be others than the video teacher's: AnimateDiff's are.
         weight = method.joint * (_unit(teachers.image, times, x.ndim) / unit)
+        # Nor through the same noise: what that does to two answers would add up.
+        asked = replace(asked, eps=_noise(x, method, generator))
         total = total + weight * _image(teachers.image, prompts.image or prompts, asked)
     return Score(unit * total, mask)
 
@@ -182,7 +185,7 @@ class _Asked:
 def _pair(
     prior: Prior, prompts: Prompts, asked: _Asked, frames: slice, place: Place | None
 ) -> tuple[Tensor, Tensor]:
-    """Guided (eps_ref, eps_edit) of some frames from one call of a teacher.
+    """Guided (eps_ref, eps_edit) of some frames: from one call of a teacher, or from one each.
 
     place: where the reference's answer may be kept; None asks for it in any case.
     """
@@ -194,14 +197,16 @@ def _pair(
     x_src_t = add_noise(prior.schedule, x_src, eps, t)
     edited = Branch(x_t, prompts.target, prompts.empty, method.guidance_target)
     source = Branch(x_src_t, prompts.source, prompts.empty, method.guidance_source)
-    keeps = references is not None and place is not None
-    place = (*asked.noise, *place, frames.start, frames.stop) if keeps else ()
-    reference = references.get(place, x.device) if keeps else None
-    if reference is None:
+    if references is None or place is None:
         reference, edit = guided(prior, [source, edited], t)
-        if keeps:
-            references.keep(place, reference)
     else:
+        # A call each, whether it was kept or not: a kernel's last digits go with the size of its
+        # batch, and the same run must end the same.
+        place = (*asked.noise, *place, frames.start, frames.stop)
+        reference = references.get(place, x.device)
+        if reference is None:
+            (reference,) = guided(prior, [source], t)
+            references.keep(place, reference)
         (edit,) = guided(prior, [edited], t)
     # The part of the edit that was carried into x_t is no noise of the edit's.
     return reference, edit - method.eta * (x - x_src) if method.eta else edit
@@ -243,11 +248,7 @@ def _video(
 
 
 def _image(image: Prior, prompts: Prompts, asked: _Asked) -> Tensor:
-    """The image teacher's DDS gradient, frame by frame.
-
-    It does not know time: with one noise for all frames, its answers differ only where they do.
-    """
-    asked = replace(asked, eps=asked.eps[:, :, :1].expand_as(asked.eps))
+    """The image teacher's DDS gradient, frame by frame."""
     g, mine = torch.zeros_like(asked.x), parallel.share(asked.x.shape[2])
     if mine:
         here = slice(mine.start, mine.stop)

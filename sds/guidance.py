@@ -90,8 +90,8 @@ def _guides(scale: float | Tensor) -> bool:
 def _same(a: Branch, b: Branch) -> Tensor:
     """Which rows of two branches ask the same, (B, 1, ...) bool, found without a device sync.
 
-    Matrix kernels may round a row by its place in the batch, so equal questions come back 1e-7
-    apart. That is enough to wake the adaptive mask of ASSD, whose smoothed part is not small.
+    Kernels may round a row by where it lies in the batch, and the least difference is enough to
+    wake the adaptive mask of ASSD, whose smoothed part is not small.
     """
     scales = a.scale == b.scale
     same = (a.x_t == b.x_t).flatten(1).all(1)

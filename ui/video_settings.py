@@ -198,7 +198,7 @@ def method_fold() -> dict[str, Component]:
                 1,
                 15,
                 "Steadied over",
-                "Frames along the motion that a change is averaged over; 1 is off.",
+                "Frames along the motion that answers and the change are averaged over; 1 is off.",
                 2,
             ),
         }

@@ -18,13 +18,13 @@ from pipelines.clip import quick_look
 from pipelines.clip.change import apply_change, edited, psnr_outside, steadied
 from pipelines.clip.gate import Gate
 from pipelines.clip.job import EditVideo
+from pipelines.clip.motion import Motion
 from pipelines.events import Preview
 from pipelines.media import Clip, to_uint8, write_clip
 from pipelines.media.comparison import Panel, grey, panel_size, write_comparison
 from pipelines.teachers.loaded import LoadedVideoTeacher, step_down
 from sds.assd import Prompts, assd_score, finished
 from sds.descent import descend
-from sds.optical_flow import Flows
 from sds.optimize import State, Step
 
 PREVIEW_FRAMES = 4
@@ -54,8 +54,8 @@ class Edit:
     between two moves ends with."""
     latent_gate: Tensor | None
     """(1, 1, f, h/8, w/8): the gate on the latent grid."""
-    flows: Flows | None
-    """Optical flow on the latent grid, where the method wants it."""
+    motion: Motion | None
+    """How the clip moves on the latent grid, where that is asked for."""
     smoothed: Tensor
     """(1, 1, f, h/8, w/8) in [0, 1]: the last step's adaptive mask, 0 where there is none."""
     prompts: Prompts
@@ -64,14 +64,17 @@ class Edit:
 
     def optimise(self, since: State | None) -> Iterator[Step]:
         """Move `x` in place, one step per teacher call."""
-        job, clip = self.job, self._clip()
         if since is not None:
             self.smoothed.copy_(since["smoothed"])
+            # As it was encoded then: in tiles it comes out otherwise.
+            self.x_src.copy_(since["x_src"])
+        job, clip = self.job, self._clip()
 
         def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
             asked = (self.loaded.teachers, self.prompts, job.method, x, self.x_src, t, generator)
             kept = None if clip is None else self.loaded.references(clip)
-            score = assd_score(*asked, self.flows, kept)
+            flows = None if self.motion is None else self.motion.flows
+            score = assd_score(*asked, flows, kept)
             if score.adaptive_mask is not None:
                 self.smoothed.copy_(score.adaptive_mask)
             return score.said
@@ -89,9 +92,9 @@ class Edit:
             since,
             self.loaded.teachers.video.schedule.sigma if job.ode else None,
             job.moves,
-            lambda said: finished(job.method, said, self.x, self.x_src),
+            lambda said: finished(job.method, self._along(said), self.x, self.x_src),
         )
-        last, more = None, {"smoothed": self.smoothed}
+        last, more = None, {"smoothed": self.smoothed, "x_src": self.x_src}
         try:
             with closing(descent):
                 for last in descent:
@@ -152,6 +155,10 @@ class Edit:
     def _decoded_source(self) -> Tensor:
         """Those frames of the source as the autoencoder gives them back: the same all the time."""
         return self.loaded.frames_at(self.x_src, self._shown)
+
+    def _along(self, said: Tensor) -> Tensor:
+        """What the teachers said, averaged along the motion."""
+        return said if self.motion is None else self.motion.mean(said, self.job.steady)
 
     def _clip(self) -> str | None:
         """A name for all that the reference branch is asked but noise; None where it is the edit's.

@@ -53,8 +53,9 @@ class EditVideo:
     """How often the clip moves at most. Of more steps several ask about the same clip, each with a
     noise of its own, before it moves; 0 moves at every step. The teacher's own if left out."""
     steady: int | None = None
-    """Frames over which a change is averaged along the clip's motion, an odd number: it takes
-    flicker away. 1 leaves it. The teacher's own if left out."""
+    """Frames over which what the teachers say, and in the end the change, is averaged along the
+    clip's motion, an odd number: it takes noise and flicker away. 1 leaves them. The teacher's own
+    if left out."""
     side: int | None = None
     """Work at about side x side pixels; fewer take less memory. The teacher's own if left out."""
     mask: Path | None = None

@@ -29,6 +29,7 @@ from pipelines.paint.painting import Painting
 from pipelines.resume import Resume, resume
 from pipelines.runs import checkpoint, history, run_folder
 from pipelines.video import EditVideo
+from sds.priors.stable_diffusion import LatentCodec
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STEPS = 4
@@ -246,6 +247,18 @@ def expect_whole_files(folder):
                 assert geometry.read_mesh(path).faces
             case _:
                 assert path.read_bytes()
+
+
+def test_a_clip_that_would_be_encoded_otherwise_by_now_is_taken_as_it_was(tmp_path, monkeypatch):
+    job = a_clip(tmp_path)
+    list(history.begin(job))
+    begun = replace(job, out=tmp_path / "run")
+    stop_after(begun, 1)
+    honest = LatentCodec.encode
+    # As in tiles, where memory has become short.
+    monkeypatch.setattr(LatentCodec, "encode", lambda codec, frames: honest(codec, frames) + 0.1)
+    list(resume(Resume(begun.out)))
+    expect_same_end(job, begun.out)
 
 
 def test_more_steps_go_on_from_the_end(tmp_path):

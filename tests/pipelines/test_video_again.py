@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.events import Preview
 from pipelines.media import clip_from_frames, write_clip
+from pipelines.runs import checkpoint
 from pipelines.video import EditVideo, edit_video
 from sds.assd import Method
 from sds.priors.stable_diffusion import ImagePrior, LatentCodec, MotionPrior
@@ -46,6 +47,14 @@ def test_another_target_on_the_same_clip_asks_half(job, rows, tmp_path):
     assert asks(seed=7, out=tmp_path / "three", source=other) == (2, 2)
     # What is asked about the source itself is answered together, so that nothing changes.
     assert asks(seed=7, out=tmp_path / "four", target=SOURCE) == (2, 2)
+
+
+def test_the_same_edit_again_ends_the_same_to_the_last_bit(job, tmp_path):
+    ends = []
+    for name in ("one", "two"):
+        list(edit_video(replace(job, out=tmp_path / name, steps=2, seed=11)))
+        ends.append(checkpoint.load(tmp_path / name).state["parameters"][0])
+    assert ends[0].equal(ends[1])
 
 
 def test_a_preview_does_without_an_autoencoder_that_is_large(job, monkeypatch):
