@@ -83,7 +83,7 @@ def train_autoencoder(work: Path, seed: int, device: str, steps: int | None) -> 
     torch.manual_seed(seed)
     model = build().to(device, memory_format=torch.channels_last)
     recipe = RECIPE if steps is None else Recipe(steps, RECIPE.batch, RECIPE.rate)
-    pool = _cached_pool(work / "pictures.pt", seed).to(device)
+    pool = _cached_pool(work / f"pictures.{seed}.pt", seed).to(device)
 
     def loss(generator: torch.Generator) -> Tensor:
         x = crops(pool, recipe.batch, generator).contiguous(memory_format=torch.channels_last)

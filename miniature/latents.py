@@ -4,6 +4,7 @@ Pictures are single frames of distinct scenes; clips are whole scenes. Each has 
 is shown now with one, now with another.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -106,12 +107,23 @@ def _write_captions(path: Path, numbers: range) -> None:
 def encode(vae: AutoencoderKL, store: Path, count: int) -> torch.Tensor:
     """Latents of the first `count` samples of a store, unscaled: fp16 (count, ..., C, 32, 32).
 
-    Kept beside the store in a memory-mapped file, and read from there the next time.
+    Kept beside the store in a memory-mapped file, and read from there the next time by the same
+    autoencoder. What another one left there is removed.
     """
-    target = store.with_suffix(".latents.npy")
+    target = store.with_suffix(f".{_digest(vae)}.latents.npy")
     if not target.exists():
+        for other in store.parent.glob(f"{store.stem}.*.latents.npy"):
+            other.unlink()
         _encode(vae, store, count, target)
     return _mapped(target)
+
+
+def _digest(vae: AutoencoderKL) -> str:
+    """Tells an autoencoder's weights from any others."""
+    said = hashlib.sha256()
+    for weight in vae.state_dict().values():
+        said.update(weight.float().numpy(force=True).tobytes())
+    return said.hexdigest()[:12]
 
 
 def _mapped(path: Path) -> torch.Tensor:

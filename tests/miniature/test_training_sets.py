@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from diffusers import MotionAdapter, StableDiffusionPipeline
+from diffusers import AutoencoderKL, MotionAdapter, StableDiffusionPipeline
 from PIL import Image
 
 from miniature import image_training, latents, motion_training
@@ -114,6 +114,20 @@ def test_the_video_teachers_are_trained_on_from_what_is_shipped(tmp_path, monkey
         tmp_path / "image", safety_checker=None, requires_safety_checker=False
     )
     assert _moved(shipped.unet.float(), pipe.unet) < 1e-3
+
+
+def test_another_autoencoder_encodes_anew(tmp_path):
+    store = tmp_path / "pictures.npy"
+    np.save(store, np.random.default_rng(0).integers(0, 256, (2, 3, 128, 128), np.uint8))
+    vae = AutoencoderKL.from_pretrained(ASSETS / MINIATURE / "image" / "vae").float()
+    first = latents.encode(vae, store, 2).clone()
+    (kept,) = tmp_path.glob("*.latents.npy")
+    written = kept.stat().st_mtime_ns
+    assert latents.encode(vae, store, 2).equal(first) and kept.stat().st_mtime_ns == written
+    with torch.no_grad():
+        vae.encoder.conv_in.weight.mul_(1.5)
+    assert not latents.encode(vae, store, 2).equal(first)
+    assert not kept.exists() and len(list(tmp_path.glob("*.latents.npy"))) == 1
 
 
 def _moved(one: torch.nn.Module, other: torch.nn.Module) -> float:
