@@ -41,6 +41,11 @@ from pipelines.teachers.weights import weights
 from sds import parallel
 from sds.masks import to_latent_frames
 
+SDR = (
+    "The clip is HDR; it is edited and comes back as SDR, with its brightest lights rolled off. "
+    "To grade it yourself, export it as SDR first."
+)
+
 
 def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
     """Run an edit; yields notes, steps and previews, and `Done` when its files are written.
@@ -67,6 +72,8 @@ def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
         yield from map(Note, notes(edit.loaded))
         (h, w), (height, width) = edit.frames.shape[-2:], clip.size
         yield Note(f"{len(clip)} frames of {width}x{height}, worked at {w}x{h}")
+        if clip.hdr:
+            yield Note(SDR)
         return edit
 
     files = {"clip": job.clip} | ({} if job.mask is None else {"mask": job.mask})

@@ -47,6 +47,8 @@ class Clip:
     """The file it was read from; None for a clip made in memory."""
     cut: Cut = Cut()
     """Which part of `source` it is. Where a part has a start, its first frame's time is 0."""
+    hdr: bool = False
+    """Whether `source` is HDR: `frames` are the SDR that it shows, and are written as such."""
     sound: tuple[Fraction, Fraction | None] = (Fraction(0), None)
     """From where to where in `source`, in seconds on its own clock, the clip's sound is; None is
     its end."""

@@ -4,6 +4,8 @@ Conventions:
 
 * A YUV picture that does not name its matrix is BT.709 from 720 lines on, BT.601 below, as
   browsers and players take it. What is written always names BT.709, limited range.
+* A picture whose transfer is HLG or PQ is HDR, of BT.2020's primaries as BT.2100 says, and comes
+  as the SDR it shows (`hdr`).
 * Transparent pixels (animated GIFs) are laid over white.
 
 Knows nothing about files or time.
@@ -13,6 +15,8 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+from pipelines.media import hdr
 
 # The codes of ITU-T H.273: matrix, primaries and transfer share 1 for BT.709 and 2 for "unnamed".
 BT709 = 1
@@ -27,14 +31,23 @@ def rgb(frame: av.VideoFrame) -> np.ndarray:
         rgba = frame.to_ndarray(format="rgba").astype(np.uint16)
         alpha = rgba[..., 3:]
         return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-    assume_hd = (
-        not frame.format.is_rgb and frame.colorspace == _UNNAMED and frame.height >= _HD_LINES
-    )
-    return frame.to_ndarray(
-        format="rgb24",
-        src_colorspace=Colorspace.ITU709 if assume_hd else None,
+    matrix = None
+    if not frame.format.is_rgb and frame.colorspace == _UNNAMED:
+        if is_hdr(frame):
+            matrix = Colorspace.BT2020
+        elif frame.height >= _HD_LINES:
+            matrix = Colorspace.ITU709
+    picture = frame.to_ndarray(
+        format="rgb48le" if is_hdr(frame) else "rgb24",
+        src_colorspace=matrix,
         interpolation=Interpolation.BICUBIC | _EXACT,
     )
+    return hdr.sdr(picture, frame.color_trc) if is_hdr(frame) else picture
+
+
+def is_hdr(frame: av.VideoFrame) -> bool:
+    """Whether the picture is HDR, which `rgb` makes SDR."""
+    return frame.color_trc in (hdr.HLG, hdr.PQ)
 
 
 def upright(picture: np.ndarray, frame: av.VideoFrame) -> tuple[np.ndarray, bool]:

@@ -26,7 +26,7 @@ from pipelines.media.part import (
     open_part,
     timed_frames,
 )
-from pipelines.media.pixels import rgb, upright
+from pipelines.media.pixels import is_hdr, rgb, upright
 from pipelines.media.source import FALLBACK_RATE, open_source
 
 SETTINGS_KEY = "scorebrush"
@@ -115,7 +115,7 @@ def decode(path: Path | str, max_frames: int, max_pixels: int, cut: Cut = _ALL) 
     """`read_clip` that accepts a single frame too; same arguments and errors otherwise."""
     name = Path(path).name
     with open_part(path, cut) as (container, stream):
-        pictures, stamps, transposed, following = [], [], False, None
+        pictures, stamps, transposed, hdr, following = [], [], False, False, None
         for second, frame in timed_frames(container, stream, name, cut):
             stamp = frame.dts if frame.pts is None else frame.pts
             if is_over(cut, second):
@@ -124,6 +124,7 @@ def decode(path: Path | str, max_frames: int, max_pixels: int, cut: Cut = _ALL) 
             if len(stamps) % cut.every == 0:
                 check_amount(name, len(pictures) + 1, stream, max_frames, max_pixels)
                 picture, transposed = upright(rgb(frame), frame)
+                hdr = hdr or is_hdr(frame)
                 if pictures and picture.shape != pictures[0].shape:
                     raise InputError(
                         f"{name} changes its frame size midway. Export it at one size."
@@ -148,6 +149,7 @@ def decode(path: Path | str, max_frames: int, max_pixels: int, cut: Cut = _ALL) 
             has_audio=bool(container.streams.audio),
             source=Path(path).absolute(),
             cut=cut,
+            hdr=hdr,
             sound=(
                 offset * stream.time_base,
                 None if following is None else end * stream.time_base,
