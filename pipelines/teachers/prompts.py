@@ -15,6 +15,7 @@ from pipelines.errors import InputError
 from pipelines.teachers import hub
 from pipelines.teachers.embeddings import embedded
 from pipelines.teachers.machine import let_go, machine, takes_half
+from pipelines.teachers.shortage import shortage
 from pipelines.teachers.teacher import MeshTeacher, Teacher, VideoTeacher, plain
 from sds import assd, csd
 
@@ -82,13 +83,24 @@ def _read(source: str, texts: Sequence[str]) -> Tensor:
         # The library of models takes seconds to import; kept embeddings do without it.
         from sds.priors import texts as encoders
 
+        def said(place: torch.device) -> Tensor:
+            try:
+                return encoders.embed(str(folder), missing, place, dtype).cpu()
+            except (ValueError, OSError) as error:
+                raise InputError(f"{source} cannot read this: {error}.") from error
+            finally:
+                let_go()
+
         place = _roomy(device, count * dtype.itemsize)
         try:
-            return encoders.embed(str(folder), missing, place, dtype).cpu()
-        except (ValueError, OSError) as error:
-            raise InputError(f"{source} cannot read this: {error}.") from error
-        finally:
-            let_go()
+            return said(place)
+        except RuntimeError as error:
+            shortage(error)
+            if place.type == "cpu":
+                raise
+        # Outside of the handler, which holds on to what was too much.
+        let_go()
+        return said(torch.device("cpu"))
 
     encoder = f"{hub.identity(source, folder, PARTS)} {dtype}"
     return embedded(encoder, texts, encode).to(device)
@@ -96,6 +108,10 @@ def _read(source: str, texts: Sequence[str]) -> Tensor:
 
 def _roomy(device: torch.device, size: int) -> torch.device:
     """The device, or the CPU where weights of `size` bytes leave too little room on it."""
-    if device.type == "cpu" or torch.cuda.mem_get_info()[0] > ROOM * size:
+    if device.type == "cpu":
+        return device
+    # What torch keeps for later counts as taken until it is given back.
+    let_go()
+    if torch.cuda.mem_get_info()[0] > ROOM * size:
         return device
     return torch.device("cpu")

@@ -369,6 +369,52 @@ def test_an_encoder_is_on_the_card_where_it_fits_as_it_runs_there(
     assert asked[0][2:] == (torch.device(place), torch.bfloat16)
 
 
+@pytest.fixture
+def on_a_card(kept, monkeypatch, tmp_path):
+    """A large encoder, and a card that it fits once what torch keeps for later is given back."""
+    folder = tiny.save(tiny.wan(), tmp_path / "wan")
+    free = [0]
+    monkeypatch.setattr(prompts, "LARGE", 0)
+    monkeypatch.setattr(prompts, "machine", lambda: (torch.device("meta"), torch.bfloat16))
+    monkeypatch.setattr(prompts, "let_go", lambda: free.__setitem__(0, 10**12))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free[0], 10**12))
+    return video_teacher(folder)
+
+
+def runs_out(places, short):
+    """An encoder that finds no memory on some devices; `places` are those it was asked on."""
+
+    def embed(folder, texts, place, dtype):
+        places.append(place.type)
+        if place.type in short:
+            raise torch.OutOfMemoryError("CUDA out of memory: 2 GiB")
+        return torch.zeros(len(texts), 1, 1)
+
+    return embed
+
+
+def test_idle_memory_is_given_back_before_an_encoder_is_sent_to_the_cpu(on_a_card, monkeypatch):
+    places = []
+    monkeypatch.setattr("sds.priors.texts.embed", runs_out(places, short=()))
+    prompts.video_prompts(on_a_card, "a cat", "a dog")
+    assert places == ["meta"]
+
+
+def test_an_encoder_that_runs_out_of_memory_reads_on_the_cpu(on_a_card, monkeypatch):
+    places = []
+    monkeypatch.setattr("sds.priors.texts.embed", runs_out(places, short=("meta",)))
+    prompts.video_prompts(on_a_card, "a cat", "a dog")
+    assert places == ["meta", "cpu"]
+
+
+def test_an_encoder_that_fits_nowhere_is_asked_once_on_each(on_a_card, monkeypatch):
+    places = []
+    monkeypatch.setattr("sds.priors.texts.embed", runs_out(places, short=("meta", "cpu")))
+    with pytest.raises(torch.OutOfMemoryError):
+        prompts.video_prompts(on_a_card, "a cat", "a dog")
+    assert places == ["meta", "cpu"]
+
+
 def test_the_last_teacher_stays_and_another_takes_its_place():
     first = load_video_teacher(MINIATURE)
     assert load_video_teacher(MINIATURE) is first
