@@ -174,13 +174,15 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
 
 
 def _encoded(loaded: LoadedVideoTeacher, frames: Tensor) -> Tensor:
-    """The clip's latents; where that takes too much memory, with less of it from here on."""
-    try:
-        return loaded.codec.encode(frames)
-    except RuntimeError as error:
-        shortage(error)
-    step_down(loaded)
-    return loaded.codec.encode(frames)
+    """The clip's latents; while that takes too much memory, with less of it from here on."""
+    while True:
+        try:
+            return loaded.codec.encode(frames)
+        except RuntimeError as error:
+            short = shortage(error)
+        # Outside of the handler, which holds on to what was too much.
+        if not step_down(loaded):
+            raise torch.OutOfMemoryError(short)
 
 
 def main() -> None:

@@ -73,6 +73,25 @@ def test_a_result_that_does_not_fit_is_decoded_in_tiles(edit):
     assert loaded.codec.vae.use_tiling
 
 
+def test_a_clip_that_does_not_fit_is_encoded_with_less_until_it_does(edit):
+    load_video_teacher("miniature")
+    loaded = load_video_teacher(edit.teacher)
+    ends = runs_out(loaded.codec.vae.encoder, {0, 1})
+    events = list(edit_video(edit))
+    ends()
+    assert isinstance(events[-1], Done) and loaded.thrift == LADDER[2]
+
+
+def test_a_clip_that_is_never_encoded_says_what_to_lower(edit):
+    load_video_teacher("miniature")
+    loaded = load_video_teacher(edit.teacher)
+    ends = runs_out(loaded.codec.vae.encoder, range(10**6))
+    with pytest.raises(RunFailed, match=r"to begin.*lower --side.*2 GiB"):
+        list(edit_video(edit))
+    ends()
+    assert loaded.thrift == LADDER[-1]
+
+
 def test_an_edit_that_never_fits_says_what_to_lower_and_can_be_resumed(edit):
     load_video_teacher("miniature")
     ends = runs_out(load_video_teacher(edit.teacher).teachers.video.network, range(1, 10**6))
