@@ -3,7 +3,8 @@
     python -m pipelines.resume RUN_DIR [--steps N]
 
 The run goes on from its checkpoint, with its own copies of the files it was given, and ends bit for
-bit where it would have ended. This module knows nothing about what the run does.
+bit where it would have ended; a painting on a GPU, where sums have no fixed order, ends nearly
+there. This module knows nothing about what the run does.
 """
 
 from collections.abc import Iterator

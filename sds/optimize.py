@@ -49,6 +49,9 @@ def optimize(
 ) -> Iterator[Step]:
     """All steps, or those after `since`: then the run ends bit for bit where it would have ended.
 
+    That holds of gradients that are the same each time: always on a CPU; on a GPU not of those that
+    autograd adds up in no fixed order, as it does behind a mesh's fields (`index_select`).
+
     gradient(index) fills `.grad` of every parameter and returns what to report; its randomness
     should come from `step_generator`. parameters: fp32 tensors the optimiser holds. since: what a
     step of an earlier run said; the optimiser's rates are those of `optimizer`, not of then.

@@ -3,9 +3,9 @@
 Settings, inputs and status are written before the teachers load, so that the folder is a run from
 the first step; checkpoints, previews and a curve follow as the steps go by; the result ends it. A
 run that is stopped has a full result; one that failed or was killed goes on from its checkpoint and
-ends bit for bit where it would have ended. Of several processes on one job the main one does all
-this, and the others take their share of the steps. This module knows nothing about clips, meshes or
-teachers.
+ends bit for bit where it would have ended, where its steps are deterministic (`sds.optimize`). Of
+several processes on one job the main one does all this, and the others take their share of the
+steps. This module knows nothing about clips, meshes or teachers.
 """
 
 import time
