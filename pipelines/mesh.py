@@ -227,7 +227,7 @@ def _prepare(
         loaded=loaded,
         model=model,
         bases=bases,
-        task=Task(surface, loaded.cascade, asked, mask),
+        task=Task(surface, loaded.cascade, asked, None if mask is None else mask.to(loaded.device)),
         painted=painted,
         sides=look(surface, orbit(4, 20.0), PREVIEW_SIDE, white),
     )

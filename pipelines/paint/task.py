@@ -70,6 +70,10 @@ class Mask:
         allowed = sample_atlases(self.textures, points)
         return replace(query, region=allowed if self.replaces else query.region * allowed)
 
+    def to(self, device: torch.device | str) -> "Mask":
+        """The same mask on another device: where the points are, or every query uploads it."""
+        return replace(self, textures=tuple(texture.to(device) for texture in self.textures))
+
 
 @dataclass(frozen=True, eq=False)
 class Task:

@@ -18,6 +18,7 @@ from pipelines.media import read_clip, save_png
 from pipelines.mesh import PaintMesh, describe, paint_mesh, recall, settled
 from pipelines.paint.layers import load_layers
 from pipelines.paint.painting import PAPER, Painting
+from pipelines.paint.task import Mask
 
 FILES = (
     "painted.glb",
@@ -172,6 +173,20 @@ def test_a_kept_texture_is_the_file_s_to_the_last_bit_outside_a_mask(tmp_path):
     (layer,) = load_layers(out)
     assert (layer.weight(0.5) == 0).float().mean() > 0.4
     assert events[-1].metrics["changed_outside_share"] == 0
+
+
+def test_a_mask_is_where_the_run_computes_before_it_is_asked(box, tmp_path, monkeypatch):
+    """On a device that only counts: every query would upload it otherwise."""
+    honest = mesh.load_mesh_teacher("miniature")
+    there = replace(honest, device=torch.device("meta"))
+    monkeypatch.setattr(mesh, "load_mesh_teacher", lambda *asked: there)
+    monkeypatch.setattr(mesh, "look", lambda *asked: None)
+    asked = settled(job(box, tmp_path / "run"))
+    model = geometry.unwrap(geometry.read_mesh(box))
+    mask = Mask((torch.ones(1, 8, 8),), replaces=False)
+    teacher = mesh.mesh_teacher(asked.teacher)
+    paint = mesh._prepare(asked, model, geometry.surface(model), [], mask, teacher)
+    assert [texture.device.type for texture in paint.task.mask.textures] == ["meta"]
 
 
 def test_a_mask_drawn_on_a_view_lands_on_what_the_view_sees(box, tmp_path):
