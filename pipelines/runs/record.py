@@ -157,10 +157,12 @@ def _resumed(order: Order, since: Checkpoint) -> tuple[Order, list[str]]:
 
 
 def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What is another version now; what an older run did not say of itself is not known."""
+    """What is otherwise now; what an older run did not say of itself is not known."""
+    how = {name: ("with", f"{name} ") for name in ("scorebrush", *run_folder.PACKAGES)}
+    how |= {"device": ("on", ""), "dtype": ("in", "")}
     said = [
-        f"Begun with {name} {then[name]}, resumed with {now.get(name)}: its end may differ."
-        for name in ("scorebrush", *run_folder.PACKAGES)
+        f"Begun {by} {what}{then[name]}, resumed {by} {now.get(name)}: its end may differ."
+        for name, (by, what) in how.items()
         if name in then and then[name] != now.get(name)
     ]
     if "weights" in then and then["weights"] != now.get("weights"):

@@ -30,6 +30,7 @@ from pipelines.media import files
 from pipelines.media.files import replacing
 from pipelines.runs.hold import LOCK, is_held
 from pipelines.runs.product import product
+from pipelines.teachers.machine import computes
 
 STOP = "stop"
 SETTINGS, STATUS, METRICS = "settings.json", "status.json", "metrics.json"
@@ -215,6 +216,7 @@ def versions() -> dict[str, Any]:
         "scorebrush": product(),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        **computes(),
     }
     for package in PACKAGES:
         try:

@@ -27,6 +27,16 @@ def compute_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
 
 
+def computes() -> dict[str, str]:
+    """What computes here, in words: the `device` and the `dtype` that networks run in there."""
+    card = torch.cuda.is_available()
+    dtype = compute_dtype(torch.device("cuda" if card else "cpu"))
+    return {
+        "device": torch.cuda.get_device_name() if card else "the CPU",
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+
+
 def autoencoder_dtype(dtype: torch.dtype) -> torch.dtype:
     """What image autoencoders run in beside networks in `dtype`: fp16 is too narrow for them."""
     return torch.float32 if dtype == torch.float16 else dtype

@@ -20,6 +20,7 @@ from pipelines.events import Begun, Done, Note, Preview, Step, Writing
 from pipelines.runs import checkpoint, product, record, run_folder
 from pipelines.runs.hold import hold
 from pipelines.runs.record import Order
+from pipelines.teachers import machine
 from tests.pipelines.tiny_run import RESULT, STEPS, Tiny, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -283,10 +284,33 @@ def test_another_scorebrush_or_other_weights_are_said(tmp_path):
     assert any("other weights" in note for note in notes)
 
 
+def test_another_device_or_dtype_is_said(tmp_path, monkeypatch):
+    stop_after(tmp_path, 3)
+    here = machine.computes()
+    there = {"device": "NVIDIA H100", "dtype": "float16"}
+    assert here.items() <= run_folder.read_settings(tmp_path)["versions"].items()
+    monkeypatch.setattr(run_folder, "computes", lambda: there)
+    notes = notes_of(run(tmp_path, resumes=True))
+    device, dtype = here["device"], here["dtype"]
+    assert f"Begun on {device}, resumed on NVIDIA H100: its end may differ." in notes
+    assert f"Begun in {dtype}, resumed in float16: its end may differ." in notes
+
+
+def test_what_computes_is_the_card_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    assert machine.computes() == {"device": "Tesla T4", "dtype": "float16"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert machine.computes() == {"device": "the CPU", "dtype": "bfloat16"}
+
+
 def test_an_older_run_that_says_less_of_itself_goes_on_without_a_word(tmp_path):
     stop_after(tmp_path, 3)
     settings = run_folder.read_settings(tmp_path)
-    del settings["versions"]["scorebrush"]
+    for name in ("scorebrush", "device", "dtype"):
+        del settings["versions"][name]
     run_folder.write_json(tmp_path / run_folder.SETTINGS, settings)
     assert notes_of(run(tmp_path, resumes=True)) == ["tiny"]
 
