@@ -87,6 +87,7 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
     before = run_folder.open_folder(order.folder)
     with hold(order.folder):
         run_folder.sweep(order.folder)
+        run_folder.forget_peak_memory()
         since = Checkpoint({"step": 0}, 0.0)
         notes = []
         if order.resumes:

@@ -226,9 +226,16 @@ def versions() -> dict[str, Any]:
     return found
 
 
+def forget_peak_memory() -> None:
+    """Let `peak_memory_mb` count from here on; what the system counts cannot be forgotten."""
+    # Without a GPU, and before its first use, there is nothing to forget.
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+
+
 def peak_memory_mb() -> float:
     """The most memory this process or one that it began has held, whichever is more, in MB; on a
-    GPU, the most of the GPU's."""
+    GPU, the most of the GPU's since `forget_peak_memory`."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e6
     unit = 1 if sys.platform == "darwin" else 1024

@@ -306,6 +306,15 @@ def test_what_computes_is_the_card_where_there_is_one(monkeypatch):
     assert machine.computes() == {"device": "the CPU", "dtype": "bfloat16"}
 
 
+def test_a_run_does_not_count_the_memory_of_the_one_before(tmp_path, monkeypatch):
+    """On a card that counts the most it held until it is told to begin anew."""
+    most = [9e9]
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: most.__setitem__(0, 2e9))
+    monkeypatch.setattr(run_folder, "peak_memory_mb", lambda: most[0] / 1e6)
+    assert list(run(tmp_path))[-1].metrics["peak_memory_mb"] == 2000
+
+
 def test_an_older_run_that_says_less_of_itself_goes_on_without_a_word(tmp_path):
     stop_after(tmp_path, 3)
     settings = run_folder.read_settings(tmp_path)
