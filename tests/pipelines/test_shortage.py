@@ -23,6 +23,7 @@ OTHERS = [
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 8"),
     RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA driver error: out of memory"),
 ]
 
 
