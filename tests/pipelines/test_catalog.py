@@ -24,6 +24,7 @@ from pipelines.teachers.catalog import (
     video_teachers,
 )
 from pipelines.teachers.loading import load_video_teacher
+from pipelines.teachers.machine import machine
 from pipelines.teachers.teacher import Recipe, needs
 from pipelines.video import EditVideo, describe
 from tests import tiny_teachers as tiny
@@ -367,6 +368,15 @@ def test_an_encoder_is_on_the_card_where_it_fits_as_it_runs_there(
     monkeypatch.setattr(texts, "embed", lambda *given: asked.append(given) or torch.zeros(3, 1, 1))
     prompts.video_prompts(video_teacher(folder), "a cat", "a dog")
     assert asked[0][2:] == (torch.device(place), torch.bfloat16)
+
+
+def test_what_runs_in_fp32_on_a_card_is_not_rounded_to_tf32(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert machine() == (torch.device("cuda"), torch.bfloat16)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 @pytest.fixture
