@@ -25,6 +25,7 @@ from torch.nn.functional import interpolate
 
 from sds import draws, losses
 from sds.contrast import Contrast
+from sds.downsampling import downsample
 from sds.draws import Rows
 from sds.guidance import ask, cfg, from_threestudio
 from sds.priors import Prior
@@ -242,22 +243,6 @@ def stage_gradient(
     return losses.sds(eps_hat, eps, losses.sds_weight(prior.schedule, t, z.ndim))
 
 
-def shrink(images: Tensor, size: int) -> Tensor:
-    """Images (N, 3, S, S) -> (N, 3, size, size), antialiased: the mean of each pixel's area.
-
-    Raises ValueError when size is above S.
-    """
-    side = images.shape[-1]
-    if side < size:
-        raise ValueError(
-            f"images of {side}x{side} are smaller than the teacher's {size}x{size}; render them at "
-            f"{size}x{size} or more"
-        )
-    if side % size == 0:
-        return interpolate(images, (size, size), mode="area")
-    return interpolate(images, (size, size), mode="bilinear", antialias=True)
-
-
 def _averaged(
     prior: Prior,
     asking: Asking,
@@ -282,7 +267,7 @@ def _averaged(
 
 def _seen(encode: Callable[[Tensor], Tensor] | None, x: Tensor, size: int) -> Tensor:
     """What a stage is asked about, with its graph: images in [-1, 1], or their latents."""
-    images = 2 * shrink(x, size) - 1
+    images = 2 * downsample(x, size) - 1
     return images if encode is None else encode(images)
 
 
@@ -290,7 +275,7 @@ def _show(
     cascade: Cascade, method: Method, x: Tensor, size: int, generator: torch.Generator, rows: Rows
 ) -> Shown:
     """Show stage II small, noised versions of x (N, 3, S, S) in [0, 1], on its own grid of size."""
-    small = 2 * shrink(x.detach(), cascade.size_low or cascade.size_1) - 1
+    small = 2 * downsample(x.detach(), cascade.size_low or cascade.size_1) - 1
     small = small.repeat(method.noises, 1, 1, 1)
     low, high = (min(level, cascade.top_level) for level in method.noise_levels)
     s = draws.levels(small, (low, high), generator, rows)

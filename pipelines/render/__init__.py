@@ -2,8 +2,9 @@
 
 from pipelines.render.cameras import Cameras, orbit, sphere_views
 from pipelines.render.rasterise import Buffer, rasterise
-from pipelines.render.shade import at, compose, downsample, shade, visible
+from pipelines.render.shade import at, compose, shade, visible
 from pipelines.render.surface import Points, Surface
+from sds.downsampling import downsample
 
 __all__ = [
     "Buffer",

@@ -6,7 +6,7 @@ shaded colour in [0, 1] stays there. This module knows nothing about fields, tea
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, normalize
+from torch.nn.functional import normalize
 
 from pipelines.render.cameras import Cameras
 from pipelines.render.rasterise import Buffer
@@ -83,16 +83,3 @@ def compose(
     pixels = background[:, None].repeat(1, size * size, 1).flatten(0, 1)
     pixels = pixels.index_copy(0, index, colours * shading[:, None])
     return pixels.view(len(background), size, size, -1).permute(0, 3, 1, 2)
-
-
-def downsample(images: Tensor, size: int) -> Tensor:
-    """Antialiased: the mean of each block where the sizes divide, else a triangle filter.
-
-    images (B, C, H, H) -> (B, C, size, size). Raises ValueError when `size` is larger than H.
-    """
-    side = images.shape[-1]
-    if size > side:
-        raise ValueError(f"a picture of {side} pixels cannot be downsampled to {size}: render more")
-    if side % size == 0:
-        return avg_pool2d(images, side // size)
-    return interpolate(images, (size, size), mode="bilinear", antialias=True)

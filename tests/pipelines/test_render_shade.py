@@ -1,8 +1,7 @@
-"""From the z-buffer to pictures: points, light, composites, and smaller pictures."""
+"""From the z-buffer to pictures: points, light and composites."""
 
 import math
 
-import pytest
 import torch
 from render_surfaces import bumpy_torus, flat
 
@@ -149,28 +148,6 @@ def test_the_gradient_of_a_downsampled_composite_is_exact():
     assert torch.autograd.gradcheck(
         lambda c: downsample(compose(c, shading, index, background, 4), 2), colours
     )
-
-
-def test_downsample_takes_block_means_where_the_sizes_divide():
-    images = torch.rand(2, 3, 12, 12, generator=seeded())
-    small = downsample(images, 4)
-    torch.testing.assert_close(small[1, 2, 3, 0], images[1, 2, 9:12, 0:3].mean())
-    torch.testing.assert_close(small.mean((2, 3)), images.mean((2, 3)))
-    assert torch.equal(downsample(images, 12), images)
-
-
-def test_downsample_by_a_broken_factor_lets_no_fine_pattern_through():
-    checker = (torch.arange(96)[:, None] + torch.arange(96)) % 2
-    small = downsample(checker.float().expand(1, 3, 96, 96), 42)
-    # At the border the filter is cut off; picking pixels would give 0 and 1 everywhere.
-    assert (small[:, :, 2:-2, 2:-2] - 0.5).abs().max() < 0.1
-    flat_ = torch.full((1, 3, 96, 96), 0.3)
-    torch.testing.assert_close(downsample(flat_, 42), torch.full((1, 3, 42, 42), 0.3))
-
-
-def test_downsample_refuses_to_invent_pixels():
-    with pytest.raises(ValueError, match="render more"):
-        downsample(torch.zeros(1, 3, 8, 8), 16)
 
 
 def test_the_whole_way_is_right_on_a_plain_triangle():

@@ -271,22 +271,6 @@ def test_the_same_generator_repeats_a_step_and_another_does_not():
     assert torch.equal(one, two) and not torch.equal(one, other)
 
 
-def test_shrinking_keeps_means_and_removes_what_is_too_fine():
-    fine = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).repeat(6, 6).expand(1, 3, 12, 12)
-    for size in (6, 4, 3):
-        got = csd.shrink(fine, size)
-        want = avg_pool2d(fine, 12 // size)
-        torch.testing.assert_close(got, want)
-    assert csd.shrink(fine, 12).equal(fine)
-    # Not a divisor: a triangle filter, which leaves little of a pattern of one pixel.
-    got = csd.shrink(fine, 5)
-    assert got.shape == (1, 3, 5, 5)
-    assert (got - 0.5).abs().max() < 0.15
-    assert (interpolate(fine, 5, mode="bilinear") - 0.5).abs().max() > 0.15
-    with pytest.raises(ValueError, match=r"12x12 are smaller than the teacher's 16x16; render"):
-        csd.shrink(fine, 16)
-
-
 def test_the_low_image_is_spread_from_corner_to_corner():
     low = rand(1, 3, SMALL, SMALL)
     clean = ddpm(torch.ones(1000))
@@ -304,7 +288,7 @@ def test_what_is_missing_is_named():
         step(replace(none, stage_1=Toy()), PAPER, prompts, x)
     with pytest.raises(ValueError, match="neither stage has a weight"):
         step(cascade(), replace(PAPER, lambda_1=0.0), prompts, x, index=0)
-    with pytest.raises(ValueError, match="4x4 are smaller than the teacher's 8x8"):
+    with pytest.raises(ValueError, match="4x4 cannot be downsampled to 8x8"):
         step(cascade(), PAPER, prompts, world(SMALL)[0])
 
 
