@@ -8,11 +8,10 @@ then read as that of a first frame. This module knows nothing about which family
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from sds.priors import Prior
-from sds.priors.calls import evenly
+from sds.priors.calls import frame_by_frame
 from sds.schedules import Schedule
 
 
@@ -31,12 +30,7 @@ class SingleFrames:
 
     def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         """x_t (N, C, F, H, W), t (N,) long, cond (N, L, D) -> eps (N, C, F, H, W) fp32."""
-        parts = evenly(self.frames_per_call, x_t, dim=2)
-        return torch.cat([self._frames(part, t, cond) for (part,) in parts], dim=2)
+        return frame_by_frame(self.frames_per_call, self._eps, x_t, t, cond)
 
-    def _frames(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        n, _, f = x_t.shape[:3]
-        # Rows outside, frames inside: the first half of the rows stays the first half of the batch.
-        folded = x_t.transpose(1, 2).flatten(0, 1).unsqueeze(2)
-        each = [v.repeat_interleave(f, dim=0) for v in (t, cond)]
-        return self.video.eps(folded, *each).squeeze(2).unflatten(0, (n, f)).transpose(1, 2)
+    def _eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
+        return self.video.eps(x_t.unsqueeze(2), t, cond).squeeze(2)

@@ -21,7 +21,7 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
-from sds.priors.calls import evenly
+from sds.priors.calls import frame_by_frame
 from sds.priors.loading import (
     check_length,
     frozen,
@@ -52,22 +52,16 @@ class ImagePrior:
     @torch.no_grad()
     def eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         """x_t (N, C, F, H, W), t (N,) long, cond (N, L, D) -> eps (N, C, F, H, W) fp32."""
-        parts = evenly(self.frames_per_call, x_t, dim=2)
-        return torch.cat([self._frames(part, t, cond) for (part,) in parts], dim=2)
+        return frame_by_frame(self.frames_per_call, self._eps, x_t, t, cond)
 
-    def _frames(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        n, _, f = x_t.shape[:3]
-        # Rows outside, frames inside: the first half of the rows stays the first half of the batch.
-        folded = x_t.transpose(1, 2).flatten(0, 1)
-        t = t.repeat_interleave(f)
+    def _eps(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         output = self.network(
-            folded.to(self.network.dtype),
+            x_t.to(self.network.dtype),
             model_time(self.schedule, t),
-            encoder_hidden_states=cond.to(self.network.dtype).repeat_interleave(f, dim=0),
+            encoder_hidden_states=cond.to(self.network.dtype),
             return_dict=False,
         )[0].float()
-        eps = eps_from_output(self.schedule, output, folded.float(), t)
-        return eps.unflatten(0, (n, f)).transpose(1, 2)
+        return eps_from_output(self.schedule, output, x_t.float(), t)
 
 
 @dataclass(frozen=True)
@@ -165,7 +159,7 @@ def image_prior(
     frames_per_call: int = 16,
 ) -> ImagePrior:
     """The pipeline's UNet as a teacher. Moves and freezes `pipe.unet` itself."""
-    network = frozen(_plain(pipe.unet), device, dtype)
+    network = frozen(plain(pipe.unet), device, dtype)
     return ImagePrior(network, read_schedule(pipe).to(device), frames_per_call)
 
 
@@ -175,7 +169,7 @@ def video_prior(
     dtype: torch.dtype = torch.float32,
 ) -> MotionPrior:
     """The pipeline's motion UNet as a teacher. Moves and freezes `pipe.unet` itself."""
-    network = frozen(_plain(pipe.unet), device, dtype)
+    network = frozen(plain(pipe.unet), device, dtype)
     return MotionPrior(network, read_schedule(pipe).to(device))
 
 
@@ -277,13 +271,14 @@ def with_motion(
         vae=pipe.vae,
         text_encoder=pipe.text_encoder,
         tokenizer=pipe.tokenizer,
-        unet=_plain(pipe.unet),
+        unet=plain(pipe.unet),
         motion_adapter=modules,
         scheduler=scheduler,
     )
 
 
-def _plain(unet: nn.Module) -> nn.Module:
+def plain(unet: nn.Module) -> nn.Module:
+    """The UNet itself. Raises ValueError for one that is shown more than the latents it draws."""
     config = unet.config
     if config.in_channels != config.out_channels:
         raise ValueError(

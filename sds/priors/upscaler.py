@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from sds.csd import Cascade
 from sds.priors.calls import evenly
 from sds.priors.loading import frozen, no_progress_bars, read_schedule, reading
+from sds.priors.stable_diffusion import plain
 from sds.priors.stages import StageOnePrior, StageTwoPrior
 from sds.schedules import ddpm
 
@@ -78,15 +79,8 @@ def stage_1_prior(
 
     Raises ValueError for a UNet that is shown more than the latents it draws.
     """
-    config = pipe.unet.config
-    if config.in_channels != config.out_channels:
-        raise ValueError(
-            f"this UNet takes {config.in_channels} channels and gives {config.out_channels}; "
-            "use a plain text-to-image model, not an inpainting one"
-        )
-    return StageOnePrior(
-        frozen(pipe.unet, device, dtype), read_schedule(pipe).to(device), rows_per_call
-    )
+    unet = frozen(plain(pipe.unet), device, dtype)
+    return StageOnePrior(unet, read_schedule(pipe).to(device), rows_per_call)
 
 
 def stage_2_prior(
