@@ -13,6 +13,14 @@ ROOMS = {
     "sds": {"sds"},
     "miniature": {"miniature", "sds", "pipelines"},
 }
+INSIDE = {
+    "media": set(),
+    "render": set(),
+    "geometry": {"media", "render"},
+    "clip": {"media", "teachers"},
+    "paint": {"geometry", "media", "render", "teachers"},
+}
+"""Of the rooms of pipelines, those that one may enter beside its own."""
 DOORS = {
     "gradio": ("app.py", "ui/"),
     "diffusers": ("sds/priors/", "miniature/"),
@@ -25,7 +33,7 @@ DOORS = {
     "trimesh": ("pipelines/geometry/",),
     "xatlas": ("pipelines/geometry/",),
     "spaces": ("pipelines/worker.py",),
-    "scipy": ("pipelines/paint/bake.py", "pipelines/geometry/"),
+    "scipy": ("pipelines/render/bake.py", "pipelines/geometry/"),
     "embreex": (),
     "torchvision": (),
 }
@@ -58,6 +66,27 @@ def test_imports_go_one_way_and_through_the_doors(path):
     for package, doors in DOORS.items():
         if package in imported(path):
             assert here.startswith(doors) if doors else False, f"{here} imports {package}"
+
+
+def modules(path: Path) -> set[str]:
+    """What a file imports by its full name, `from a import b` as a.b."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("room", INSIDE)
+def test_the_rooms_of_pipelines_are_not_entered_in_circles(room):
+    rooms = {path.name for path in (ROOT / "pipelines").iterdir() if path.is_dir()}
+    found = sorted((ROOT / "pipelines" / room).rglob("*.py"))
+    assert found
+    for path in found:
+        ours = {name.split(".")[1] for name in modules(path) if name.startswith("pipelines.")}
+        assert ours & rooms <= INSIDE[room] | {room}, path.name
 
 
 def test_the_walk_sees_every_room():

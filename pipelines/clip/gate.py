@@ -25,13 +25,12 @@ from pipelines.media import (
     write_clip,
 )
 from pipelines.media.comparison import panel_size
+from pipelines.media.masks import OPACITY, TINT
 from pipelines.media.source import MAX_SIDE
 from sds import masks
 
 FLOW_SIDE = 256
 """Optical flow is estimated at no more than about this size squared."""
-TINT, OPACITY = (1.0, 0.18, 0.47), 0.55
-"""How a mask is laid over pictures: a colour that few of them have, RGB."""
 
 
 @dataclass(frozen=True, eq=False)

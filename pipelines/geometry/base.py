@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pipelines.geometry import pictures
 from pipelines.geometry.model import Floats, Part, linear, srgb
-from pipelines.paint.bake import sample, texels, texture_image
+from pipelines.render.bake import sample, texels, texture_image
 from pipelines.render.surface import Surface
 
 

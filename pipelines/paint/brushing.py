@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from pipelines import geometry
-from pipelines.clip.gate import OPACITY, TINT
 from pipelines.media import save_png
 from pipelines.media.files import replacing
+from pipelines.media.masks import OPACITY, TINT
 from pipelines.paint.painted import render_textured
 from pipelines.paint.uv_mask import mask_name, project_mask, view_camera
 from pipelines.render import Surface, orbit

@@ -16,11 +16,11 @@ from torch import Tensor
 from pipelines import geometry
 from pipelines.media import clip_from_frames, read_image, save_png, to_uint8, write_clip
 from pipelines.media.comparison import write_comparison
-from pipelines.paint.bake import texels, texture_image
 from pipelines.paint.layers import Layers, file_name, save_layers
 from pipelines.paint.look import Look, look
 from pipelines.paint.task import Fields, Task, sample_atlases
 from pipelines.render import Cameras, Points, Surface, at, downsample, orbit
+from pipelines.render.bake import texels, texture_image
 
 CHUNK = 1 << 17
 """Texels that the fields are asked about at once."""

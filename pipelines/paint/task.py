@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.paint import fields
-from pipelines.paint.bake import sample
 from pipelines.paint.composites import Query
 from pipelines.paint.painting import Painting
 from pipelines.render import Points, Surface
+from pipelines.render.bake import sample
 from sds import csd
 
 

@@ -17,9 +17,9 @@ from torch.nn.functional import max_pool2d
 from pipelines.errors import InputError
 from pipelines.geometry.files import DAMAGED
 from pipelines.media import read_level
-from pipelines.paint.bake import sample, texels, texture_image
 from pipelines.paint.task import Mask
 from pipelines.render import Cameras, Surface, rasterise
+from pipelines.render.bake import sample, texels, texture_image
 from pipelines.render.cameras import DISTANCE
 from pipelines.render.rasterise import project
 

@@ -25,7 +25,6 @@ from torch.utils.checkpoint import checkpoint
 
 from miniature.meshes import sample_mesh, surface
 from pipelines import allocator
-from pipelines.paint.bake import texels
 from pipelines.paint.composites import Query, Words, colours, prompts, unlike_prompt
 from pipelines.paint.look import look
 from pipelines.paint.painted import CHUNK, few
@@ -33,6 +32,7 @@ from pipelines.paint.painting import PAPER, Painting
 from pipelines.paint.run import paint
 from pipelines.paint.task import Fields, Task, sample_atlases
 from pipelines.render import sphere_views
+from pipelines.render.bake import texels
 from pipelines.teachers.catalog import mesh_teacher
 from pipelines.teachers.machine import compute_dtype
 from sds import csd

@@ -11,8 +11,8 @@ import torch
 from playwright.sync_api import expect
 from torch.nn.functional import max_pool2d
 
-from pipelines.clip.gate import OPACITY
 from pipelines.media import clip_from_frames, read_clip, read_mask, save_png, write_clip
+from pipelines.media.masks import OPACITY
 from tests.e2e.acts import brush, open_fold, put, shown_to_brush
 from tests.e2e.conftest import WAIT
 from tests.pipelines.test_media import audio_packets, make_file

@@ -8,7 +8,7 @@ from geometry_files import picture
 from pipelines.geometry import Part, base_colour
 from pipelines.geometry.base import with_alpha
 from pipelines.geometry.model import linear, srgb
-from pipelines.paint.bake import sample
+from pipelines.render.bake import sample
 
 CORNERS = np.array([[(0, 0), (1, 0), (1, 1)], [(0, 0), (1, 1), (0, 1)]], dtype=float)
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], dtype=float)

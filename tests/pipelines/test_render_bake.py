@@ -5,9 +5,8 @@ import pytest
 import torch
 from render_surfaces import cube, flat
 
-from pipelines.paint import bake
-from pipelines.paint.bake import sample, texels, texture_image
-from pipelines.render import Surface, at
+from pipelines.render import Surface, at, bake
+from pipelines.render.bake import sample, texels, texture_image
 
 SQUARE = [(-0.5, -0.5, 0.0), (0.5, -0.5, 0.0), (0.5, 0.5, 0.0), (-0.5, 0.5, 0.0)]
 

@@ -13,7 +13,9 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from pipelines.render import Points, Surface, at, scanline
+from pipelines.render import scanline
+from pipelines.render.shade import at
+from pipelines.render.surface import Points, Surface
 
 REACH = 2**0.5
 """Texels: how far from a texel's centre a bilinear lookup still reads it."""
