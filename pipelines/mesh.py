@@ -31,7 +31,7 @@ from pipelines.paint.uv_mask import read_uv_mask
 from pipelines.render import Surface, orbit
 from pipelines.runs import record, run_folder, settings
 from pipelines.runs.record import Order
-from pipelines.teachers.catalog import mesh_teacher
+from pipelines.teachers.catalog import mesh_teacher, mesh_teachers
 from pipelines.teachers.compiling import expect_compiler
 from pipelines.teachers.loaded import LoadedMeshTeacher, notes, step_down
 from pipelines.teachers.loading import announcements, load_mesh_teacher
@@ -164,8 +164,10 @@ def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> PaintMesh:
         # What a run did not know of yet was off, as it was in the paper.
         said = {**said, "painting": {**asdict(PAPER), **painting}}
     job = settings.recall(PaintMesh, said, files)
-    # What a job finds by itself is left to it again: other words or another preset may follow.
-    if job.unlike and job.unlike == mesh_teacher(job.teacher).unlike(job.style):
+    # What a job finds by itself is left to it again: other words or another preset may follow. Only
+    # a teacher of the list does, so that no other is looked up for it.
+    listed = mesh_teachers().get(job.teacher)
+    if job.unlike and listed and job.unlike == listed.unlike(job.style):
         job = replace(job, unlike="")
     return replace(job, steps=None) if job.steps == STEPS[job.preset] else job
 

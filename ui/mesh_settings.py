@@ -4,6 +4,7 @@ Defaults are those of `PaintMesh` and `Painting`. Knows nothing about running a 
 """
 
 from dataclasses import fields
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -12,6 +13,7 @@ from pipelines.mesh import STEPS, PaintMesh
 from pipelines.paint.painting import Painting
 from pipelines.teachers.catalog import mesh_teacher
 from ui.folds import fold
+from ui.wording import said_on_the_page
 
 _DEFAULT = {f.name: f.default for f in (*fields(PaintMesh), *fields(Painting))}
 
@@ -84,8 +86,14 @@ def texture_fold() -> dict[str, Component]:
 def follow_teacher(inputs: dict[str, Component]) -> None:
     """Choosing a teacher sets how it is asked; a run that is opened again keeps its own."""
     names = [f.name for f in fields(Painting)]
+
+    def brought(teacher: str) -> list[Any]:
+        with said_on_the_page():
+            painting = mesh_teacher(teacher).painting
+        return [getattr(painting, name) for name in names]
+
     inputs["teacher"].input(
-        lambda teacher: [getattr(mesh_teacher(teacher).painting, name) for name in names],
+        brought,
         inputs["teacher"],
         [inputs[name] for name in names],
         show_progress="hidden",

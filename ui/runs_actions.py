@@ -127,7 +127,7 @@ class Actions:
         """Turn to a run's tab, with all that was asked; `show` follows."""
         with said_on_the_page():
             run = _own(chosen, owner_of(visitor, request), request)
-            changes = self._opened(_job(run), folders)
+            changes = self._opened(request, _job(run), folders)
             if worker.is_at_work(run.folder):
                 raise InputError("It is still at work. Open it when it has ended.")
             return changes | {self.opened: chosen}
@@ -158,7 +158,7 @@ class Actions:
         with said_on_the_page():
             owner = owner_of(visitor, request)
             job = _job(_own(chosen, owner, request))
-            yield self._opened(job, folders)
+            yield self._opened(request, job, folders)
         # It stays whose it is.
         yield from self._run(job, None, True, folders)
 
@@ -173,7 +173,7 @@ class Actions:
         with said_on_the_page():
             owner = owner_of(visitor, request)
             job = _job(_own(chosen, owner, request))
-            yield self._opened(job, folders)
+            yield self._opened(request, job, folders)
         yield from self._run(history.again(job, new_folder()), owner, False, folders)
 
     def restore(
@@ -186,7 +186,7 @@ class Actions:
             mine = _visible(owner_of(visitor, request), request)
             same = (run for run in mine if run.job and settings.describe(run.job) == asked)
             run = next(same, None)
-            changes = self._opened(run.job if run else job, folders)
+            changes = self._opened(request, run.job if run else job, folders)
             files = "" if run else " The files it was made of are not in it: upload them again."
             gr.Info(f"These are the settings of {Path(path).name}.{files}")
             return changes | {self.opened: run.folder.name if run else None}
@@ -194,10 +194,13 @@ class Actions:
     def _place(self, job: Job) -> Place:
         return next(place for place in self.places if isinstance(job, place.kind))
 
-    def _opened(self, job: Job, folders: tuple[str | None, ...]) -> Changes:
+    def _opened(self, request: gr.Request, job: Job, folders: tuple[str | None, ...]) -> Changes:
         """The changes that turn to a job's tab and fill in all that it asks."""
         place = self._place(job)
         expect_idle(folders[self.places.index(place)])
+        # First: what a job asks depends on its teacher, and may be read from the hub.
+        if not is_local(request):
+            _expect_offered(job.teacher, place.inputs["teacher"])
         given = place.inputs_of(job) | dict.fromkeys(_gone(job))
         asked = {place.inputs[name]: value for name, value in given.items()}
         changes: Changes = {part: _within(part, value) for part, value in asked.items()}
@@ -250,11 +253,27 @@ def _gone(job: Job) -> list[str]:
     return [k for k, path in paths.items() if isinstance(path, Path) and not path.is_file()]
 
 
-def _within(component: Component, value: Any) -> Any:
-    """The value; where it lies beyond a slider's ends, the slider with room for it.
+def _expect_offered(teacher: str, choices: gr.Dropdown) -> None:
+    """Raises InputError for a teacher that the page does not offer.
 
-    The command line sets no such ends.
+    A result that a stranger drops may name any model, and would have this machine fetch it.
     """
+    offered = [name for _, name in choices.choices]
+    if teacher not in offered:
+        raise InputError(
+            f"It was made with the teacher {teacher!r}, which is not offered here: only "
+            f"{', '.join(offered)}. Open it in a studio on your own machine."
+        )
+
+
+def _within(component: Component, value: Any) -> Any:
+    """The value; where a slider or a list has no place for it, that with room for it.
+
+    The command line sets no ends, and takes teachers that are in no list.
+    """
+    if isinstance(component, gr.Dropdown):
+        inside = value in [name for _, name in component.choices]
+        return value if inside else gr.Dropdown([*component.choices, (value, value)], value=value)
     if not isinstance(component, gr.Slider) or not isinstance(value, int | float):
         return value
     low, high = min(component.minimum, value), max(component.maximum, value)

@@ -12,6 +12,7 @@ from gradio.components import Component
 from pipelines.media import Cut
 from pipelines.video import STEPS, EditVideo, usual
 from ui.folds import fold
+from ui.wording import said_on_the_page
 
 
 def _of(teacher: str) -> dict[str, Any]:
@@ -207,8 +208,13 @@ def method_fold() -> dict[str, Component]:
 def follow_teacher(inputs: dict[str, Component]) -> None:
     """Choosing a teacher sets what it brings; a run that is opened again keeps its own."""
     names = list(_of(EditVideo.teacher))
+
+    def brought(teacher: str) -> list[Any]:
+        with said_on_the_page():
+            return [_of(teacher)[name] for name in names]
+
     inputs["teacher"].input(
-        lambda teacher: [_of(teacher)[name] for name in names],
+        brought,
         inputs["teacher"],
         [inputs[name] for name in names],
         show_progress="hidden",

@@ -16,6 +16,7 @@ from pipelines import geometry, mesh, video
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.mesh import PaintMesh
 from pipelines.runs import curve, run_folder
+from pipelines.teachers.catalog import ASSETS
 from pipelines.video import EditVideo, edit_video
 from sds.assd import Method
 from tests.e2e.acts import open_fold, put
@@ -204,10 +205,24 @@ def test_a_visitor_sees_no_one_elses_runs(page, browser, studio, tiny_clip, runs
     other.close()
 
 
-def test_a_run_beyond_the_page_s_sliders_is_reopened_and_run_again(page, tiny_clip, runs_folder):
+def test_a_run_beyond_the_page_s_sliders_and_list_is_reopened_and_run_again(
+    page, tiny_clip, runs_folder
+):
     method = Method(mask_k=-30.0, guidance_target=40.0)
-    folder = runs_folder / "20991231-beyond"
-    job = EditVideo(tiny_clip, SOURCE, TARGET, folder, steps=1, strength=20.0, method=method)
+    folder = runs_folder / "20260102-000000-0123456789ab"
+    built_in = ASSETS / "miniature"
+    job = EditVideo(
+        tiny_clip,
+        SOURCE,
+        TARGET,
+        folder,
+        # By its folders: what only the command line takes.
+        teacher=f"{built_in / 'motion'}+{built_in / 'image'}",
+        steps=1,
+        side=64,
+        strength=20.0,
+        method=method,
+    )
     list(edit_video(job))
     before = set(runs_folder.iterdir())
     open_tab(page, "Runs")
@@ -217,6 +232,13 @@ def test_a_run_beyond_the_page_s_sliders_is_reopened_and_run_again(page, tiny_cl
     expect(page.get_by_label("What it shows")).to_have_value(SOURCE)
     expect(page.locator("#edit")).to_be_enabled()
     page.locator("#result video").wait_for(state="attached")
+    open_fold(page, "Teacher: ")
+    expect(page.get_by_label("Teacher", exact=True)).to_have_value(job.teacher)
+    expect(page.get_by_text("Your own choice: a ")).to_be_visible()
+    open_fold(page, "Command line")
+    page.locator("#clip-command-write").click()
+    expect(page.locator("#clip-command textarea")).to_have_value(re.compile(re.escape(job.teacher)))
+    expect(page.locator("#forecast")).to_contain_text("4 frames.")
     page.locator("#edit").click()
     expect(page.locator("#status")).to_contain_text("Done in")
     (again,) = set(runs_folder.iterdir()) - before

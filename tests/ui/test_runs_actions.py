@@ -12,13 +12,16 @@ from typing import Any
 import gradio as gr
 import pytest
 import torch
+import trimesh
 
-from pipelines import mesh, video, worker
+from pipelines import geometry, mesh, video, worker
 from pipelines.events import Note
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.mesh import PaintMesh
 from pipelines.runs import history, run_folder
 from pipelines.runs.run_folder import Status
+from pipelines.teachers import hub
+from pipelines.teachers.catalog import ASSETS
 from pipelines.video import EditVideo
 from ui import mesh_run, runs_actions, runs_list, video_run
 from ui.running import Change
@@ -44,12 +47,17 @@ def base(tmp_path, monkeypatch):
     return tmp_path / "runs"
 
 
-def make(base, name, owner=None, state="stopped", kind="video"):
+UNLISTED = f"{ASSETS / 'miniature' / 'motion'}+{ASSETS / 'miniature' / 'image'}"
+"""A teacher that only the command line takes."""
+
+
+def make(base, name, owner=None, state="stopped", kind="video", teacher="miniature"):
     """A run in the base folder; its job."""
     folder = base / name
     if kind == "video":
         clip = folder / "inputs" / "clip" / "ball.mp4"
-        job, module = EditVideo(clip, "a red ball", "a *blue* ball", folder, steps=9), video
+        words = ("a red ball", "a *blue* ball")
+        job, module = EditVideo(clip, *words, folder, teacher, steps=9), video
     else:
         clip = folder / "inputs" / "mesh" / "cow.obj"
         job, module = PaintMesh(clip, "cow", "gold", folder, edit="horns"), mesh
@@ -81,11 +89,13 @@ def actions():
         names = ("status", "run", "start_button", "stop_button", "metrics", "result")
         job = EditVideo(Path("a"), "", "", Path("b")) if kind is EditVideo else None
         job = job or PaintMesh(Path("a"), "", "", Path("b"))
+        inputs = {key: gr.Textbox(label=f"{name} {key}") for key in inputs_of(job)}
+        inputs["teacher"] = gr.Dropdown(["miniature", "large"], label=f"{name} teacher")
         return Place(
             name=name,
             kind=kind,
             change=Shown,
-            inputs={key: gr.Textbox(label=f"{name} {key}") for key in inputs_of(job)},
+            inputs=inputs,
             outputs={key: gr.Textbox(label=f"{name} {key}") for key in names},
             inputs_of=inputs_of,
             result_of=lambda folder: Shown(result=str(folder)),
@@ -229,6 +239,42 @@ def test_a_setting_beyond_a_slider_gets_a_slider_with_room():
     wide = runs_actions._within(slider, 5)
     assert (wide.minimum, wide.maximum, wide.value) == (0.1, 5, 5)
     assert runs_actions._within(gr.Textbox(), 5) == 5
+
+
+def test_a_run_of_a_teacher_that_is_not_in_the_list_is_reopened_on_this_machine(base, actions):
+    made, _ = actions
+    make(base, "one", ANNA, teacher=UNLISTED)
+    asked = by_label(made.reopen(ANNA, "one", ANNA.token, None, None))["video teacher"]
+    assert asked.value == UNLISTED
+    assert [name for _, name in asked.choices] == ["miniature", "large", UNLISTED]
+
+
+def test_from_elsewhere_no_other_teacher_is_brought_nor_looked_up(
+    base, actions, tmp_path, monkeypatch
+):
+    made, _ = actions
+    make(base, "one", ANNA, teacher=UNLISTED)
+    far = visitor("anna", host="studio.example")
+    asked = (far, "one", ANNA.token, None, None)
+    for handler in (
+        lambda: made.reopen(*asked),
+        lambda: next(made.resume(*asked)),
+        lambda: next(made.repeat(*asked)),
+    ):
+        with pytest.raises(gr.Error, match="is not offered here: only miniature, large"):
+            handler()
+    trimesh.creation.box().export(tmp_path / "box.obj")
+    model = geometry.unwrap(geometry.read_mesh(tmp_path / "box.obj"))
+    job = PaintMesh(Path("box.obj"), "cow", "gold", Path("run"), edit="horns", unlike="red")
+    said = mesh.describe(job) | {"teacher": "some/model+another/one"}
+    geometry.write_glb(tmp_path / "painted.glb", model, [None], said)
+
+    def fetched(source):
+        raise AssertionError(f"the hub was asked for {source}")
+
+    monkeypatch.setattr(hub, "read_index", fetched)
+    with pytest.raises(gr.Error, match=r"some/model.*is not offered here"):
+        made.restore(far, str(tmp_path / "painted.glb"), ANNA.token, None, None)
 
 
 def test_resuming_goes_on_with_the_same_run_and_repeating_makes_another(base, actions):
