@@ -185,7 +185,8 @@ def test_one_visitors_error_is_theirs_alone(running_studio, clips):
 
 
 def test_runs_cannot_be_listed_or_reached_around(running_studio):
-    folder = next(running_studio.runs.iterdir())
+    folder = running_studio.runs / "20260103-000000-0123456789ab"
+    folder.mkdir()
     for path in (
         running_studio.runs,
         folder,
