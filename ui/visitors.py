@@ -14,6 +14,7 @@ from contextlib import closing
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -86,8 +87,21 @@ def is_local(request: gr.Request) -> bool:
     headers = dict(request.headers)
     if any(name in headers for name in ("x-forwarded-for", "forwarded", "x-real-ip")):
         return False
-    name = headers.get("host", "").rsplit(":", 1)[0].strip("[]")
-    return _is_loopback(name) and request.client is not None and _is_loopback(request.client.host)
+    # A proxy that says nothing may ask by this machine's name; a browser says which page it shows.
+    pages = [headers[name] for name in ("origin", "referer") if name in headers]
+    named = [f"//{headers.get('host', '')}", *pages]
+    return (
+        all(map(_names_loopback, named))
+        and request.client is not None
+        and _is_loopback(request.client.host)
+    )
+
+
+def _names_loopback(address: str) -> bool:
+    try:
+        return _is_loopback(urlsplit(address).hostname or "")
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -137,10 +137,18 @@ def test_runs_without_an_owner_are_shown_on_this_machine_only(base):
         visitor("x", host="studio.example"),
         visitor("x", client="10.0.0.7"),
         visitor("x", **{"x-forwarded-for": "10.0.0.7"}),
+        # Behind a proxy that says nothing of itself.
+        visitor("x", origin="https://studio.example"),
+        visitor("x", referer="https://studio.example/?tab=runs"),
+        visitor("x", origin="null"),
+        visitor("x", origin="http://[::1"),
+        visitor("x", host=""),
     ]
     near = [visitor("x"), visitor("x", host="localhost"), visitor("x", "[::1]:7860", "::1")]
-    assert [names_of(request) for request in far] == [[], [], []]
-    assert [names_of(request) for request in near] == [["one"]] * 3
+    own = "http://127.0.0.1:7860"
+    near.append(visitor("x", origin=own, referer=f"{own}/"))
+    assert [names_of(request) for request in far] == [[]] * 8
+    assert [names_of(request) for request in near] == [["one"]] * 4
     assert all(is_local(request) for request in near)
     # So a program on this machine makes runs that its page shows; from elsewhere they are its own.
     assert {owner_by_api(request) for request in near} == {None}
