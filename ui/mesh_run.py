@@ -28,7 +28,7 @@ from ui.preview import previewed
 from ui.progress import duration, progress
 from ui.running import Change, facts, given, ready, seed_of, values_of, written
 from ui.viewer import compared
-from ui.visitors import owner_of
+from ui.visitors import owner_of, share_of
 from ui.wording import on_the_page
 
 _NUDGE = 1 + 1e-6
@@ -59,7 +59,9 @@ def paint(
     """
 
     def begin() -> Iterator[Shown]:
-        return _shown(job_of(*asked), owner_of(visitor, request))
+        owner = owner_of(visitor, request)
+        with share_of(owner, request):
+            yield from _shown(job_of(*asked), owner)
 
     yield from values_of(begin, _failed, before)
 

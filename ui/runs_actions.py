@@ -19,7 +19,7 @@ from ui.folders import base_folder, new_folder
 from ui.progress import progress
 from ui.running import Change, expect_idle
 from ui.runs_list import detail_of, thumbnail
-from ui.visitors import is_local, may_see, owner_of
+from ui.visitors import is_local, may_see, owner_of, share_of
 from ui.wording import said_on_the_page
 
 MOST = 200
@@ -155,12 +155,12 @@ class Actions:
         *folders: str | None,
     ) -> Iterator[Changes]:
         """Go on with a run."""
-        with said_on_the_page():
-            owner = owner_of(visitor, request)
+        owner = owner_of(visitor, request)
+        with said_on_the_page(), share_of(owner, request):
             job = _job(_own(chosen, owner, request))
             yield self._opened(request, job, folders)
-        # It stays whose it is.
-        yield from self._run(job, None, True, folders)
+            # It stays whose it is.
+            yield from self._run(job, None, True, folders)
 
     def repeat(
         self,
@@ -170,11 +170,11 @@ class Actions:
         *folders: str | None,
     ) -> Iterator[Changes]:
         """Run the same again, as a run of its own."""
-        with said_on_the_page():
-            owner = owner_of(visitor, request)
+        owner = owner_of(visitor, request)
+        with said_on_the_page(), share_of(owner, request):
             job = _job(_own(chosen, owner, request))
             yield self._opened(request, job, folders)
-        yield from self._run(history.again(job, new_folder()), owner, False, folders)
+            yield from self._run(history.again(job, new_folder()), owner, False, folders)
 
     def restore(
         self, request: gr.Request, path: str, visitor: str | None, *folders: str | None
@@ -225,8 +225,7 @@ class Actions:
 
 
 def _visible(owner: str, request: gr.Request) -> list[Past]:
-    runs = history.past(base_folder())
-    return [run for run in runs if may_see(run.folder, owner, request)][:MOST]
+    return history.past(base_folder(), lambda run: may_see(run, owner, request))[:MOST]
 
 
 def _own(name: str | None, owner: str, request: gr.Request) -> Past:

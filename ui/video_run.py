@@ -25,7 +25,7 @@ from ui.progress import duration, progress
 from ui.running import Change, facts, given, ready, seed_of, values_of
 from ui.video_mask import NO_CLIP, Where, cut_of, mask_of
 from ui.viewer import compared
-from ui.visitors import owner_of
+from ui.visitors import owner_of, share_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,13 @@ def edit(
 
     before: the run that the tab shows. asked: the tab's inputs, as `job_of` takes them.
     """
-    yield from values_of(lambda: _shown(job_of(*asked), owner_of(visitor, request)), Shown, before)
+
+    def begin() -> Iterator[Shown]:
+        owner = owner_of(visitor, request)
+        with share_of(owner, request):
+            yield from _shown(job_of(*asked), owner)
+
+    yield from values_of(begin, Shown, before)
 
 
 def run(

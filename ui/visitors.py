@@ -9,21 +9,29 @@ This module knows nothing about what is in a run.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
+from threading import Lock
 from urllib.parse import urlsplit
 
 import gradio as gr
 
+from pipelines.errors import LineFull
 from pipelines.events import Begun, Event
 from pipelines.media.files import replacing
 from pipelines.runs.run_folder import OWNER
 
+AT_ONCE = 3
+"""Runs of one visitor from elsewhere that may wait or work at once."""
 _TOKENS = 24
 """Bytes of a token."""
+_runs: Counter[str] = Counter()
+"""How many each such visitor has."""
+_counting = Lock()
 
 
 def meet_visitors(blocks: gr.Blocks) -> gr.BrowserState:
@@ -64,6 +72,30 @@ def owned(make_events: Callable[[], Iterator[Event]], owner: str | None) -> Iter
             if owner is not None and isinstance(event, Begun):
                 claim(event.folder, owner)
             yield event
+
+
+@contextmanager
+def share_of(owner: str, request: gr.Request) -> Iterator[None]:
+    """While a run of the owner waits and works; on this machine as many as one likes.
+
+    Raises LineFull where others would have to wait for too many of one visitor's.
+    """
+    if is_local(request):
+        yield
+        return
+    with _counting:
+        if _runs[owner] >= AT_ONCE:
+            raise LineFull(
+                f"{AT_ONCE} of your runs wait or work already. Stop one, or wait for its end."
+            )
+        _runs[owner] += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _runs[owner] -= 1
+            if not _runs[owner]:
+                del _runs[owner]
 
 
 def claim(folder: Path, owner: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import gradio as gr
 
-from pipelines.errors import InputError, RunFailed
+from pipelines.errors import InputError, LineFull, RunFailed
 
 FIELDS = {
     "anchor": "Anchor",
@@ -70,5 +70,5 @@ def said_on_the_page() -> Iterator[None]:
     """What a user can put right becomes a message on the page."""
     try:
         yield
-    except (InputError, RunFailed) as error:
+    except (InputError, RunFailed, LineFull) as error:
         raise gr.Error(on_the_page(str(error)), print_exception=False) from error

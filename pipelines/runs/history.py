@@ -5,7 +5,7 @@ A run's folder is all there is to know about it. This module knows nothing about
 
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,15 @@ class Past:
         return self.job is not None and self.status.state in ("interrupted", "stopped", "failed")
 
 
-def past(base: Path) -> list[Past]:
-    """The runs in a folder, the newest first. What holds no run is left out."""
+def past(base: Path, seen: Callable[[Path], bool] = lambda folder: True) -> list[Past]:
+    """The runs in a folder, the newest first. What holds no run is left out.
+
+    seen: whether to list a run, by its folder; nothing is read of one that is not.
+    """
     if not base.is_dir():
         return []
     folders = [path for path in base.iterdir() if path.is_dir() and path.name[0] != "."]
-    found = [one(folder) for folder in folders if _was_begun(folder)]
+    found = [one(folder) for folder in folders if _was_begun(folder) and seen(folder)]
     return sorted(found, key=lambda run: (run.status.began, run.folder.name), reverse=True)
 
 

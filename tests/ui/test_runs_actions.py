@@ -2,7 +2,7 @@
 
 import time
 import zipfile
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 import trimesh
 
 from pipelines import geometry, mesh, video, worker
+from pipelines.errors import LineFull
 from pipelines.events import Note
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.mesh import PaintMesh
@@ -23,10 +24,10 @@ from pipelines.runs.run_folder import Status
 from pipelines.teachers import hub
 from pipelines.teachers.catalog import ASSETS
 from pipelines.video import EditVideo
-from ui import mesh_run, runs_actions, runs_list, video_run
+from ui import api, mesh_run, runs_actions, runs_list, video_run, visitors
 from ui.running import Change
 from ui.runs_actions import Actions, Place
-from ui.visitors import claim, is_local, may_see, owner_by_api, owner_of
+from ui.visitors import AT_ONCE, claim, is_local, may_see, owner_by_api, owner_of, share_of
 
 
 def visitor(session, host="127.0.0.1:7860", client="127.0.0.1", **headers):
@@ -156,6 +157,40 @@ def test_runs_without_an_owner_are_shown_on_this_machine_only(base):
     # A run whose owner cannot be read is nobody's.
     (base / "one" / run_folder.OWNER).mkdir()
     assert names_of(near[0]) == []
+
+
+def test_nothing_is_read_of_runs_that_are_not_shown(base, monkeypatch):
+    make(base, "one", ANNA)
+    make(base, "two", BERT)
+    read, honest = [], history.one
+    monkeypatch.setattr(history, "one", lambda folder: read.append(folder.name) or honest(folder))
+    assert names_of(ANNA) == read == ["one"]
+
+
+def test_from_elsewhere_one_visitor_has_a_few_runs_at_once(base, actions):
+    made, ran = actions
+    make(base, "one", ANNA)
+    far = visitor("anna", host="studio.example")
+    with ExitStack() as runs:
+        for _ in range(AT_ONCE):
+            runs.enter_context(share_of(owner_of(ANNA.token, far), far))
+            runs.enter_context(share_of(owner_of(None, far), far))
+        again = (far, "one", ANNA.token, None, None)
+        tries = [
+            lambda: list(video_run.edit(far, ANNA.token, None)),
+            lambda: list(mesh_run.paint(far, ANNA.token, None)),
+            lambda: list(made.resume(*again)),
+            lambda: list(made.repeat(*again)),
+            lambda: list(api.edit_video(far, "clip.mp4", "a", "b", teacher="miniature")),
+        ]
+        for attempt in tries:
+            with pytest.raises((gr.Error, LineFull), match="3 of your runs wait or work already"):
+                attempt()
+        assert not ran
+        # Nobody else is held back, nor is whoever sits at this machine.
+        with share_of(owner_of(BERT.token, far), far):
+            assert list(made.repeat(ANNA, *again[1:])) and ran
+    assert list(made.repeat(*again)) and not visitors._runs
 
 
 def test_the_folder_does_not_give_the_owner_away(base):
