@@ -16,7 +16,8 @@ lint: $(VENV)/dev.installed
 	$(VENV)/bin/ruff check .
 
 $(VENV)/app.installed: requirements.txt constraints.txt
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@# An environment that was cut short has no pip, and is made anew.
+	$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) -r requirements.txt
 	touch $@
 
