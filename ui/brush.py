@@ -68,12 +68,17 @@ def strokes_of(brushed: str | None) -> Path | None:
         content = base64.b64decode(brushed.removeprefix(_KIND), validate=True)
     except binascii.Error as error:
         raise InputError("What was brushed cannot be read. Brush it again.") from error
+    path = kept_folder() / "strokes.png"
+    path.write_bytes(content)
+    return path if read_strokes(path).any() else None
+
+
+def kept_folder() -> Path:
+    """A folder, for a day, for what comes of brushing."""
     folder = Path(get_upload_folder())
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
-    path = Path(mkdtemp(prefix=_PREFIX, dir=folder)) / "strokes.png"
-    path.write_bytes(content)
-    return path if read_strokes(path).any() else None
+    return Path(mkdtemp(prefix=_PREFIX, dir=folder))
 
 
 def _sweep(folder: Path) -> None:

@@ -18,7 +18,7 @@ from ui.progress import duration, progress
 from ui.viewer import compared
 
 EXAMPLES = ASSETS / "examples"
-_MASK = ("where", "mask", "mask_on_view", "brushed", "drawn")
+_MASK = ("where", "mask", "mask_on_view", "brushed", "drawn", "takes")
 _FILES = ("glb_file", "zip_file", "turntable_file")
 _RESULT = ("run", "preview", "result", "comparison", "status", "layers", *_FILES, "metrics")
 OPENED = ("mesh", "object", "edit", "style", "plural", "everywhere", *_MASK, *_RESULT)

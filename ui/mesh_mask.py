@@ -3,8 +3,6 @@
 Knows nothing about running a painting.
 """
 
-from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +11,9 @@ from gradio.components import Component
 
 from pipelines.errors import InputError
 from pipelines.media import contact_sheet, data_uri, read_strokes
-from pipelines.mesh import PaintMesh
 from pipelines.paint import brushing
 from pipelines.paint.uv_mask import read_masks
-from ui.brush import brush_box, no_brush, strokes_of, to_brush
+from ui.brush import brush_box, kept_folder, no_brush, strokes_of, to_brush
 from ui.folds import fold
 from ui.theme import PAGE
 from ui.wording import said_on_the_page
@@ -25,7 +22,6 @@ Where = Literal["words", "within", "mask"]
 View = tuple[float, float]
 NO_MESH = "There is no mesh. Upload one or pick an example."
 _NO_MASK = "There is no mask. Brush one on a view, upload one, or leave the place to the words."
-_DEFAULT = {f.name: f.default for f in fields(PaintMesh)}
 _NOTHING = "data:,"
 ASKED = ("mask", "mask_on_view", "mask_around", "mask_above", "brushed", "drawn", "takes")
 """The inputs that together say what the mask is."""
@@ -78,7 +74,7 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
         on_view = gr.Checkbox(
             False,
             label="The file is drawn on the view above",
-            info="A square picture, instead of one in the mesh's UVs.",
+            info="A square picture, not one in the mesh's UVs. Set its view before you brush.",
         )
     inputs = {
         "where": where,
@@ -125,13 +121,12 @@ def _wire(
     )
     show.click(show_mask, asked, shown, concurrency_limit=2, api_visibility="private")
     gone = gr.HTML(_NOTHING, visible=False)
-    nothing = [*found, shown]
     gr.on(
         # A mask that was brushed is kept in the UVs of a mesh with so many faces.
         [clear.click, mesh[0].upload, mesh[0].clear, mesh[1].input],
-        lambda: (*(no_mask()[name] for name in ("where", *_FOUND)), gone),
+        lambda: (*no_mask().values(), gone),
         None,
-        nothing,
+        [*(inputs[name] for name in no_mask()), shown],
         **quiet,
     )
     # Also where an example or a run of another mesh is opened, which brings a mask of its own.
@@ -149,9 +144,6 @@ def _wire(
     )
 
 
-_FOUND = ("mask", "mask_on_view", "brushed", "drawn")
-
-
 def no_mask() -> dict[str, Any]:
     """The fold's inputs where there is no mask."""
     return {
@@ -160,6 +152,7 @@ def no_mask() -> dict[str, Any]:
         "mask_on_view": False,
         "brushed": no_brush(),
         "drawn": None,
+        "takes": False,
     }
 
 
@@ -185,8 +178,9 @@ def begin_view(
         masks = _masks(canvas, mask, sliders if mask_on_view else None, painted, drawn, takes)
         view = again or sliders
         picture = brushing.view_picture(canvas, masks or canvas.blank(), view)
-        if painted is not None:
-            mask, mask_on_view = str(brushing.write_masks(painted.parent, masks)), False
+        if painted is not None or (mask_on_view and masks is not None):
+            # For good: the sliders, which say where a file is drawn, go on to other views.
+            mask, mask_on_view = str(brushing.write_masks(kept_folder(), masks)), False
     where = "within" if where == "words" else where
     shown = gr.HTML(_NOTHING, visible=False)
     box = to_brush(picture, f"{view[0]:g}° around, {view[1]:g}° above")
@@ -215,7 +209,7 @@ def show_mask(
     brushed: str | None,
     drawn: View | None,
     takes: bool,
-) -> Iterator[gr.HTML]:
+) -> gr.HTML:
     """The mesh from four sides, with the mask on its surface."""
     with said_on_the_page():
         canvas = _canvas(mesh, max_faces, resolution)
@@ -224,7 +218,7 @@ def show_mask(
         if masks is None:
             raise InputError(_NO_MASK)
         sheet = contact_sheet(brushing.sides_picture(canvas, masks), columns=2, gap=2)
-    yield gr.HTML(data_uri(sheet), visible=True)
+    return gr.HTML(data_uri(sheet), visible=True)
 
 
 def mask_of(

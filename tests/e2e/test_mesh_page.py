@@ -243,3 +243,8 @@ def test_views_that_are_brushed_add_up_to_the_region(tab, runs_folder):
     painted = json.loads((folder / "metrics.json").read_text())["painted_share"]
     assert 0 < painted < 0.3
     assert painted == pytest.approx(len(inside) / len(points.position), abs=0.03)
+
+    fold.get_by_label("take away from it").check()
+    tab.locator("#clear-mesh-mask").click()
+    expect(fold.get_by_label("Where the words say")).to_be_checked()
+    expect(fold.get_by_label("add to the mask")).to_be_checked()

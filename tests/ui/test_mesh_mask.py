@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from pipelines.errors import InputError
+from pipelines.media import read_strokes, save_png
 from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
 from pipelines.paint.task import sample_atlases
 from pipelines.paint.uv_mask import read_masks
 from tests.ui.pictures import address
 from ui.brush import strokes_of
-from ui.mesh_mask import begin_view, change_strokes, mask_of
+from ui.mesh_examples import OPENED
+from ui.mesh_mask import ASKED, begin_view, change_strokes, mask_of, no_mask
 
 MESH = Path("assets/examples/mushroom.obj")
 SIDE = 128
@@ -73,6 +75,28 @@ def test_strokes_before_a_change_are_meant_as_they_were_made(tmp_path, monkeypat
     # Nothing brushed, nothing to keep.
     unbrushed = change_strokes(*mesh, mask, False, 45, 10, "", drawn, True, "within")
     assert len(unbrushed) == 6 and all(change == gr.skip() for change in unbrushed)
+
+
+def test_a_file_drawn_on_a_view_stays_there_when_another_view_is_brushed(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    file = tmp_path / "drawn.png"
+    save_png(file, read_strokes(strokes_of(stroke())))
+    mesh = (str(MESH), 0, SIDE)
+    where, mask, on_view, *_ = begin_view(*mesh, str(file), True, 90, 0, "", None, False, "words")
+    assert on_view is False and (inside(mask)[:, 0] > 0.5).all()
+    # The sliders are on the front by now, which is brushed.
+    _, mask, on_view, _, _, _ = begin_view(
+        *mesh, mask, on_view, 0, 0, stroke(), (0, 0), False, where
+    )
+    found = inside(mask)
+    assert on_view is False and (found[:, 0] > 0.5).any() and (found[:, 2] > 0.5).any()
+    assert ((found[:, 0] > 0.5) | (found[:, 2] > 0.5)).all()
+
+
+def test_no_mask_is_all_that_says_one_and_an_example_takes_all_of_it():
+    assert set(no_mask()) == {"where", *ASKED} - {"mask_around", "mask_above"}
+    assert no_mask()["takes"] is False
+    assert set(no_mask()) <= set(OPENED)
 
 
 def test_what_was_brushed_long_ago_is_removed(tmp_path, monkeypatch):
