@@ -19,9 +19,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -164,7 +165,11 @@ def read_status(folder: Path) -> Status:
     try:
         status = Status(**given)
         status = replace(status, began=float(status.began), step=int(status.step))
-    except (TypeError, ValueError):
+        # Raises where there is no such time.
+        datetime.fromtimestamp(status.began)
+        if status.state not in get_args(State) or not isinstance(status.said, str | None):
+            raise ValueError(given)
+    except (TypeError, ValueError, OverflowError, OSError):
         status = Status("running", folder.stat().st_mtime)
     if status.state == "running" and not is_held(folder):
         return replace(status, state="interrupted")

@@ -17,6 +17,7 @@ from pipelines.runs import history, run_folder
 from pipelines.runs.hold import hold
 from pipelines.runs.run_folder import Status
 from pipelines.video import EditVideo
+from ui import runs_list
 
 
 @pytest.fixture
@@ -73,6 +74,28 @@ def test_a_broken_run_is_shown_as_broken(base, name):
     assert first.status.state == "interrupted"
     history.delete(first.folder, base)
     assert len(history.past(base)) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"state": "asleep"},
+        {"state": ["done"]},
+        {"began": 1e300},
+        {"began": float("inf")},
+        {"began": float("nan")},
+        {"step": float("inf")},
+        {"said": 3},
+    ],
+    ids=str,
+)
+def test_a_status_that_cannot_be_is_of_a_run_interrupted_at_its_start(base, wrong):
+    said = {"state": "stopped", "began": 100.0, "step": 3, "said": None} | wrong
+    run_folder.write_json(base / "first" / run_folder.STATUS, said)
+    first = next(run for run in history.past(base) if run.folder.name == "first")
+    assert (first.status.state, first.status.step) == ("interrupted", 0) and first.resumable
+    assert runs_list.thumbnail(first)[1].startswith("Interrupted")
+    assert "begun" in runs_list.detail_of(first, by_path=True)[0]
 
 
 def test_what_is_no_run_is_left_out(base):
