@@ -18,6 +18,7 @@ except ImportError:
 import os
 import pickle
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from contextvars import copy_context
@@ -123,7 +124,10 @@ def prepare(load: Callable[[], object]) -> None:
     put on the GPU before the page was launched.
     """
     if ZERO_GPU:
-        load()
+        try:
+            load()
+        except Exception:
+            traceback.print_exc()
         return
 
     def work() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipelines import allocator, worker
-from pipelines.errors import LineFull
+from pipelines.errors import InputError, LineFull
 from pipelines.events import Begun, Left, Note, Step, Waiting
 from pipelines.runs import run_folder
 
@@ -211,6 +211,15 @@ def test_preparing_returns_at_once_and_goes_before_the_next_job(tmp_path):
     for _ in worker.stream(lambda: counting(order, tmp_path, count=1), tmp_path):
         pass
     assert order == ["loaded", 0, "written"]
+
+
+def test_what_cannot_be_prepared_is_printed_and_the_studio_opens(monkeypatch, capsys):
+    def load():
+        raise InputError("The hub cannot be reached.")
+
+    monkeypatch.setattr(worker, "ZERO_GPU", True)
+    worker.prepare(load)
+    assert "InputError: The hub cannot be reached." in capsys.readouterr().err
 
 
 @pytest.fixture
