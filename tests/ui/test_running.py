@@ -1,6 +1,8 @@
 """What a tab says when a run cannot begin or goes wrong."""
 
+import ast
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +11,8 @@ import gradio as gr
 import pytest
 
 from app import page
+from pipelines.bounds import option
+from pipelines.clip.checks import OF_MASK, OF_SMOOTHING
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Begun, Done, Left, Note, Step, Waiting, Writing
 from pipelines.runs import curve, run_folder
@@ -20,6 +24,7 @@ from ui.running import Change, expect_idle, in_line, said, seed_of, stop, values
 from ui.visitors import owned
 from ui.wording import FIELDS, on_the_page
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 STATUS, RUN, START = 0, 1, 2
 """Where they stand among a change's values."""
 
@@ -232,7 +237,41 @@ def test_sentences_name_the_page_s_fields():
     )
 
 
-def test_every_option_a_sentence_names_has_its_field_on_the_page(tmp_path, monkeypatch):
+UNSAID = {"mask", "mask-replaces"}
+"""Options of sentences that the page gives no cause for."""
+BY_NAME = ("check_amounts", "check_shares")
+"""What names the options of the settings that it is told."""
+
+
+def words_in(tree):
+    """The words that a source has, but for its docstrings."""
+    documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in documented:
+            yield node.value
+
+
+def options_in(path):
+    """The options that the sentences of a source may name."""
+    tree = ast.parse(path.read_text())
+    for words in words_in(tree):
+        # What has no space is no sentence, but told to another program.
+        if isinstance(words, str) and " " in words:
+            yield from re.findall(r"--([a-z][a-z0-9-]*)", words)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) in BY_NAME:
+            yield from (option(name)[2:] for name in ast.literal_eval(node.args[1]))
+
+
+def test_every_option_a_sentence_names_has_its_field():
+    sources = [path for room in ("pipelines", "ui") for path in (ROOT / room).rglob("*.py")]
+    named = {name for path in sources for name in options_in(path)}
+    named |= {option(name)[2:] for name in (*OF_MASK, *OF_SMOOTHING)}
+    assert {"side", "detail-from", "mask-grow"} <= named
+    assert named - UNSAID <= set(FIELDS) and not UNSAID & set(FIELDS)
+
+
+def test_every_field_a_sentence_names_is_on_the_page(tmp_path, monkeypatch):
     monkeypatch.setenv("SCOREBRUSH_RUNS", str(tmp_path))
     labels = {getattr(block, "label", None) for block in page().blocks.values()}
     assert set(FIELDS.values()) <= labels
