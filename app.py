@@ -5,6 +5,7 @@ the first run does not wait. Runs are kept in ./runs, or in the folder that SCOR
 """
 
 import os
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -34,6 +35,7 @@ from ui.visitors import meet_visitors
 HOUR = 3600
 INTRODUCTION = "# Scorebrush\nEdit a clip, or paint a part of a mesh, by saying what you want."
 MAX_UPLOAD_MB = 200
+LAST_PORT = 65535
 THREADS = 2 * worker.LONGEST_LINE
 """Whoever waits in line holds one of these, and the rest of the page needs some too."""
 
@@ -75,6 +77,9 @@ def page() -> gr.Blocks:
 
 def launch(studio: Studio) -> gr.Blocks:
     """Open the page and return at once. Raises SystemExit with a sentence where it cannot."""
+    if studio.port is not None and not 1 <= studio.port <= LAST_PORT:
+        print(f"error: There is no port {studio.port}: give 1 to {LAST_PORT}.", file=sys.stderr)
+        raise SystemExit(2)
     if studio.mcp and find_spec("mcp") is None:
         raise SystemExit("error: --mcp needs one more package: pip install 'gradio[mcp]'")
     blocks = page()

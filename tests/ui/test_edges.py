@@ -106,6 +106,14 @@ def test_port_in_use_is_a_sentence_and_no_traceback():
             launch(Studio(port=port))
 
 
+@pytest.mark.parametrize("port", [-1, 0, 99999])
+def test_port_that_is_none_is_a_sentence_and_exit_2(port, capsys):
+    with pytest.raises(SystemExit) as ended:
+        launch(Studio(port=port))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: There is no port {port}: give 1 to 65535.\n"
+
+
 def test_tools_without_their_package_name_it(monkeypatch):
     monkeypatch.setattr(app, "find_spec", lambda name: None)
     with pytest.raises(SystemExit, match=r"pip install 'gradio\[mcp\]'"):
