@@ -20,7 +20,7 @@ import tyro
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Event, Note, Step
 from pipelines.runs.hold import is_held
-from pipelines.runs.run_folder import ask_to_stop
+from pipelines.runs.run_folder import ask_to_stop, is_run
 from sds import parallel
 
 T = TypeVar("T")
@@ -82,7 +82,8 @@ def run(events: Iterator[Event], folder: Path) -> int:
             _say(f"failed: {error}")
             return 1
         except KeyboardInterrupt:
-            _say(f"\ninterrupted; go on with: python -m pipelines.resume {folder}")
+            go_on = f"; go on with: python -m pipelines.resume {folder}"
+            _say(f"\ninterrupted{go_on if is_run(folder) else ' before the run began'}")
             return 130
     return 0
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from pipelines import command, geometry
 from pipelines.errors import InputError
-from pipelines.events import Step
+from pipelines.events import Note, Step
 from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
 from pipelines.mesh import PaintMesh
 from pipelines.paint import painted
@@ -277,6 +277,18 @@ def test_bad_folders_are_one_sentence_and_exit_2(tmp_path, capsys):
     assert command.run(resume(Resume(tmp_path)), tmp_path) == 2
     assert "no job" in capsys.readouterr().err
     assert os.listdir(tmp_path) == [run_folder.SETTINGS]
+
+
+def test_ctrl_c_names_the_run_only_where_there_is_one(tmp_path, capsys):
+    def interrupted():
+        yield Note("reading")
+        raise KeyboardInterrupt
+
+    assert command.run(interrupted(), tmp_path) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted before the run began"
+    (tmp_path / run_folder.SETTINGS).write_text("{}")
+    assert command.run(interrupted(), tmp_path) == 130
+    assert f"go on with: python -m pipelines.resume {tmp_path}" in capsys.readouterr().err
 
 
 def test_ctrl_c_keeps_what_there_is(tmp_path):
