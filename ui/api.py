@@ -151,7 +151,18 @@ def paint_mesh(
         resolution=resolution,
     )
     for result, report in _reports(job, request):
-        yield result, None if result is None else str(archive(job.out)), report
+        if result is None:
+            yield None, None, report
+        else:
+            yield result, *_zipped(job.out, report)
+
+
+def _zipped(folder: Path, report: Report) -> tuple[str | None, Report]:
+    """Everything in one file; a disk that has no room for it takes nothing else away."""
+    try:
+        return str(archive(folder)), report
+    except RunFailed as error:
+        return None, report | {"notes": [*report["notes"], str(error)]}
 
 
 def _expect_listed(teacher: str, listed: Iterable[str]) -> None:

@@ -2,15 +2,19 @@
 
 import json
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import trimesh
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from pipelines.errors import RunFailed
+from pipelines.events import Done, Note
 from pipelines.media import read_clip
 from pipelines.teachers.catalog import ASSETS
 from tests.ui.visitors import PATIENCE
+from ui import api
 from ui.api import edit_video, paint_mesh
 
 CLIP = ASSETS / "examples" / "ball.mp4"
@@ -64,6 +68,24 @@ def test_painting_comes_back_as_a_mesh_and_a_zip_of_everything(client):
     assert names <= set(zipfile.ZipFile(everything).namelist())
     assert report["settings"]["edit"] == "cap"
     assert 0 <= report["metrics"]["painted_share"] <= 1
+
+
+def test_a_disk_that_has_no_room_for_the_zip_keeps_the_painting(tmp_path, monkeypatch):
+    def done(job, owner):
+        yield Note("read")
+        yield Done(tmp_path / "painted.glb", {}, {})
+
+    def full(folder):
+        raise RunFailed("The disk is full.")
+
+    monkeypatch.setattr(api, "in_turn", done)
+    monkeypatch.setattr(api, "archive", full)
+    here = SimpleNamespace(
+        headers={"host": "127.0.0.1"}, client=SimpleNamespace(host="::1"), session_hash=None
+    )
+    *_, (painted, everything, report) = paint_mesh(here, "a.obj", "cow", "gold", "horns")
+    assert painted == str(tmp_path / "painted.glb") and everything is None
+    assert report["status"] == "Done" and report["notes"] == ["read", "The disk is full."]
 
 
 @pytest.mark.parametrize(
