@@ -15,7 +15,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 LARGEST = 10 * 2**20
-"""Bytes of a file that the Hub takes outside LFS."""
+"""Bytes of a file."""
 START = 30
 """Seconds a Space may take to show its page, on two cores."""
 
@@ -89,7 +89,7 @@ def test_versions_that_were_tested_are_versions_that_are_asked_for():
         assert Version(version.version) in each.specifier, each
 
 
-def test_no_file_needs_lfs():
+def test_every_file_is_small():
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode != 0:
         pytest.skip("not a git checkout: which files belong to the Space is not known")
