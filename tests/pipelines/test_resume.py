@@ -165,12 +165,22 @@ from pipelines.runs import checkpoint
 from pipelines.paint import painted
 checkpoint.EVERY, checkpoint.SHARE, painted.TURNTABLE_FRAMES = 0.0, 1e9, 4
 """
+LINGERING = """
+import time
+honest = checkpoint.save
+def lingering(folder, reached):
+    honest(folder, reached)
+    # Until it is killed, however late that comes.
+    time.sleep(300)
+checkpoint.save = lingering
+"""
 
 
 def test_a_killed_command_goes_on_to_the_same_end(whole, tmp_path, capsys):
     job = replace(whole, out=tmp_path / "run")
     _, _, module, *line = shlex.split(history.command_line(job))
-    code = f"{CHEAP}import sys; from {module} import main; sys.argv[1:] = {line!r}; main()"
+    begin = f"import sys; from {module} import main; sys.argv[1:] = {line!r}; main()"
+    code = f"{CHEAP}{LINGERING}{begin}"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 300
     while not (job.out / checkpoint.NAME).exists():
