@@ -22,6 +22,7 @@ from pipelines.teachers.catalog import mesh_teacher, video_teacher
 from pipelines.teachers.loading import is_here, load_mesh_teacher, load_video_teacher
 from pipelines.video import EditVideo
 from ui.api import api
+from ui.examples import EXAMPLES
 from ui.folders import base_folder
 from ui.mesh import mesh_tab
 from ui.names import names
@@ -29,7 +30,7 @@ from ui.places import mesh_place, video_place
 from ui.runs import drop_anywhere, runs_tab
 from ui.runs_actions import Actions
 from ui.theme import CSS, theme
-from ui.video import EXAMPLES, video_tab
+from ui.video import video_tab
 from ui.visitors import meet_visitors
 
 HOUR = 3600

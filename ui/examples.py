@@ -9,8 +9,12 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from pipelines.teachers.catalog import ASSETS
 from ui.running import expect_idle
 from ui.wording import said_on_the_page
+
+EXAMPLES = ASSETS / "examples"
+"""Their files, and those that were made of them."""
 
 
 def open_on_click(

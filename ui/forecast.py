@@ -3,9 +3,12 @@
 Knows nothing about how runs work.
 """
 
+from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from pipelines.bounds import check_steps
 from pipelines.clip.change import working_size
@@ -17,9 +20,9 @@ from pipelines.media.part import MAX_FRAMES, check_cut
 from pipelines.mesh import STEPS as MESH_STEPS
 from pipelines.teachers.catalog import video_teacher
 from pipelines.video import STEPS
+from ui.examples import EXAMPLES
 from ui.folders import base_folder
 from ui.progress import duration
-from ui.video_examples import EXAMPLES
 from ui.video_mask import cut_of
 from ui.wording import on_the_page
 
@@ -27,6 +30,27 @@ from ui.wording import on_the_page
 def forecast_line(elem_id: str) -> gr.Markdown:
     """The empty line, to be placed on the page."""
     return gr.Markdown("", elem_id=elem_id, elem_classes="forecast")
+
+
+def wire_forecast(
+    line: gr.Markdown,
+    says: Callable[..., str],
+    inputs: Mapping[str, Component],
+    *others: Component,
+) -> None:
+    """Let the line say what `says` does of the inputs, again whenever one of them or of the others
+    changes."""
+    asked = [inputs[name] for name in signature(says).parameters]
+    gr.on(
+        [component.change for component in (*asked, *others)],
+        says,
+        asked,
+        line,
+        queue=False,
+        trigger_mode="always_last",
+        show_progress="hidden",
+        api_visibility="private",
+    )
 
 
 def forecast_video(

@@ -14,7 +14,7 @@ from pipelines.mesh import PaintMesh
 from pipelines.teachers.catalog import mesh_teacher, mesh_teachers
 from ui.as_command import Command, command_fold, wire_command
 from ui.examples import open_on_click
-from ui.forecast import forecast_line, forecast_mesh
+from ui.forecast import forecast_line, forecast_mesh, wire_forecast
 from ui.keys import keys
 from ui.mesh_examples import OPENED, Example, example_row, opened, read_examples
 from ui.mesh_mask import mask_fold
@@ -48,7 +48,8 @@ def mesh_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, 
     inputs["visitor"] = visitor
     inputs["threshold"] = outputs["threshold"]
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
-    _forecast(line, inputs, outputs["metrics"])
+    # The metrics change when a run has ended, and what runs take is known better.
+    wire_forecast(line, forecast_mesh, inputs, inputs["mesh"], outputs["metrics"])
     _wire(inputs, outputs)
     wire_command(command, job_of, inputs)
     open_on_click(samples, lambda index: opened(examples[index]), inputs | outputs, OPENED)
@@ -94,21 +95,6 @@ def _form(
     follow_teacher(inputs)
     follow_words(known, inputs["teacher"], mesh_teacher)
     return inputs, buttons, samples, line, command_fold("mesh-command")
-
-
-def _forecast(line: gr.Markdown, inputs: dict[str, Component], metrics: gr.Markdown) -> None:
-    """What a run will take, said again whenever what is asked changes, and when one has ended."""
-    asked = [inputs[name] for name in signature(forecast_mesh).parameters]
-    gr.on(
-        [component.change for component in (inputs["mesh"], *asked, metrics)],
-        forecast_mesh,
-        asked,
-        line,
-        queue=False,
-        trigger_mode="always_last",
-        show_progress="hidden",
-        api_visibility="private",
-    )
 
 
 def _outcome() -> dict[str, Component]:

@@ -12,12 +12,11 @@ import gradio as gr
 
 from pipelines.mesh import RESULT
 from pipelines.runs.run_folder import METRICS
-from pipelines.teachers.catalog import ASSETS
+from ui.examples import EXAMPLES
 from ui.mesh_mask import no_mask
 from ui.progress import duration, progress
 from ui.viewer import compared
 
-EXAMPLES = ASSETS / "examples"
 _MASK = ("where", "mask", "mask_on_view", "brushed", "drawn", "takes")
 _FILES = ("glb_file", "zip_file", "turntable_file")
 _RESULT = ("run", "preview", "result", "comparison", "status", "layers", *_FILES, "metrics")

@@ -13,6 +13,7 @@ from pipelines.mesh import STEPS, PaintMesh
 from pipelines.paint.painting import Painting
 from pipelines.teachers.catalog import mesh_teacher
 from ui.folds import fold
+from ui.steps import steps_and_seed
 from ui.wording import said_on_the_page
 
 _DEFAULT = {f.name: f.default for f in (*fields(PaintMesh), *fields(Painting))}
@@ -40,28 +41,12 @@ def run_fold() -> dict[str, Component]:
                 info='Such as "legs": prompts then give it no article.',
                 min_width=160,
             )
-        with gr.Row():
-            steps = _number(0, "Steps", "0 takes the preset's.")
-            seed = gr.Number(
-                _DEFAULT["seed"],
-                label="Seed",
-                info="The same seed repeats the run.",
-                precision=0,
-                min_width=120,
-            )
-            random_seed = gr.Checkbox(
-                False,
-                label="New seed each run",
-                info="Drawn when it starts, and written here.",
-                min_width=200,
-            )
+        numbers = steps_and_seed(PaintMesh.seed)
     return {
         "preset": preset,
         "everywhere": everywhere,
         "plural": plural,
-        "steps": steps,
-        "seed": seed,
-        "random_seed": random_seed,
+        **numbers,
     }
 
 

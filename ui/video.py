@@ -13,19 +13,17 @@ from pipelines.teachers.catalog import video_teacher, video_teachers
 from pipelines.video import EditVideo
 from ui.as_command import Command, command_fold, wire_command
 from ui.examples import open_on_click
-from ui.forecast import forecast_line, forecast_video
+from ui.forecast import forecast_line, forecast_video, wire_forecast
 from ui.keys import keys
 from ui.preview import preview_box
 from ui.progress import progress_line
 from ui.running import into_sight, stop
 from ui.teachers import follow_words, teacher_fold, words_line
-from ui.video_examples import EXAMPLES, OPENED, Example, example_row, opened, read_examples
+from ui.video_examples import OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
 from ui.video_run import Shown, edit, job_of
 from ui.video_settings import cut_fold, follow_teacher, method_fold, run_fold
 from ui.viewer import viewer
-
-__all__ = ["EXAMPLES", "video_tab"]
 
 _HEIGHT = 256
 
@@ -43,7 +41,8 @@ def video_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str,
             outputs = _outcome()
     inputs["visitor"] = visitor
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
-    _forecast(line, inputs, outputs["metrics"])
+    # The metrics change when a run has ended, and what runs take is known better.
+    wire_forecast(line, forecast_video, inputs, outputs["metrics"])
     _wire(inputs, outputs)
     wire_command(command, job_of, inputs)
     open_on_click(samples, lambda index: opened(examples[index]), inputs | outputs, OPENED)
@@ -81,21 +80,6 @@ def _form(
     follow_teacher(inputs)
     follow_words(known, inputs["teacher"], video_teacher)
     return inputs, buttons, samples, line, command_fold("clip-command")
-
-
-def _forecast(line: gr.Markdown, inputs: dict[str, Component], metrics: gr.Markdown) -> None:
-    """What a run will take, said again whenever what is asked changes, and when one has ended."""
-    asked = [inputs[name] for name in signature(forecast_video).parameters]
-    gr.on(
-        [component.change for component in (*asked, metrics)],
-        forecast_video,
-        asked,
-        line,
-        queue=False,
-        trigger_mode="always_last",
-        show_progress="hidden",
-        api_visibility="private",
-    )
 
 
 def _outcome() -> dict[str, Component]:

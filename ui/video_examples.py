@@ -11,12 +11,11 @@ from typing import Any
 import gradio as gr
 
 from pipelines.runs.run_folder import METRICS
-from pipelines.teachers.catalog import ASSETS
+from ui.examples import EXAMPLES
 from ui.progress import duration, progress
 from ui.video_mask import no_mask
 from ui.viewer import compared
 
-EXAMPLES = ASSETS / "examples"
 _MASK = ("where", "brushed", "mask_frame", "mask")
 _RESULT = ("preview", "result", "status", "result_file", "settings_file", "metrics")
 OPENED = ("clip", "source", "target", "start", "end", "every", *_MASK, *_RESULT)

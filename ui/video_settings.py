@@ -12,6 +12,7 @@ from gradio.components import Component
 from pipelines.media import Cut
 from pipelines.video import STEPS, EditVideo, usual
 from ui.folds import fold
+from ui.steps import steps_and_seed
 from ui.wording import said_on_the_page
 
 
@@ -42,27 +43,7 @@ def run_fold() -> dict[str, Component]:
                 precision=0,
                 min_width=140,
             )
-        with gr.Row():
-            steps = gr.Number(
-                0,
-                label="Steps",
-                info="0 takes the preset's.",
-                precision=0,
-                min_width=120,
-            )
-            seed = gr.Number(
-                _DEFAULT["seed"],
-                label="Seed",
-                info="The same seed repeats the run.",
-                precision=0,
-                min_width=120,
-            )
-            random_seed = gr.Checkbox(
-                False,
-                label="New seed each run",
-                info="Drawn when it starts, and written here.",
-                min_width=200,
-            )
+        numbers = steps_and_seed(EditVideo.seed)
         with gr.Row():
             high = _slider(
                 "high",
@@ -76,9 +57,7 @@ def run_fold() -> dict[str, Component]:
     return {
         "preset": preset,
         "strength": strength,
-        "steps": steps,
-        "seed": seed,
-        "random_seed": random_seed,
+        **numbers,
         "high": high,
         "low": low,
         "side": side,
