@@ -37,21 +37,27 @@ KEPT = {
     "video": ("result.mp4", comparison.NAME, run_folder.SETTINGS, run_folder.METRICS),
     "mesh": (
         "painted.glb",
-        "texture.png",
+        "painted.obj",
+        "painted.mtl",
+        "painted_0.png",
+        "base.png",
+        "style.png",
         "localization.png",
+        "texture.png",
         "turntable.mp4",
         comparison.NAME,
+        run_folder.PREVIEW,
         run_folder.SETTINGS,
         run_folder.METRICS,
     ),
 }
-"""What is kept of a run, by its kind. Its settings and metrics tell what a run takes, as long as
-there is none on a machine to tell it."""
+"""What is kept of a run, by its kind: of a mesh also what its region can be moved with. Settings
+and metrics tell what a run takes, as long as there is none on a machine to tell it."""
 Preset = Literal["quick", "standard", "fine"]
 MESHES = {
     "mushroom": {"object": "mushroom", "edit": "cap", "style": "red dotted", "plural": False},
     "snowman": {"object": "snowman", "edit": "hat", "style": "blue", "plural": False},
-    "rocket": {"object": "rocket", "edit": "fins", "style": "yellow", "plural": True},
+    "vase": {"object": "vase", "edit": "body", "style": "blue striped", "plural": False},
 }
 """By family: what to say about its mesh."""
 

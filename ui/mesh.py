@@ -166,7 +166,7 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     )
     gr.Button("Move the region", visible="hidden", elem_id="move-region").click(
         move,
-        [outputs[name] for name in signature(move).parameters],
+        [inputs["visitor"], *(outputs[name] for name in ("run", "threshold", "result"))],
         shown,
         show_progress="hidden",
         concurrency_limit=1,

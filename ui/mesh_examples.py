@@ -11,11 +11,14 @@ from typing import Any
 import gradio as gr
 
 from pipelines.mesh import RESULT
+from pipelines.runs import history
 from pipelines.runs.run_folder import METRICS
 from ui.examples import EXAMPLES
+from ui.folders import new_folder
 from ui.mesh_mask import no_mask
 from ui.progress import duration, progress
 from ui.viewer import compared
+from ui.visitors import claim
 
 _MASK = ("where", "mask", "mask_on_view", "brushed", "drawn", "takes")
 _FILES = ("glb_file", "zip_file", "turntable_file")
@@ -50,6 +53,15 @@ def read_examples() -> list[Example]:
     ]
 
 
+def own_copy(folder: Path, owner: str) -> Path:
+    """What was painted on an example, as a run of the owner's: the example itself stays."""
+    example = next(example for example in read_examples() if example.result == folder)
+    copied = new_folder()
+    history.copy(folder, copied, {f"mesh/{example.mesh.name}": example.mesh})
+    claim(copied, owner)
+    return copied
+
+
 def example_row(examples: list[Example]) -> gr.Dataset:
     """The row of names to click on."""
     return gr.Dataset(
@@ -74,8 +86,7 @@ def opened(example: Example) -> dict[str, Any]:
         "plural": example.plural,
         "everywhere": False,
         **no_mask(),
-        # It is no run whose region could be moved.
-        "run": None,
+        "run": str(example.result),
         "preview": gr.HTML(visible=False),
         "result": gr.Model3D(str(example.result / RESULT), visible=True),
         "comparison": gr.HTML(compared(example.result, metrics), visible=True),

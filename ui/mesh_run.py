@@ -21,8 +21,10 @@ from pipelines.region import MoveRegion, move_region
 from pipelines.runs import run_folder
 from pipelines.runs.history import archive
 from ui.brush import no_brush
+from ui.examples import EXAMPLES
 from ui.folders import new_folder
 from ui.following import follow, loading
+from ui.mesh_examples import own_copy
 from ui.mesh_mask import NO_MESH, Where, mask_of
 from ui.preview import previewed
 from ui.progress import duration, progress
@@ -203,21 +205,33 @@ def inputs_of(job: PaintMesh) -> dict[str, Any]:
     }
 
 
-def move(run: str | None, threshold: float, result: gr.Model3D) -> Iterator[tuple[Any, ...]]:
+def move(
+    request: gr.Request,
+    visitor: str | None,
+    run: str | None,
+    threshold: float,
+    result: gr.Model3D,
+) -> Iterator[tuple[Any, ...]]:
     """Move the region of the run in the folder `run`; yields the values of `Shown`s.
 
-    result: the viewer as it is on the page, so that the camera stays where the user put it.
+    That of an example becomes a run of the visitor's first. result: the viewer as it is on the
+    page, so that the camera stays where the user put it.
     """
-    yield from values_of(lambda: _moved(run, threshold, result.camera_position), _failed, run)
+
+    def begin() -> Iterator[Shown]:
+        return _moved(run, threshold, result.camera_position, owner_of(visitor, request))
+
+    yield from values_of(begin, _failed, run)
 
 
 def _failed(**changes: Any) -> Shown:
     return Shown(threshold=gr.Slider(interactive=True), **changes)
 
 
-def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Iterator[Shown]:
+def _moved(
+    run: str | None, threshold: float, camera: list[float | None], owner: str
+) -> Iterator[Shown]:
     if run is None:
-        # Nothing was painted yet, or an example is shown, which has no layers.
         gr.Info("The next run starts from this. Paint first; then it moves what was painted.")
         # Where a generator says nothing at all, gradio empties every output.
         yield Shown()
@@ -228,6 +242,9 @@ def _moved(run: str | None, threshold: float, camera: list[float | None]) -> Ite
     if run_folder.read_settings(folder).get("threshold") == threshold:
         yield Shown()
         return
+    if folder.parent == EXAMPLES:
+        folder = own_copy(folder, owner)
+        yield Shown(run=str(folder))
     with written(folder):
         moving = progress("Moving the region", 0)
         yield Shown(status=moving, start_button=gr.Button(interactive=False))

@@ -4,6 +4,7 @@ A run's folder is all there is to know about it. This module knows nothing about
 """
 
 import shutil
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -142,6 +143,24 @@ def begin(job: Job, resumes: bool = False) -> Iterator[Event]:
 def again(job: Job, folder: Path) -> Job:
     """The same job in another folder."""
     return replace(job, out=folder)
+
+
+def copy(folder: Path, to: Path, inputs: Mapping[str, Path]) -> None:
+    """Make a finished run in the folder `to` of what is kept of one in `folder`.
+
+    inputs: as `run_folder.begin` takes them. Raises RunFailed when the disk is full; nothing of the
+    copy is then left.
+    """
+    try:
+        with run_folder.full_disk_is_said("try again"):
+            # The settings last, which make it a run.
+            shutil.copytree(folder, to, ignore=shutil.ignore_patterns(run_folder.SETTINGS))
+            run_folder.begin(to, run_folder.read_settings(folder), inputs)
+            steps = run_folder.read_metrics(folder).get("steps", 0)
+            run_folder.write_status(to, Status("done", time.time(), steps))
+    except BaseException:
+        shutil.rmtree(to, ignore_errors=True)
+        raise
 
 
 def delete(folder: Path, base: Path) -> None:

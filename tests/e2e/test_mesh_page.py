@@ -17,6 +17,7 @@ from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
 from pipelines.paint.task import sample_atlases
 from pipelines.paint.uv_mask import read_masks
+from pipelines.runs import history
 from tests.e2e.acts import brush, open_fold, put, shown_to_brush
 from tests.e2e.conftest import WAIT
 
@@ -191,7 +192,7 @@ def test_painting_everything_needs_no_part(tab):
     expect(tab.get_by_label("Part to paint")).to_be_disabled()
 
 
-def test_an_example_opens_with_what_was_painted(tab, tmp_path):
+def test_an_example_opens_with_what_was_painted(tab, runs_folder, tmp_path):
     tab.locator("#mesh-examples button").first.click()
     expect(tab.locator("#painting-status")).to_contain_text("Made earlier")
     wait_for_mesh(tab, tmp_path / "example.png")
@@ -200,11 +201,26 @@ def test_an_example_opens_with_what_was_painted(tab, tmp_path):
         "&& document.querySelector('#turned canvas').width > 1"
     )
     expect(tab.locator("#turned").get_by_label("The region")).to_be_visible()
-    # Its region is no run's, and says so; nothing goes away for that.
+    # Its region moves as a run's does, of which it becomes one; the example itself stays.
+    kept = Path("assets/examples/mushroom/metrics.json").read_bytes()
+    before = set(runs_folder.iterdir())
+    set_region(tab, 0.3)
+    expect(tab.locator("#painting-status")).to_contain_text("Done: ")
+    wait_for_mesh(tab, tmp_path / "moved.png")
+    (run,) = set(runs_folder.iterdir()) - before
+    past = history.one(run)
+    assert past.status.state == "done" and past.job.threshold == 0.3 and past.job.mesh.is_file()
+    painted = tab.locator("#painting-status").inner_text()
+    set_region(tab, 0.7)
+    expect(tab.locator("#painting-status")).not_to_contain_text(painted)
+    expect(tab.locator("#painting-status")).to_contain_text("Done: ")
+    assert history.one(run).job.threshold == 0.7 and set(runs_folder.iterdir()) - before == {run}
+    assert Path("assets/examples/mushroom/metrics.json").read_bytes() == kept
+
+
+def test_before_there_is_a_result_the_region_is_the_next_runs(tab):
     set_region(tab, 0.3)
     tab.get_by_text("Paint first; then it moves what was painted.").wait_for()
-    wait_for_mesh(tab, tmp_path / "still.png")
-    expect(tab.locator("#painting-status")).to_contain_text("Made earlier")
     expect(tab.locator("#region input[type=number]")).to_have_value("0.3")
 
 

@@ -1,5 +1,6 @@
 """Past runs: listing, loading, deleting, packing, and settings out of results."""
 
+import errno
 import json
 import os
 import zipfile
@@ -10,7 +11,7 @@ import torch
 import trimesh
 
 from pipelines import geometry, mesh, video
-from pipelines.errors import InputError
+from pipelines.errors import InputError, RunFailed
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.mesh import PaintMesh
 from pipelines.runs import history, run_folder
@@ -51,6 +52,32 @@ def test_runs_are_listed_newest_first_with_what_was_asked(base):
     assert first.job.out == first.folder
     assert first.preview is None
     assert history.past(base / "nowhere") == []
+
+
+def test_a_copy_of_a_finished_run_is_a_run_with_its_inputs(base, tmp_path):
+    source, mesh_file = tmp_path / "example", tmp_path / "cow.obj"
+    mesh_file.write_text("content")
+    said = mesh.describe(PaintMesh(mesh_file, "cow", "gold", source, edit="horns"))
+    source.mkdir()
+    run_folder.write_json(source / run_folder.SETTINGS, said)
+    run_folder.write_json(source / run_folder.METRICS, {"steps": 7})
+    (source / "texture.png").write_bytes(b"texture")
+    history.copy(source, base / "third", {"mesh/cow.obj": mesh_file})
+    third = history.past(base)[0]
+    assert (third.folder.name, third.status.state, third.status.step) == ("third", "done", 7)
+    assert third.job.mesh.read_text() == "content" and third.job.mesh.is_relative_to(third.folder)
+    assert (third.folder / "texture.png").read_bytes() == b"texture"
+    assert len(list(source.iterdir())) == 3
+
+
+def test_of_a_copy_that_finds_no_room_nothing_is_left(base, monkeypatch):
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_folder, "write_status", full)
+    with pytest.raises(RunFailed, match="The disk is full"):
+        history.copy(base / "first", base / "third", {})
+    assert not (base / "third").exists() and len(history.past(base)) == 2
 
 
 BROKEN = {

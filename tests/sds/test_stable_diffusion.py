@@ -199,7 +199,9 @@ def test_each_teacher_s_part_is_in_units_of_x0_by_its_own_schedule(
         asked = assd.Teachers(video, image, 8), prompts, replace(assd.DDS, joint=joint), x, x
         return assd.assd_score(*asked, 600, generator).said
 
-    noise = randn(*x.shape, seed=9)[:, :, :1].expand_as(x)
+    drawn = torch.Generator().manual_seed(9)
+    # The video teacher's, then the image teacher's.
+    _, noise = (torch.randn(x.shape, generator=drawn) for _ in range(2))
     x_t = add_noise(image.schedule, x, noise, t)
     change = image.eps(x_t, t, prompts.target) - image.eps(x_t, t, prompts.source)
     ratio = [(p.schedule.sigma / p.schedule.alpha)[600] for p in (image, video)]
