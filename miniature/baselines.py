@@ -15,12 +15,13 @@ nothing about right answers.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from pipelines.clip.change import edited, steadied
-from pipelines.clip.motion import motion
+from pipelines.clip.motion import Motion, motion
 from pipelines.teachers.loaded import LoadedVideoTeacher
 from pipelines.teachers.teacher import Recipe
 from sds import losses
@@ -50,6 +51,11 @@ class Task:
     """(1, C, F, h, w) fp32, their latents."""
     prompts: Prompts
     seed: int
+
+    @cached_property
+    def motion(self) -> Motion:
+        """How the clip moves on the latents' grid, looked for once for all methods."""
+        return motion(self.frames, self.x_src)
 
 
 EditFunction = Callable[[Task], Tensor]
@@ -134,7 +140,7 @@ def by_method(loaded: LoadedVideoTeacher, recipe: Recipe, steps: int) -> EditFun
     method = recipe.method
 
     def function(task: Task) -> Tensor:
-        flows = motion(task.frames, task.x_src).flows if method.smooth_along_flow else None
+        flows = task.motion.flows if method.smooth_along_flow else None
 
         def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
             asked = (loaded.teachers, task.prompts, method, x, task.x_src, t, generator, flows)
@@ -189,10 +195,9 @@ def _descended(
     x = task.x_src.clone()
     asked = (gradient, x, task.x_src, steps, task.seed)
     levels = dict(low=recipe.low, high=recipe.high, moves=recipe.moves)
-    along = motion(task.frames, task.x_src)
 
     def finish(said: Tensor) -> Tensor:
-        return finished(recipe.method, along.mean(said, recipe.steady), x, task.x_src)
+        return finished(recipe.method, task.motion.mean(said, recipe.steady), x, task.x_src)
 
     for _ in descend(*asked, **levels, finish=finish):
         pass

@@ -24,7 +24,7 @@ from pipelines.clip.checks import check_idle, check_numbers, without_idle
 from pipelines.clip.edit import Edit
 from pipelines.clip.gate import Gate, read_gate
 from pipelines.clip.job import STEPS, EditVideo
-from pipelines.clip.motion import motion
+from pipelines.clip.motion import held, motion
 from pipelines.errors import InputError
 from pipelines.events import Event, Note
 from pipelines.media import Clip, floats_at, read_clip
@@ -147,9 +147,9 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
     small = floats_at(clip.frames, working_size(clip.size, job.side, loaded.multiple))
     x_src = _encoded(loaded, small.to(loaded.device))
     count, *grid = x_src.shape[2:]
-    # The last frame of each latent.
-    held = [min(stride * k, len(small) - 1) for k in range(count)]
-    colours = None if loaded.decodes_fast else quick_look.fit(x_src, small[held])
+    colours = None
+    if not loaded.decodes_fast:
+        colours = quick_look.fit(x_src, held(small, count, stride))
     latent_gate = None
     if gate is not None:
         latent_gate = to_latent_frames(gate.latent(grid), stride, count).to(loaded.device)

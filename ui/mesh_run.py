@@ -244,10 +244,10 @@ def _moved(
         return
     if folder.parent == EXAMPLES:
         folder = own_copy(folder, owner)
-        yield Shown(run=str(folder))
     with written(folder):
         moving = progress("Moving the region", 0)
-        yield Shown(status=moving, start_button=gr.Button(interactive=False))
+        waits = gr.Button(interactive=False)
+        yield Shown(run=str(folder), status=moving, start_button=waits)
         metrics = move_region(MoveRegion(folder, threshold))
         status = progress(f"Done: {_painted(metrics)}.", 1)
         yield result_of(folder, status, gr.skip(), camera)

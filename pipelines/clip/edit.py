@@ -69,11 +69,11 @@ class Edit:
             # As it was encoded then: in tiles it comes out otherwise.
             self.x_src.copy_(since["x_src"])
         job, clip = self.job, self._clip()
+        flows = None if self.motion is None else self.motion.flows
 
         def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
             asked = (self.loaded.teachers, self.prompts, job.method, x, self.x_src, t, generator)
             kept = None if clip is None else self.loaded.references(clip)
-            flows = None if self.motion is None else self.motion.flows
             score = assd_score(*asked, flows, kept)
             if score.adaptive_mask is not None:
                 self.smoothed.copy_(score.adaptive_mask)

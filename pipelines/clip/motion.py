@@ -45,9 +45,14 @@ def motion(frames: Tensor, x: Tensor, stride: int = 1) -> Motion:
     It is where x is. Latent k holds frame `stride` k and those before it since the last one.
     """
     count, *grid = x.shape[2:]
-    held = frames[[min(stride * k, len(frames) - 1) for k in range(count)]]
+    shown = held(frames, count, stride)
     if count > 1:
-        flows = flows_of.resize(optical_flow(held), grid).to(x.device)
+        flows = flows_of.resize(optical_flow(shown), grid).to(x.device)
     else:
         flows = Flows(*[x.new_zeros(0, 2, *grid)] * 2)
-    return Motion(adaptive_avg_pool2d(held, grid).to(x.device), flows, stride)
+    return Motion(adaptive_avg_pool2d(shown, grid).to(x.device), flows, stride)
+
+
+def held(frames: Tensor, count: int, stride: int) -> Tensor:
+    """The last frame of each of `count` latents: (F, ...) -> (count, ...)."""
+    return frames[[min(stride * k, len(frames) - 1) for k in range(count)]]
