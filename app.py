@@ -1,7 +1,8 @@
 """The studio: `python app.py` opens the page.
 
 Assembles the tabs and launches. The teachers load behind the page, so that the page comes first and
-the first run does not wait. Runs are kept in ./runs, or in the folder that SCOREBRUSH_RUNS names.
+the first run does not wait. Runs are kept in ./runs, or in the folder that SCOREBRUSH_RUNS names;
+those of visitors for as many days as SCOREBRUSH_KEEP_DAYS says, or for ever.
 """
 
 import os
@@ -17,6 +18,7 @@ import tyro
 
 # The first of ours, since it is the one that brings ZeroGPU in before torch.
 from pipelines import worker
+from pipelines.errors import InputError
 from pipelines.mesh import PaintMesh
 from pipelines.teachers.catalog import mesh_teacher, video_teacher
 from pipelines.teachers.loading import is_here, load_mesh_teacher, load_video_teacher
@@ -24,6 +26,7 @@ from pipelines.video import EditVideo
 from ui.api import api
 from ui.examples import EXAMPLES
 from ui.folders import base_folder
+from ui.keeping import days_kept, keep_house
 from ui.mesh import mesh_tab
 from ui.names import names
 from ui.places import mesh_place, video_place
@@ -131,10 +134,17 @@ def prepare() -> None:
 
 def main() -> None:
     studio = tyro.cli(Studio, prog="python app.py", config=(tyro.conf.FlagCreatePairsOff,))
+    try:
+        days = days_kept()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
     if worker.ZERO_GPU:
         # What is on the GPU before the launch is there in every job's process.
         prepare()
     blocks = launch(studio)
+    if days is not None:
+        keep_house(base_folder(), days)
     if not worker.ZERO_GPU:
         prepare()
     blocks.block_thread()
