@@ -18,7 +18,9 @@ from ui.forecast import forecast_line, forecast_mesh, wire_forecast
 from ui.keys import keys
 from ui.mesh_examples import OPENED, Example, example_row, opened, read_examples
 from ui.mesh_mask import mask_fold
-from ui.mesh_run import Shown, job_of, move, paint
+from ui.mesh_region import move
+from ui.mesh_result import Shown
+from ui.mesh_run import job_of, paint
 from ui.mesh_settings import follow_teacher, method_fold, run_fold, texture_fold
 from ui.preview import preview_box
 from ui.progress import progress_line

@@ -1,55 +1,31 @@
-"""What the mesh tab's buttons do: a painting as a stream of page states, and its region moved.
+"""What the mesh tab's buttons do: a painting as a stream of page states, and the way back.
 
 The job's events become `Shown`s, one field for each output on the page. Knows nothing about layout.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
 
-from pipelines.errors import InputError, RunFailed
+from pipelines.errors import RunFailed
 from pipelines.events import Done, Preview
-from pipelines.mesh import RESULT, PaintMesh, usual
+from pipelines.mesh import PaintMesh, usual
 from pipelines.paint.fields import Kind
 from pipelines.paint.job import Preset
 from pipelines.paint.painting import Painting
-from pipelines.region import MoveRegion, move_region
-from pipelines.runs import run_folder
-from pipelines.runs.history import archive
 from ui.brush import no_brush
-from ui.examples import EXAMPLES
 from ui.folders import new_folder
 from ui.following import follow, loading
-from ui.mesh_examples import own_copy
 from ui.mesh_mask import NO_MESH, Where, mask_of
+from ui.mesh_result import Shown, ended, failed, nothing, painted, result_of
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, facts, given, ready, seed_of, values_of, written
-from ui.viewer import compared
+from ui.running import facts, given, seed_of, values_of
 from ui.visitors import owner_of, share_of
-from ui.wording import on_the_page
-
-_NUDGE = 1 + 1e-6
-"""The viewer sets its camera only to a position that differs from the one it reported."""
-
-
-@dataclass(frozen=True, eq=False)
-class Shown(Change):
-    """A change of the mesh tab."""
-
-    preview: Any = field(default_factory=gr.skip)
-    result: Any = field(default_factory=gr.skip)
-    comparison: Any = field(default_factory=gr.skip)
-    threshold: Any = field(default_factory=gr.skip)
-    layers: Any = field(default_factory=gr.skip)
-    glb_file: Any = field(default_factory=gr.skip)
-    zip_file: Any = field(default_factory=gr.skip)
-    turntable_file: Any = field(default_factory=gr.skip)
-    seed: Any = field(default_factory=gr.skip)
 
 
 def paint(
@@ -65,14 +41,14 @@ def paint(
         with share_of(owner, request):
             yield from _shown(job_of(*asked), owner)
 
-    yield from values_of(begin, _failed, before)
+    yield from values_of(begin, failed, before)
 
 
 def run(
     job: PaintMesh, owner: str | None, resumes: bool, before: str | None
 ) -> Iterator[tuple[Any, ...]]:
     """Run a job; yields like `paint`. owner: whose it becomes; resumes: whether it goes on."""
-    yield from values_of(lambda: _shown(job, owner, resumes), _failed, before)
+    yield from values_of(lambda: _shown(job, owner, resumes), failed, before)
 
 
 def job_of(
@@ -205,89 +181,16 @@ def inputs_of(job: PaintMesh) -> dict[str, Any]:
     }
 
 
-def move(
-    request: gr.Request,
-    visitor: str | None,
-    run: str | None,
-    threshold: float,
-    result: gr.Model3D,
-) -> Iterator[tuple[Any, ...]]:
-    """Move the region of the run in the folder `run`; yields the values of `Shown`s.
-
-    That of an example becomes a run of the visitor's first. result: the viewer as it is on the
-    page, so that the camera stays where the user put it.
-    """
-
-    def begin() -> Iterator[Shown]:
-        return _moved(run, threshold, result.camera_position, owner_of(visitor, request))
-
-    yield from values_of(begin, _failed, run)
-
-
-def _failed(**changes: Any) -> Shown:
-    return Shown(threshold=gr.Slider(interactive=True), **changes)
-
-
-def _moved(
-    run: str | None, threshold: float, camera: list[float | None], owner: str
-) -> Iterator[Shown]:
-    if run is None:
-        gr.Info("The next run starts from this. Paint first; then it moves what was painted.")
-        # Where a generator says nothing at all, gradio empties every output.
-        yield Shown()
-        return
-    folder = Path(run)
-    if not run_folder.is_run(folder):
-        raise InputError("This run is not there any more. Paint again.")
-    if run_folder.read_settings(folder).get("threshold") == threshold:
-        yield Shown()
-        return
-    if folder.parent == EXAMPLES:
-        folder = own_copy(folder, owner)
-    with written(folder):
-        moving = progress("Moving the region", 0)
-        waits = gr.Button(interactive=False)
-        yield Shown(run=str(folder), status=moving, start_button=waits)
-        metrics = move_region(MoveRegion(folder, threshold))
-        status = progress(f"Done: {_painted(metrics)}.", 1)
-        yield result_of(folder, status, gr.skip(), camera)
-        yield _last()
-
-
 def _shown(job: PaintMesh, owner: str | None, resumes: bool = False) -> Iterator[Shown]:
     yield Shown(seed=job.seed, threshold=gr.Slider(interactive=False), **loading(job))
     try:
         done = partial(_done, job.out)
-        yield from follow(job, owner, resumes, Shown, _looked, done, _nothing())
-        yield _last()
+        yield from follow(job, owner, resumes, Shown, _looked, done, nothing())
+        yield ended()
     except RunFailed:
         # What was kept is a full result, and the message says so.
         yield result_of(job.out)
         raise
-
-
-def _last() -> Shown:
-    """The end of every run.
-
-    The page is told a run's last change twice, and a viewer that is told its mesh again while it
-    loads its code never shows it. For the same reason it is hidden and never taken off the page.
-    """
-    return Shown(threshold=gr.Slider(interactive=True))
-
-
-def _nothing(**changes: Any) -> Shown:
-    """The tab before there is a result."""
-    return Shown(
-        preview=gr.HTML(visible=False),
-        result=gr.Model3D(None, visible=True),
-        comparison=gr.HTML(None, visible=False),
-        layers=gr.Gallery([], visible=False),
-        glb_file=gr.DownloadButton(visible=False),
-        zip_file=gr.DownloadButton(visible=False),
-        turntable_file=gr.DownloadButton(visible=False),
-        metrics="",
-        **changes,
-    )
 
 
 def _looked(preview: Preview) -> Shown:
@@ -297,60 +200,8 @@ def _looked(preview: Preview) -> Shown:
 def _done(folder: Path, event: Done, notes: list[str]) -> Shown:
     settings, metrics = event.settings, event.metrics
     taken, wanted = metrics["steps"], settings["steps"]
-    text = f"Done in {duration(metrics['seconds_in_all'])}: {_painted(metrics)}."
+    text = f"Done in {duration(metrics['seconds_in_all'])}: {painted(metrics)}."
     if taken < wanted:
         text = f"Stopped after {taken} of {wanted} steps. This is the painting so far."
     said = [facts(settings, metrics), *notes]
     return result_of(folder, progress(text, 1), "  \n".join(said))
-
-
-def _painted(metrics: dict[str, Any]) -> str:
-    return f"{100 * metrics['painted_share']:.0f} % of the surface is painted"
-
-
-def result_of(
-    folder: Path,
-    status: Any = None,
-    metrics: Any = None,
-    camera: list[float | None] | None = None,
-) -> Shown:
-    """The files a run wrote.
-
-    metrics: None says how it went. camera: where it is seen from, None for the viewer's own choice.
-    """
-    if not (folder / RESULT).is_file():
-        return _nothing(threshold=gr.Slider(interactive=True), **ready())
-    seen = {}
-    if camera is not None and None not in camera:
-        around, above, radius = camera
-        seen = {"camera_position": (around, above, radius * _NUDGE)}
-    pictures = [
-        (str(path), path.stem.replace("_", " "))
-        for name in ("localization", "texture")
-        for path in sorted(folder.glob(f"{name}*.png"))
-    ]
-    measured = run_folder.read_metrics(folder)
-    if metrics is None:
-        metrics = facts(run_folder.read_settings(folder), measured) if measured else ""
-    return Shown(
-        status=gr.skip() if status is None else status,
-        preview=gr.HTML(visible=False),
-        result=gr.Model3D(str(folder / RESULT), visible=True, **seen),
-        comparison=gr.HTML(compared(folder, measured), visible=True),
-        threshold=gr.Slider(interactive=True),
-        layers=gr.Gallery(pictures, visible=True),
-        glb_file=gr.DownloadButton(value=str(folder / RESULT), visible=True),
-        zip_file=_zipped(folder),
-        turntable_file=gr.DownloadButton(value=str(folder / "turntable.mp4"), visible=True),
-        metrics=metrics,
-        **ready(),
-    )
-
-
-def _zipped(folder: Path) -> gr.DownloadButton:
-    """Everything in one file. A disk that has no room for it takes nothing else away."""
-    try:
-        return gr.DownloadButton(value=str(archive(folder)), visible=True)
-    except RunFailed as error:
-        gr.Warning(on_the_page(str(error)))
-        return gr.DownloadButton(visible=False)

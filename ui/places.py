@@ -9,7 +9,7 @@ from gradio.components import Component
 
 from pipelines.mesh import PaintMesh
 from pipelines.video import EditVideo
-from ui import mesh_run, video_run
+from ui import mesh_result, mesh_run, video_result, video_run
 from ui.runs_actions import Place
 
 Named = Mapping[str, Component]
@@ -20,11 +20,11 @@ def video_place(inputs: Named, outputs: Named) -> Place:
     return Place(
         name="video",
         kind=EditVideo,
-        change=video_run.Shown,
+        change=video_result.Shown,
         inputs=inputs,
         outputs=outputs,
         inputs_of=video_run.inputs_of,
-        result_of=video_run.result_of,
+        result_of=video_result.result_of,
         run=video_run.run,
     )
 
@@ -34,10 +34,10 @@ def mesh_place(inputs: Named, outputs: Named) -> Place:
     return Place(
         name="mesh",
         kind=PaintMesh,
-        change=mesh_run.Shown,
+        change=mesh_result.Shown,
         inputs=inputs,
         outputs=outputs,
         inputs_of=mesh_run.inputs_of,
-        result_of=mesh_run.result_of,
+        result_of=mesh_result.result_of,
         run=mesh_run.run,
     )

@@ -21,7 +21,8 @@ from ui.running import into_sight, stop
 from ui.teachers import follow_words, teacher_fold, words_line
 from ui.video_examples import OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
-from ui.video_run import Shown, edit, job_of
+from ui.video_result import Shown
+from ui.video_run import edit, job_of
 from ui.video_settings import cut_fold, follow_teacher, method_fold, run_fold
 from ui.viewer import viewer
 

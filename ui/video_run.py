@@ -4,7 +4,6 @@ The job's events become `Shown`s, one field for each output on the page. Knows n
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -15,28 +14,16 @@ from pipelines.clip.checks import without_idle
 from pipelines.clip.job import Method, Preset
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Preview
-from pipelines.runs import run_folder
 from pipelines.video import EditVideo, settled
 from ui.brush import no_brush
 from ui.folders import new_folder
 from ui.following import follow, loading
 from ui.preview import previewed
 from ui.progress import duration, progress
-from ui.running import Change, facts, given, ready, seed_of, values_of
+from ui.running import given, seed_of, values_of
 from ui.video_mask import NO_CLIP, Where, cut_of, mask_of
-from ui.viewer import compared
+from ui.video_result import Shown, facts_of, nothing, result_of
 from ui.visitors import owner_of, share_of
-
-
-@dataclass(frozen=True, eq=False)
-class Shown(Change):
-    """A change of the video tab."""
-
-    preview: Any = field(default_factory=gr.skip)
-    result: Any = field(default_factory=gr.skip)
-    result_file: Any = field(default_factory=gr.skip)
-    settings_file: Any = field(default_factory=gr.skip)
-    seed: Any = field(default_factory=gr.skip)
 
 
 def edit(
@@ -183,23 +170,11 @@ def _shown(job: EditVideo, owner: str | None, resumes: bool = False) -> Iterator
     yield Shown(seed=job.seed, **loading(job))
     try:
         done = partial(_done, job.out)
-        yield from follow(job, owner, resumes, Shown, _looked, done, _nothing())
+        yield from follow(job, owner, resumes, Shown, _looked, done, nothing())
     except RunFailed:
         # What was kept is a full result, and the message says so.
         yield result_of(job.out)
         raise
-
-
-def _nothing(**changes: Any) -> Shown:
-    """The tab before there is a result."""
-    return Shown(
-        preview=gr.HTML(visible=False),
-        result=gr.HTML(None, visible=True),
-        result_file=gr.DownloadButton(visible=False),
-        settings_file=gr.DownloadButton(visible=False),
-        metrics="",
-        **changes,
-    )
 
 
 def _looked(preview: Preview) -> Shown:
@@ -212,36 +187,5 @@ def _done(folder: Path, event: Done, notes: list[str]) -> Shown:
     text = f"Done in {duration(metrics['seconds'])}."
     if taken < wanted:
         text = f"Stopped after {taken} of {wanted} steps. This is the edit so far."
-    said = [_facts(settings, metrics), *notes]
+    said = [facts_of(settings, metrics), *notes]
     return result_of(folder, progress(text, 1), "  \n".join(said))
-
-
-def _facts(settings: dict[str, Any], metrics: dict[str, Any]) -> str:
-    masked = settings["mask"] is not None
-    more = [_outside(metrics["psnr_outside_mask"])] if masked else []
-    return facts(settings, metrics, *more)
-
-
-def _outside(psnr: float | None) -> str:
-    """Of the frames, not of the file."""
-    said = "unchanged outside the mask" if psnr is None else f"{psnr:.1f} dB outside the mask"
-    return f"{said} (before encoding)"
-
-
-def result_of(folder: Path, status: Any = None, metrics: str | None = None) -> Shown:
-    """The files a run wrote, on the page. metrics: None says how it went."""
-    result, settings = folder / "result.mp4", folder / run_folder.SETTINGS
-    if not result.is_file():
-        return _nothing(**ready())
-    measured = run_folder.read_metrics(folder)
-    if metrics is None:
-        metrics = _facts(run_folder.read_settings(folder), measured) if measured else ""
-    return Shown(
-        status=gr.skip() if status is None else status,
-        preview=gr.HTML(visible=False),
-        result=gr.HTML(compared(folder, measured), visible=True),
-        result_file=gr.DownloadButton(value=str(result), visible=True),
-        settings_file=gr.DownloadButton(value=str(settings), visible=True),
-        metrics=metrics,
-        **ready(),
-    )

@@ -18,7 +18,7 @@ from pipelines.events import Begun, Done, Left, Note, Step, Waiting, Writing
 from pipelines.runs import curve, run_folder
 from pipelines.runs.curve import Point
 from pipelines.teachers.catalog import ASSETS
-from ui import following, mesh_run, video_run
+from ui import following, mesh_result, video_result
 from ui.following import follow
 from ui.running import Change, expect_idle, in_line, said, seed_of, stop, values_of, written
 from ui.visitors import owned
@@ -191,7 +191,7 @@ def test_a_seed_no_generator_takes_is_refused_before_the_page_hears_of_it(seed):
 
 @pytest.mark.parametrize(
     "tab, file, button",
-    [(video_run, "result.mp4", "result_file"), (mesh_run, "painted.glb", "glb_file")],
+    [(video_result, "result.mp4", "result_file"), (mesh_result, "painted.glb", "glb_file")],
     ids=["video", "mesh"],
 )
 @pytest.mark.parametrize("damaged", [None, "{", "[]"])
@@ -204,7 +204,7 @@ def test_a_result_whose_measures_were_never_written_is_shown(tmp_path, tab, file
 
 
 @pytest.mark.parametrize(
-    ("tab", "example"), [(video_run, "ball"), (mesh_run, "mushroom")], ids=["video", "mesh"]
+    ("tab", "example"), [(video_result, "ball"), (mesh_result, "mushroom")], ids=["video", "mesh"]
 )
 def test_a_result_says_how_it_was_made(tmp_path, tab, example):
     folder = tmp_path / "run"
@@ -223,9 +223,9 @@ def test_a_disk_that_has_no_room_for_the_zip_takes_nothing_else(tmp_path, monkey
 
     said = []
     monkeypatch.setattr(gr, "Warning", said.append)
-    monkeypatch.setattr(mesh_run, "archive", full)
+    monkeypatch.setattr(mesh_result, "archive", full)
     (tmp_path / "painted.glb").write_bytes(b"result")
-    shown = mesh_run.result_of(tmp_path)
+    shown = mesh_result.result_of(tmp_path)
     assert shown.zip_file.visible is False and shown.glb_file.visible is True
     assert said == ["The disk is full."]
 

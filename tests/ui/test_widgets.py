@@ -26,7 +26,7 @@ from pipelines.runs.curve import Point
 from pipelines.video import EditVideo, settled
 from sds.assd import Method
 from tests.ui.pictures import address
-from ui import mesh_run, video_run
+from ui import mesh_region, mesh_run, video_run
 from ui.brush import strokes_of
 from ui.forecast import forecast_mesh, forecast_video
 from ui.preview import previewed
@@ -160,7 +160,7 @@ def test_a_region_that_cannot_be_moved_says_why(monkeypatch):
     monkeypatch.setattr(gr, "Info", told.append)
     viewer = SimpleNamespace(camera_position=[None, None, None])
     # One change that changes nothing: gradio takes none at all for empty outputs.
-    (values,) = mesh_run.move(SimpleNamespace(session_hash="me"), None, None, 0.3, viewer)
+    (values,) = mesh_region.move(SimpleNamespace(session_hash="me"), None, None, 0.3, viewer)
     assert all(value == gr.skip() for value in values)
     assert len(told) == 1 and "Paint first" in told[0]
 
