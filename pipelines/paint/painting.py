@@ -10,6 +10,9 @@ from pipelines.paint import fields
 from sds import csd
 from sds.losses import ramp
 
+SHORT = 60
+"""Steps; what ends over a number of steps ends over as many less in a run that is shorter."""
+
 
 @dataclass(frozen=True)
 class Painting:
@@ -51,7 +54,8 @@ class Painting:
     the end of the run it falls to 0. It lets patterns find a place; 0 is fresh noise throughout."""
     contrast: float = 2.0
     """Guidance of both stages from what the style should be unlike towards the style. It brings a
-    pattern out and moves no colour as a whole; over the run it falls to 0. 0 leaves it out."""
+    pattern out and moves no colour as a whole; over the end of the run it falls to 0. 0 leaves it
+    out."""
 
 
 PAPER = Painting(
@@ -89,6 +93,9 @@ def method_at(how: Painting, index: int, steps: int) -> csd.Method:
     return method
 
 
-def held(progress: float, fade: float) -> float:
-    """All until the last `fade` of a run, then less, to nothing; progress is 0 to 1."""
-    return min(1.0, (1 - progress) / fade)
+def held(index: int, steps: int, fade: int) -> float:
+    """1 until a run's last `fade` steps, then less, to 0 behind the last of them.
+
+    In a run of less than SHORT steps, `fade` is as many times less.
+    """
+    return min(1.0, (steps - index) / (fade * min(1.0, steps / SHORT)))

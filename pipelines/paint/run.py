@@ -24,8 +24,8 @@ from sds.contrast import Contrast
 from sds.draws import Rows
 from sds.optimize import State, Step, optimize, step_generator
 
-CONTRAST_FADE = 0.6
-"""Share of the run, its last, over which the contrast goes: without it the colours settle."""
+CONTRAST_FADE = 36
+"""Steps, the last of a run, over which the contrast goes: without it the colours settle."""
 SUPERSAMPLING = 2
 """Pixels rendered for each pixel that stage I sees, along each side."""
 
@@ -105,11 +105,11 @@ def _judge(
         rows = Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
         prompts = questions(task, how, len(mine))
         noise = None
-        if share := how.attached * held(index / run.steps, FADE):
+        if share := how.attached * held(index, run.steps, FADE):
             count = len(task.prompts.rows)
             noise = partial(run.attached.mixed, view, share, style_of(count), count)
         asked = (task.cascade, method, prompts, renders, index, run.steps, generator, low, rows)
-        told = contrast(task, how, view, query, index / run.steps)
+        told = contrast(task, how, view, query, held(index, run.steps, CONTRAST_FADE))
         judged = csd.distill_cascade(*asked, noise_1=noise, contrast=told)
         judged.loss.backward()
         rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2
@@ -118,10 +118,8 @@ def _judge(
     return parallel.sum_(mean_square).sqrt()
 
 
-def contrast(
-    task: Task, how: Painting, view: Look, query: Query, progress: float
-) -> Contrast | None:
-    """What the style's renders are told from, and where on them, at a point of the run."""
+def contrast(task: Task, how: Painting, view: Look, query: Query, share: float) -> Contrast | None:
+    """What the style's renders are told from, and where on them, by a share of what is asked."""
     if task.prompts.unlike is None or not how.contrast:
         return None
     composites = len(task.prompts.rows)
@@ -129,8 +127,7 @@ def contrast(
     everywhere = torch.ones_like(query.style[:, :1])
     part = everywhere if query.region is None else query.region.detach()
     rows = torch.arange(first, first + view.views, device=part.device)
-    scale = how.contrast * held(progress, CONTRAST_FADE)
-    return Contrast(rows, scale, view.mask(part).repeat(composites, 1, 1, 1))
+    return Contrast(rows, share * how.contrast, view.mask(part).repeat(composites, 1, 1, 1))
 
 
 def questions(task: Task, how: Painting, views: int) -> csd.Prompts:

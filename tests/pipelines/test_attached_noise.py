@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 
 from pipelines.paint.attached_noise import CELL, FADE, attached_noise
@@ -67,8 +66,8 @@ def test_where_no_view_shows_anything_the_noise_is_fresh():
 
 
 def test_it_is_held_and_then_let_go():
-    assert [held(p, 0.3) for p in (0.0, 0.4, 0.7)] == [1, 1, 1]
-    assert held(0.85, 0.3) == pytest.approx(0.5) and held(1.0, 0.3) == 0
+    assert [held(k, 300, 20) for k in (0, 280, 285, 290, 295, 300)] == [1, 1, 0.75, 0.5, 0.25, 0]
+    assert held(29, 30, 20) == held(58, 60, 20) == 0.1
 
 
 def test_only_the_style_gets_its_share_and_nothing_as_published(monkeypatch):
@@ -81,7 +80,7 @@ def test_only_the_style_gets_its_share_and_nothing_as_published(monkeypatch):
     monkeypatch.setattr(csd, "distill_cascade", watched)
     what, how = task([[0.8, 1.0, 0.0]] * 3), replace(FAST, attached=0.8)
     run(what, fields(), 4, how)
-    assert shares == [(0.8 * held(k / 4, FADE), 1, 3) for k in range(4)]
+    assert shares == [(0.8 * held(k, 4, FADE), 1, 3) for k in range(4)]
     shares.clear()
     run(task([[0.5] * 3]), fields(everywhere=True), 1, how)
     assert shares == [(0.8, 0, 1)]
