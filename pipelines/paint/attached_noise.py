@@ -24,9 +24,10 @@ PRIMES = (73_856_093, 19_349_663, 83_492_791)
 """Teschner et al., "Optimized spatial hashing" (2003)."""
 NEXT_CHANNEL = 7_919
 """Entries between one channel's value and the next."""
-FADE = 18
-"""Steps, the last of a run, over which the noise lets go: fresh noise settles the colours, and with
-more time it turns a pattern to mud again."""
+FADE = 0.3
+"""Share of the run, its last, over which the noise lets go: fresh noise settles the colours."""
+PATTERN_FADE = 18
+"""Steps, at most, over which it lets go of a pattern: more of fresh noise turns that to mud."""
 CELL = 2.2
 """Edge of a cell, times the pixels along a picture's side: the unit ball just fits the picture."""
 

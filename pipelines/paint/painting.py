@@ -10,9 +10,6 @@ from pipelines.paint import fields
 from sds import csd
 from sds.losses import ramp
 
-SHORT = 60
-"""Steps; what ends over a number of steps ends over as many less in a run that is shorter."""
-
 
 @dataclass(frozen=True)
 class Painting:
@@ -93,9 +90,6 @@ def method_at(how: Painting, index: int, steps: int) -> csd.Method:
     return method
 
 
-def held(index: int, steps: int, fade: int) -> float:
-    """1 until a run's last `fade` steps, then less, to 0 behind the last of them.
-
-    In a run of less than SHORT steps, `fade` is as many times less.
-    """
-    return min(1.0, (steps - index) / (fade * min(1.0, steps / SHORT)))
+def held(index: int, steps: int, share: float, most: int) -> float:
+    """1 until the last `share` of a run's steps, or the last `most`, then less, to 0 at the end."""
+    return min(1.0, (steps - index) / min(share * steps, most))

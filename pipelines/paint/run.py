@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pipelines.paint.attached_noise import FADE, AttachedNoise, attached_noise
+from pipelines.paint.attached_noise import FADE, PATTERN_FADE, AttachedNoise, attached_noise
 from pipelines.paint.composites import Query, painted_over, shares, style_of
 from pipelines.paint.look import Look, look
 from pipelines.paint.painting import Painting, held, method_at
@@ -24,8 +24,10 @@ from sds.contrast import Contrast
 from sds.draws import Rows
 from sds.optimize import State, Step, optimize, step_generator
 
-CONTRAST_FADE = 36
-"""Steps, the last of a run, over which the contrast goes: without it the colours settle."""
+CONTRAST_FADE = 0.6
+"""Share of the run, its last, over which the contrast goes: without it the colours settle."""
+CONTRAST_STEPS = 36
+"""Steps, at most, over which it goes."""
 SUPERSAMPLING = 2
 """Pixels rendered for each pixel that stage I sees, along each side."""
 
@@ -104,12 +106,14 @@ def _judge(
         every = torch.arange(len(task.prompts.rows) * how.views)
         rows = Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
         prompts = questions(task, how, len(mine))
+        asks = held(index, run.steps, CONTRAST_FADE, CONTRAST_STEPS)
+        told = contrast(task, how, view, query, asks)
         noise = None
-        if share := how.attached * held(index, run.steps, FADE):
+        most = run.steps if task.prompts.unlike is None else PATTERN_FADE
+        if share := how.attached * held(index, run.steps, FADE, most):
             count = len(task.prompts.rows)
             noise = partial(run.attached.mixed, view, share, style_of(count), count)
         asked = (task.cascade, method, prompts, renders, index, run.steps, generator, low, rows)
-        told = contrast(task, how, view, query, held(index, run.steps, CONTRAST_FADE))
         judged = csd.distill_cascade(*asked, noise_1=noise, contrast=told)
         judged.loss.backward()
         rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2

@@ -1,10 +1,11 @@
 """Noise that goes with the surface: normal, in its place in every view, and only as asked."""
 
+import math
 from dataclasses import replace
 
 import torch
 
-from pipelines.paint.attached_noise import CELL, FADE, attached_noise
+from pipelines.paint.attached_noise import CELL, FADE, PATTERN_FADE, attached_noise
 from pipelines.paint.look import Look, look
 from pipelines.paint.painting import PAPER, held
 from pipelines.render import sphere_views
@@ -66,8 +67,8 @@ def test_where_no_view_shows_anything_the_noise_is_fresh():
 
 
 def test_it_is_held_and_then_let_go():
-    assert [held(k, 300, 20) for k in (0, 280, 285, 290, 295, 300)] == [1, 1, 0.75, 0.5, 0.25, 0]
-    assert held(29, 30, 20) == held(58, 60, 20) == 0.1
+    assert [held(k, 60, 0.5, 60) for k in (0, 30, 45, 60)] == [1, 1, 0.5, 0]
+    assert [held(k, 300, 0.5, 20) for k in (0, 280, 285, 290, 300)] == [1, 1, 0.75, 0.5, 0]
 
 
 def test_only_the_style_gets_its_share_and_nothing_as_published(monkeypatch):
@@ -80,10 +81,27 @@ def test_only_the_style_gets_its_share_and_nothing_as_published(monkeypatch):
     monkeypatch.setattr(csd, "distill_cascade", watched)
     what, how = task([[0.8, 1.0, 0.0]] * 3), replace(FAST, attached=0.8)
     run(what, fields(), 4, how)
-    assert shares == [(0.8 * held(k, 4, FADE), 1, 3) for k in range(4)]
+    assert shares == [(0.8 * held(k, 4, FADE, 4), 1, 3) for k in range(4)]
     shares.clear()
     run(task([[0.5] * 3]), fields(everywhere=True), 1, how)
     assert shares == [(0.8, 0, 1)]
     shares.clear()
     run(what, fields(), 2, replace(FAST, attached=PAPER.attached))
     assert shares == [None, None]
+
+
+def test_of_a_pattern_it_lets_go_in_a_few_steps_however_long_the_run(monkeypatch):
+    shares, distill = [], csd.distill_cascade
+
+    def watched(*asked, noise_1, contrast):
+        shares.append(noise_1.args[1])
+        return distill(*asked, noise_1=noise_1, contrast=contrast)
+
+    monkeypatch.setattr(csd, "distill_cascade", watched)
+    plain = task([[0.8, 1.0, 0.0]] * 3)
+    patterned = replace(plain, prompts=replace(plain.prompts, unlike=torch.ones(1, 1, 3)))
+    steps = 4 * PATTERN_FADE
+    for what, fade in ((plain, FADE * steps), (patterned, PATTERN_FADE)):
+        shares.clear()
+        run(what, fields(), steps, FAST)
+        assert sum(share < 1 for share in shares) == math.ceil(fade) - 1
