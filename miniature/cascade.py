@@ -1,6 +1,6 @@
 """The built-in cascade: a small stage I and stage II of DeepFloyd IF's shape, on pixels.
 
-    stage I    eps(x_t, t, y)              a caption to a picture of 32x32
+    stage I    eps(x_t, t, y)              a caption to a picture of 64x64
     stage II   eps(x_t, t, y, low_s, s)    to one of 128x128, given the small one noised at level s
 
 Both predict eps on the cosine schedule (Nichol and Dhariwal, 2102.09672), as IF does, and read one
@@ -38,10 +38,12 @@ class Stage:
     """Of every resolution, the finest first; attention at the last only."""
     groups: int
     """Of the group norms."""
+    embedding: int
+    """Width of the timestep's embedding."""
 
 
-STAGE_1 = Stage(32, (64, 96, 128), groups=16)
-STAGE_2 = Stage(128, (32, 64, 96, 128), groups=8)
+STAGE_1 = Stage(64, (32, 64, 96, 128), groups=16, embedding=256)
+STAGE_2 = Stage(128, (32, 64, 96, 128), groups=8, embedding=128)
 
 
 def tokenizer(words: Sequence[str]) -> T5Tokenizer:
@@ -86,6 +88,7 @@ def unet(stage: Stage, low_resolution: bool) -> UNet2DConditionModel:
         cross_attention_dim=WIDTH,
         attention_head_dim=4,
         norm_num_groups=stage.groups,
+        time_embedding_dim=stage.embedding,
         class_embed_type="timestep" if low_resolution else None,
         addition_embed_type="text",
         addition_embed_type_num_heads=4,

@@ -28,6 +28,8 @@ PER_MESH = 8
 """Views of one mesh, rendered together."""
 KINDS = {"localization": 0.18, "style": 0.55, "background": 0.14, "global": 0.09, "gray": 0.04}
 """What a view shows, and how often: the job's composites, one style all over, or no edit at all."""
+SCARCITY = 1 / 3
+"""A part is shown in proportion to its surface to the minus this: a door more often than a wall."""
 CLOSE = 0.5
 """Of the views that show a style on a part, how many are close-ups."""
 CLOSEST = 4.0
@@ -72,7 +74,8 @@ def mesh_views(number: int) -> tuple[np.ndarray, list[str]]:
 def sample_look(mesh: PartMesh, rng: Rng) -> Look:
     """A random composite of a random part, in a random style."""
     kind = rng.choice(list(KINDS), p=list(KINDS.values()))
-    k = int(rng.integers(len(mesh.parts)))
+    scarce = mesh.areas() ** -SCARCITY
+    k = int(rng.choice(len(mesh.parts), p=scarce / scarce.sum()))
     style = sample_style(rng)
     if kind in ("global", "gray"):
         style = GRAY if kind == "gray" else style

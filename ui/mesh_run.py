@@ -128,7 +128,7 @@ def job_of(
         max_faces=max_faces or None,
         painting=Painting(
             field=field,
-            rate=given(rate, "The learning rate is empty. 0.01 is usual."),
+            rate=given(rate, "The learning rate is empty. 0.02 is usual."),
             views=int(views),
             cascade=cascade,
             guidance_1=guidance_1,

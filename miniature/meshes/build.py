@@ -47,6 +47,12 @@ class PartMesh:
         corners = self.vertices[self.faces[np.isin(self.labels, list(parts))]].reshape(-1, 3)
         return torch.from_numpy(np.stack([corners.min(0), corners.max(0)]))
 
+    def areas(self) -> Array:
+        """The surface of each part: (K,)."""
+        a, b, c = np.moveaxis(self.vertices[self.faces], 1, 0)
+        faces = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+        return np.bincount(self.labels, faces, len(self.parts))
+
 
 def sample_mesh(split: Split, seed: int, family: str | None = None) -> PartMesh:
     """Mesh number `seed` of a split, of a random or a given family.

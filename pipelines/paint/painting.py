@@ -17,7 +17,7 @@ class Painting:
 
     field: fields.Kind = "hash"
     """What colours are kept in: a hash grid, the paper's Fourier network, or a texture."""
-    rate: float = 1e-2
+    rate: float = 2e-2
     """Learning rate of Adam."""
     views: int = 4
     """Views per step."""
@@ -27,18 +27,18 @@ class Painting:
     """Guidance scale of stage I; 1 is none (Imagen's convention)."""
     guidance_2: float = 8.0
     """Guidance scale of stage II."""
-    style_guidance: float = 0.1
+    style_guidance: float = 0.2
     """How much of the guidance beyond 1 the style's composite gets, as a factor. Much guidance
     finds the part; little keeps its colours true."""
     low: int = 20
     """Lowest noise level, of 1000."""
-    high: int = 900
+    high: int = 950
     """Highest noise level at the first step, of 1000."""
     high_end: int = 350
     """Highest noise level at the last step."""
     detail: float = 0.05
-    """Weight of stage II at the end; 0 leaves it out. It speaks for sixteen times as many
-    pixels as stage I, and the built-in one washes colours out where it weighs more."""
+    """Weight of stage II at the end; 0 leaves it out. The built-in one washes colours out where it
+    weighs more."""
     detail_from: float = 0.8
     """Share of the run that stage I does alone, before stage II's weight rises from 0."""
     crop: float = 0.5
@@ -49,7 +49,7 @@ class Painting:
     attached: float = 1.0
     """Share of the noise on stage I's style composite that stays where it is on the surface; over
     the end of the run it falls to 0. It lets patterns find a place; 0 is fresh noise throughout."""
-    contrast: float = 2.0
+    contrast: float = 3.0
     """Guidance of both stages from what the style should be unlike towards the style. It brings a
     pattern out and moves no colour as a whole; over the end of the run it falls to 0. 0 leaves it
     out."""

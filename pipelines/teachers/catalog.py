@@ -135,8 +135,8 @@ def video_teachers() -> dict[str, VideoTeacher]:
     return {teacher.name: teacher for teacher in teachers}
 
 
-_PAPER_ASKS = replace(PAPER, field=Painting().field, rate=Painting().rate)
-"""3D Paintbrush's questions, with the fields and the rate of this product."""
+_PAPER_ASKS = replace(PAPER, field=Painting().field, rate=1e-2)
+"""3D Paintbrush's questions, with the fields of this product and a rate that goes with them."""
 
 
 @cache

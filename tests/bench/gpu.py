@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, get_args
@@ -45,7 +45,6 @@ from tests.bench import mesh, video
 from tests.bench.architectures import cascades, transformers, unets
 from tests.bench.architectures.making import maker
 
-WARM_UP = 2
 TEXTURE, TEXTURE_SMALL = 1024, 32
 """Side of the literal painting's texture: as released, and where nothing is measured."""
 RENDER_SMALL = 64
@@ -67,6 +66,8 @@ class Bench:
     """Tiny networks of the same shapes."""
     compile: bool = torch.cuda.is_available()
     """The product's step with compiled blocks too, which takes minutes to begin."""
+    rungs: bool = True
+    """The product's step on smaller cards too."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,13 @@ class Case:
     networks: Sequence[nn.Module]
     steps: dict[str, Step]
     """By what they are; the first is the literal one, to which the others are compared."""
+    product: str
+    """Which of the steps is the product's."""
     loaded: LoadedVideoTeacher | LoadedMeshTeacher
     again: Callable[[], Step]
-    """The product's step with the teacher as it is then, which may have stepped down."""
+    """That step with the teacher as it is then, which may have stepped down."""
+    once: dict[str, Step] = field(default_factory=dict)
+    """What a run does once, by what it is."""
     inferred: str | None = None
     """What of the architecture is not as published."""
 
@@ -112,13 +117,12 @@ def _video_case(
         "DDS": video.ours(*asked),
         "DDS, another prompt on the same clip": video.ours(*asked, References()),
         "as shipped": again(),
-        "encode the clip": lambda: codec.encode(clip),
-        "decode the clip": lambda: codec.decode(x_src),
     }
+    once = {"encode": lambda: codec.encode(clip), "decode": lambda: codec.decode(x_src)}
     networks = [loaded.teachers.video.network]
     if isinstance(loaded.teachers.image, sd.ImagePrior):
         networks.append(loaded.teachers.image.network)
-    return Case("video", list(x_src.shape), networks, steps, loaded, again)
+    return Case("video", list(x_src.shape), networks, steps, "as shipped", loaded, again, once)
 
 
 def _transformer_case(
@@ -238,6 +242,7 @@ def _cascade_case(
             "the same with a hash grid": mesh.ours(task, hashed),
             "stage I alone": mesh.stage_1_alone(alone, hashed),
         },
+        "at the paper's settings",
         loaded,
         lambda: mesh.ours(replace(task, cascade=loaded.cascade), paper),
     )
@@ -274,32 +279,17 @@ CASES: dict[Name, Callable[[torch.device, torch.dtype, bool], Case]] = {
 }
 
 
-def seconds_of(step: Step, device: torch.device, rounds: int) -> float:
-    """Median seconds of a step, on the GPU's own clock where there is one."""
-    for _ in range(WARM_UP if device.type == "cuda" else 1):
-        step()
-    found = []
-    for _ in range(rounds):
-        if device.type == "cuda":
-            began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            began.record()
-            step()
-            ended.record()
-            ended.synchronize()
-            found.append(began.elapsed_time(ended) / 1e3)
-        else:
-            start = time.perf_counter()
-            step()
-            found.append(time.perf_counter() - start)
-    return median(found)
-
-
-def first_seconds(step: Step, device: torch.device) -> float:
-    """What a step takes before anything is warm; compiled blocks are compiled in it."""
-    began = time.perf_counter()
-    step()
+def wait_for(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
+
+
+def seconds_of(step: Step, device: torch.device) -> float:
+    """Seconds from the host's call to the end of what it asked for."""
+    wait_for(device)
+    began = time.perf_counter()
+    step()
+    wait_for(device)
     return time.perf_counter() - began
 
 
@@ -307,10 +297,8 @@ def idle_share(step: Step, device: torch.device) -> float | None:
     """The share of a step in which the GPU waits for the host; None without a GPU."""
     if device.type != "cuda":
         return None
-    torch.cuda.synchronize()
     with profile(activities=[ProfilerActivity.CUDA]) as seen:
-        step()
-        torch.cuda.synchronize()
+        seconds_of(step, device)
     spans = sorted(
         (event.time_range.start, event.time_range.end)
         for event in seen.events()
@@ -327,7 +315,8 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
     """TFLOP/s of a large square matrix product in the teachers' dtype."""
     side = 8192 if device.type == "cuda" else 512
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    return 2 * side**3 / seconds_of(lambda: a @ b, device, 20) / 1e12
+    found = [seconds_of(lambda: a @ b, device) for _ in range(20)]
+    return 2 * side**3 / median(found) / 1e12
 
 
 @contextmanager
@@ -342,8 +331,10 @@ def marked(networks: Sequence[nn.Module], mark: Callable[..., None]) -> Iterator
             hook.remove()
 
 
-def teacher_seconds(step: Step, networks: Sequence[nn.Module], device: torch.device) -> float:
-    """What one step spends in the calls of its teachers."""
+def seconds_and_teachers(
+    step: Step, networks: Sequence[nn.Module], device: torch.device
+) -> tuple[float, float]:
+    """What one step takes, and what of that the calls of its teachers take."""
     marks: list[Any] = []
 
     def mark(*_: Any) -> None:
@@ -354,12 +345,11 @@ def teacher_seconds(step: Step, networks: Sequence[nn.Module], device: torch.dev
             marks.append(time.perf_counter())
 
     with marked(networks, mark):
-        step()
+        seconds = seconds_of(step, device)
     pairs = zip(marks[::2], marks[1::2], strict=True)
-    if device.type != "cuda":
-        return sum(after - before for before, after in pairs)
-    torch.cuda.synchronize()
-    return sum(before.elapsed_time(after) for before, after in pairs) / 1e3
+    if device.type == "cuda":
+        return seconds, sum(before.elapsed_time(after) for before, after in pairs) / 1e3
+    return seconds, sum(after - before for before, after in pairs)
 
 
 def tflops(step: Step, networks: Sequence[nn.Module]) -> tuple[float, float]:
@@ -374,17 +364,26 @@ def tflops(step: Step, networks: Sequence[nn.Module]) -> tuple[float, float]:
 
 
 def measured(
-    step: Step, networks: Sequence[nn.Module], device: torch.device, rounds: int, rate: float
+    step: Step,
+    networks: Sequence[nn.Module],
+    device: torch.device,
+    rounds: int,
+    rate: float,
+    counted: tuple[float, float] | None,
 ) -> dict[str, Any]:
-    """One step's numbers. A step that cannot be taken says why: the others are worth having."""
+    """One step's numbers. A step that cannot be taken says why: the others are worth having.
+
+    counted: what `tflops` says of a step that computes the same; compiled code cannot be counted.
+    """
     try:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        first = first_seconds(step, device)
-        seconds = seconds_of(step, device, rounds)
+        # What is compiled is compiled in the first.
+        first = seconds_of(step, device)
+        found = [seconds_and_teachers(step, networks, device) for _ in range(rounds)]
+        seconds, answering = (median(values) for values in zip(*found, strict=True))
         peak = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
-        tflop, asked = tflops(step, networks)
-        answering = teacher_seconds(step, networks, device)
+        tflop, asked = tflops(step, networks) if counted is None else counted
         return {
             "first_seconds": first,
             "seconds": seconds,
@@ -396,10 +395,26 @@ def measured(
             "teacher_share_of_matmul_rate": asked / answering / rate if answering else None,
             "idle_share": idle_share(step, device),
         }
-    except torch.OutOfMemoryError:
-        return {"failed": "out of memory"}
     except Exception as error:
-        return {"failed": f"{type(error).__name__}: {error}"}
+        return _failed(error)
+
+
+def taken_once(step: Step, device: torch.device) -> dict[str, Any]:
+    """The numbers of what a run does once: its first time is the one that counts."""
+    try:
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        seconds = seconds_of(step, device)
+        peak = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
+        return {"seconds": seconds, "peak_memory_gb": peak}
+    except Exception as error:
+        return _failed(error)
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    if isinstance(error, torch.OutOfMemoryError):
+        return {"failed": "out of memory"}
+    return {"failed": f"{type(error).__name__}: {error}"}
 
 
 def run(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -429,15 +444,22 @@ def _numbers(
 ) -> Iterator[dict[str, Any]]:
     """Everything about one teacher so far, after each step."""
     steps: dict[str, dict[str, Any]] = {}
+    once: dict[str, dict[str, Any]] = {}
     found = {
         "job": case.job,
         "shape": case.shape,
         "inferred": case.inferred,
         "parameters": [sum(p.numel() for p in network.parameters()) for network in case.networks],
         "steps": steps,
+        "once": once,
     }
-    for what, step in _steps(case, bench.compile):
-        numbers = measured(step, case.networks, device, bench.rounds, rate)
+    for what, step in case.once.items():
+        once[what] = taken_once(step, device)
+        yield found
+    for what, step, like in _steps(case, bench):
+        same = steps.get(like, {})
+        counted = (same["tflop"], same["teacher_tflop"]) if "tflop" in same else None
+        numbers = measured(step, case.networks, device, bench.rounds, rate, counted)
         literal = next(iter(steps.values()), numbers).get("seconds")
         if literal is not None and "seconds" in numbers:
             numbers["times_faster_than_literal"] = literal / numbers["seconds"]
@@ -445,16 +467,20 @@ def _numbers(
         yield found
 
 
-def _steps(case: Case, compile: bool) -> Iterator[tuple[str, Step]]:
-    """A teacher's steps, the literal one first; it is made ready for each when its turn comes."""
-    yield from case.steps.items()
-    if compile:
+def _steps(case: Case, bench: Bench) -> Iterator[tuple[str, Step, str]]:
+    """A teacher's steps, the literal one first, each with the name of one that computes the same.
+
+    The teacher is made ready for each when its turn comes.
+    """
+    for what, step in case.steps.items():
+        yield what, step, what
+    if bench.compile:
         case.loaded.settle(Thrift(), compile=True)
-        yield "with compiled blocks", case.again()
+        yield f"{case.product}, compiled", case.again(), case.product
         case.loaded.settle(Thrift(), compile=False)
-    while step_down(case.loaded):
+    while bench.rungs and step_down(case.loaded):
         what = ", ".join(f.name for f in fields(Thrift) if getattr(case.loaded.thrift, f.name))
-        yield f"on a small card: {what}", case.again()
+        yield f"{case.product}, on a small card: {what}", case.again(), case.product
 
 
 def _says(device: torch.device, small: bool) -> str:

@@ -44,8 +44,8 @@ from sds.schedules import ddpm, target
 
 WORDS = ["3d", "a", "cap", "gray", "mushroom", "of", "render", "with", "yellow"]
 CAPTION = "a 3d render of a gray mushroom with a yellow cap"
-SMALL = Plan(Stage(8, (8, 16), groups=4), Recipe(4, 2, 1e-2, warmup=1, save_every=2))
-LARGE = Plan(Stage(16, (8, 16), groups=4), Recipe(2, 2, 1e-2, warmup=1, save_every=2))
+SMALL = Plan(Stage(8, (8, 16), groups=4, embedding=32), Recipe(4, 2, 1e-2, warmup=1, save_every=2))
+LARGE = Plan(Stage(16, (8, 16), groups=4, embedding=32), Recipe(2, 2, 1e-2, warmup=1, save_every=2))
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -133,7 +133,7 @@ def test_crops_are_whole_squares_at_random_places():
 
 
 def test_stage_2_is_trained_on_what_its_pipeline_shows_it():
-    larger = stage_2_pipeline(unet(Stage(16, (8, 16), groups=4), low_resolution=True))
+    larger = stage_2_pipeline(unet(Stage(16, (8, 16), groups=4, embedding=32), low_resolution=True))
     seen = []
     larger.unet.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     x = torch.rand(1, 3, 16, 16, generator=generator()) * 2 - 1
