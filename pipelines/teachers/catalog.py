@@ -63,7 +63,8 @@ def video_teachers() -> dict[str, VideoTeacher]:
             frames=81,
             licence="Apache-2.0",
             about="Wan2.1, 1.3 billion parameters: the one to begin with on a GPU.",
-            memory_gb=16,
+            memory_gb=14,
+            memory_measured=True,
             recipe=_FLOW_EDIT,
         ),
         VideoTeacher(

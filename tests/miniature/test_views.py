@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from miniature import views
 from miniature.draw import second_colour
@@ -67,6 +68,22 @@ def test_the_kinds_come_as_often_as_they_should():
     # A plain yellow style looks, and is called, like a localization: one picture, one caption.
     for kind, share in KINDS.items():
         assert count[kind] / len(LOOKS) == pytest.approx(share, abs=0.035)
+
+
+def test_a_small_part_is_shown_more_often_by_the_cube_root_of_its_surface():
+    rng = np.random.default_rng(3)
+    mesh = next(m for k in range(100) if (m := sample_mesh("train", k)).family == "house")
+    assert mesh.areas().sum() == pytest.approx(surface_area(mesh), rel=1e-4)
+    said = Counter(sample_look(mesh, rng).caption.split()[-1] for _ in range(6000))
+    names = [part.name for part in mesh.parts]
+    wall, door = names.index("walls"), names.index("door")
+    ratio = (mesh.areas()[wall] / mesh.areas()[door]) ** (1 / 3)
+    assert ratio > 2
+    assert said["door"] / said["walls"] == pytest.approx(ratio, rel=0.15)
+
+
+def surface_area(mesh: PartMesh) -> float:
+    return trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).area
 
 
 def test_the_painted_part_is_the_one_the_caption_names():

@@ -85,7 +85,7 @@ def test_what_may_not_be_sold_or_must_be_accepted_is_said():
 
 def test_what_a_large_teacher_asks_of_a_gpu_is_said_and_whether_that_was_measured():
     everyone = {**video_teachers(), **mesh_teachers()}
-    measured = {"animatediff", "if-xl"}
+    measured = {"wan-1.3b", "animatediff", "if-xl"}
     for name, teacher in everyone.items():
         if name == MINIATURE:
             assert needs(teacher) == ""
