@@ -27,7 +27,7 @@ class Painting:
     """Guidance scale of stage I; 1 is none (Imagen's convention)."""
     guidance_2: float = 8.0
     """Guidance scale of stage II."""
-    style_guidance: float = 0.2
+    style_guidance: float = 0.1
     """How much of the guidance beyond 1 the style's composite gets, as a factor. Much guidance
     finds the part; little keeps its colours true."""
     low: int = 20
