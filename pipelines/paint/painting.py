@@ -29,7 +29,7 @@ class Painting:
     """Guidance scale of stage II."""
     style_guidance: float = 0.1
     """How much of the guidance beyond 1 the style's composite gets, as a factor. Much guidance
-    finds the part; little keeps its colours true."""
+    finds the part; little keeps its colours true. A pattern gets twice as much, at most 1."""
     low: int = 20
     """Lowest noise level, of 1000."""
     high: int = 950

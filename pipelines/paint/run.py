@@ -28,6 +28,9 @@ CONTRAST_FADE = 0.6
 """Share of the run, its last, over which the contrast goes: without it the colours settle."""
 CONTRAST_STEPS = 36
 """Steps, at most, over which it goes."""
+PATTERN_GUIDANCE = 2.0
+"""A pattern gets so many times the guidance of colours, up to all there is: it comes out clearer
+for it, where a plain style would oversaturate in a long run."""
 SUPERSAMPLING = 2
 """Pixels rendered for each pixel that stage I sees, along each side."""
 
@@ -136,8 +139,10 @@ def contrast(task: Task, how: Painting, view: Look, query: Query, share: float) 
 
 def questions(task: Task, how: Painting, views: int) -> csd.Prompts:
     """What is asked of the renders of `views` views, in the order of `Look.render`."""
-    rows = task.prompts.rows
-    share = shares(len(rows), how.style_guidance)
+    rows, guidance = task.prompts.rows, how.style_guidance
+    if task.prompts.unlike is not None:
+        guidance = max(guidance, min(1.0, PATTERN_GUIDANCE * guidance))
+    share = shares(len(rows), guidance)
     # Filled where it is used: a copy from the host would make every step wait.
     kind = dict(dtype=torch.float32, device=rows.device)
     filled = torch.stack([torch.full((), value, **kind) for value in share])

@@ -88,6 +88,14 @@ def test_colours_get_their_share_of_the_guidance():
     assert questions(task([[0.5] * 3]), how, 1).share.tolist() == [0.25]
 
 
+def test_a_pattern_gets_twice_the_guidance_up_to_all_of_it():
+    what = task([[0.0] * 3, [0.5] * 3])
+    told = replace(what, prompts=replace(what.prompts, unlike=torch.ones(1, 1, 3)))
+    for asked, given in ((0.25, 0.5), (0.75, 1.0), (1.5, 1.5)):
+        share = questions(told, replace(FAST, style_guidance=asked), 1).share
+        assert share.tolist() == [1, given]
+
+
 def test_composites_are_the_papers():
     p = torch.tensor([[0.0], [0.25], [1.0]])
     query = Query(p, torch.full((3, 3), 0.3), torch.full((3, 3), 0.9))
