@@ -7,8 +7,9 @@
                           so that the two differ only in what is subtracted
     DDS, ASSD             `sds.assd` with and without its parts
 
-All of them ask the same video teacher. SDS, DDS and ASSD take the same steps at the same rate as
-the video job, and come to a picture as it does (`pipelines.clip.change`). Of ASSD what the teacher
+All of them ask the same video teacher and come to a picture as the video job does
+(`pipelines.clip.change`), so that what the autoencoder loses is held against none. SDS, DDS and
+ASSD take the same steps at the same rate as that job. Of ASSD what the teacher
 says and the change are steadied along the motion, of DDS where its name says so. This module knows
 nothing about right answers.
 """
@@ -118,7 +119,7 @@ def by_sdedit(loaded: LoadedVideoTeacher, strength: float, guidance: float) -> E
         steps = max(round(strength * SDEDIT_STEPS), 1)
         prior = loaded.teachers.video
         x = sdedit(prior, task.prompts, task.x_src, strength, guidance, steps, generator)
-        return loaded.pictures(x)
+        return _pictures(loaded, task, x, steady=1)
 
     return function
 
@@ -201,8 +202,13 @@ def _descended(
 
     for _ in descend(*asked, **levels, finish=finish):
         pass
+    return _pictures(loaded, task, x, recipe.steady)
+
+
+def _pictures(loaded: LoadedVideoTeacher, task: Task, x: Tensor, steady: int) -> Tensor:
+    """The frames that edited latents stand for, as the video job has them: source plus change."""
     before = loaded.pictures(task.x_src)
-    change = steadied(loaded.pictures(x) - before, task.frames, recipe.steady)
+    change = steadied(loaded.pictures(x) - before, task.frames, steady)
     return edited(task.frames, before, change)
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import tyro
@@ -23,7 +23,7 @@ from torch import Tensor
 from miniature.baselines import EditFunction, Task, methods
 from miniature.draw import Drawn, draw
 from miniature.edits import Edit, edits
-from miniature.measuring import check_sheet, finite, machine, pick
+from miniature.measuring import check_sheet, choose, recorded, settings
 from miniature.mesh_evaluate import Mesh, measure_mesh
 from miniature.mesh_report import mesh_table
 from miniature.metrics import (
@@ -34,17 +34,14 @@ from miniature.metrics import (
     temporal_error_background,
     temporal_error_object,
 )
-from miniature.report import Result, Row, sheet, summary, table
+from miniature.report import Result, Row, summary, table
 from pipelines.clip.job import STEPS, Preset
 from pipelines.errors import InputError
-from pipelines.media import save_png, to_uint8
-from pipelines.runs import run_folder
-from pipelines.runs.product import commit
+from pipelines.media import to_uint8
 from pipelines.teachers.catalog import MINIATURE, video_teacher
 from pipelines.teachers.loaded import LoadedVideoTeacher
 from pipelines.teachers.loading import load_video_teacher
 from pipelines.teachers.prompts import video_prompts
-from pipelines.teachers.teacher import Recipe
 
 FRAMES, SIZE = 16, 128
 SHOWN = FRAMES // 2
@@ -84,6 +81,8 @@ def evaluate(
         frames = torch.from_numpy(source.frames)
         x_src = loaded.codec.encode(frames.to(loaded.device))
         task = Task(frames, x_src, video_prompts(video_teacher(MINIATURE), *edit.prompts), seed)
+        # Found once for all methods: the first is not to pay for it.
+        _ = task.motion
         for name, function in functions.items():
             began = time.perf_counter()
             found = function(task)
@@ -131,53 +130,20 @@ def score(
     )
 
 
-def choose(functions: Mapping[str, EditFunction], job: Video) -> dict[str, EditFunction]:
-    """The methods a job asks for. Raises InputError for a name there is not."""
-    names = job.only or (QUICK_METHODS if job.quick else tuple(functions))
-    return pick(functions, names)
-
-
-def settings(job: Video, recipe: Recipe) -> dict[str, Any]:
-    """Everything needed to repeat a run, as JSON; where its files went is left out."""
-    chosen = {key: v for key, v in asdict(job).items() if key not in ("json", "sheet")}
-    return {
-        "settings": chosen | {"steps": STEPS[job.preset], "frames": FRAMES, "size": SIZE},
-        "recipe": asdict(recipe),
-        "commit": commit(),
-        "machine": machine(),
-        "versions": run_folder.versions(),
-    }
-
-
-def scores(rows: Sequence[Row]) -> dict[str, Any]:
-    """Rows and their means as JSON, where an infinite PSNR is null."""
-    return {"rows": [finite(asdict(row)) for row in rows], "summary": finite(summary(rows))}
-
-
 def measure(job: Video) -> list[Result]:
     """Run a job and write its files; progress goes to stderr.
 
     Raises InputError for an unknown method or a sheet that is not a PNG, before anything is run.
     """
     check_sheet(job.sheet)
-    loaded, recipe = load_video_teacher(MINIATURE), video_teacher(MINIATURE).recipe
-    functions = choose(methods(loaded, recipe, STEPS[job.preset]), job)
+    teacher = video_teacher(MINIATURE)
+    loaded, recipe = load_video_teacher(MINIATURE), teacher.recipe
+    functions = choose(methods(loaded, recipe, STEPS[job.preset]), job, QUICK_METHODS)
     wanted = edits(job.split, job.quick)
-    for path in filter(None, (job.json, job.sheet)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    # Asked for once: the checkout may move on while this runs.
-    head = settings(job, recipe)
-    results: list[Result] = []
-    for result in evaluate(loaded, wanted, functions, job.seed):
-        results.append(result)
-        row = result.row
-        run_folder.write_json(job.json, head | scores([r.row for r in results]))
-        count = f"{len(results)}/{len(wanted) * len(functions)}"
-        said = f"{count} {row.method}: {row.source} -> {row.target}: {row.gain:+.2f} dB"
-        print(f"{said}, {row.seconds:.1f} s", file=sys.stderr, flush=True)
-    if job.sheet is not None:
-        save_png(job.sheet, sheet(results))
-    return results
+    head = settings(job, teacher, steps=STEPS[job.preset], frames=FRAMES, size=SIZE)
+    results = evaluate(loaded, wanted, functions, job.seed)
+    total = len(wanted) * len(functions)
+    return recorded(job, head | {"recipe": asdict(recipe)}, results, total, summary)
 
 
 def main() -> None:

@@ -8,17 +8,16 @@ module knows nothing about how a method works (`miniature.mesh_methods`) or how 
 (`miniature.mesh_metrics`).
 """
 
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from miniature.measuring import check_sheet, finite, machine, pick
+from miniature.measuring import check_sheet, choose, recorded, settings
 from miniature.mesh_edits import MeshEdit, mesh_edits
 from miniature.mesh_methods import MeshTask, PaintFunction, mesh_methods
 from miniature.mesh_metrics import (
@@ -32,9 +31,8 @@ from miniature.mesh_metrics import (
 )
 from miniature.mesh_report import MeshResult, MeshRow, mesh_summary
 from miniature.meshes import surface
-from miniature.report import sheet
 from pipelines.bounds import check_steps
-from pipelines.media import save_png, to_uint8
+from pipelines.media import to_uint8
 from pipelines.mesh import STEPS
 from pipelines.paint.composites import GRAY
 from pipelines.paint.layers import Layers
@@ -42,9 +40,7 @@ from pipelines.paint.look import look
 from pipelines.paint.painting import Painting
 from pipelines.paint.task import Fields
 from pipelines.render import Points, Surface, downsample, orbit, rasterise
-from pipelines.runs import run_folder
-from pipelines.runs.product import commit
-from pipelines.teachers.catalog import MINIATURE
+from pipelines.teachers.catalog import MINIATURE, mesh_teacher
 from pipelines.teachers.loading import load_mesh_teacher
 
 QUICK_METHODS = ("stage-1", "csd")
@@ -82,8 +78,9 @@ def evaluate_meshes(
     for edit in wanted:
         shape = surface(edit.mesh)
         for name, function in functions.items():
+            task = MeshTask(shape, edit.words, seed)
             began = time.perf_counter()
-            painted = function(MeshTask(shape, edit.words, seed)).to("cpu")
+            painted = function(task).to("cpu")
             seconds = time.perf_counter() - began
             row = score_mesh(edit, name, painted, shape, seconds)
             yield MeshResult(edit, row, pictures(edit, painted, shape))
@@ -106,6 +103,7 @@ def score_mesh(
         object=edit.family,
         part=edit.words.edit,
         style=str(edit.style),
+        pattern=edit.style.pattern,
         method=method,
         iou=iou(layers.weight(THRESHOLD)[:, 0] == 1, inside),
         colour_error=colour_error(found, answer),
@@ -130,8 +128,7 @@ def worn(painted: Fields, points: Points) -> Layers:
 def pictures(edit: MeshEdit, painted: Fields, shape: Surface) -> tuple[Tensor, Tensor, Tensor]:
     """The mesh, the true answer and the result from one side: uint8 (SIDE, SIDE, 3) each."""
     # The second of nine: half-left, so that fronts and sides are both seen.
-    cameras = orbit(9, 25.0)
-    cameras = type(cameras)(cameras.position[1:2], cameras.fov)
+    cameras = orbit(9, 25.0).some(slice(1, 2))
     view = look(shape, cameras, 2 * SIDE, torch.ones(1, 3))
     face = rasterise(shape, cameras, 2 * SIDE).face.flatten()[view.index]
     position = view.points.position
@@ -144,22 +141,6 @@ def pictures(edit: MeshEdit, painted: Fields, shape: Surface) -> tuple[Tensor, T
     return tuple(to_uint8(torch.cat(shown)))
 
 
-def mesh_scores(rows: Sequence[MeshRow]) -> dict[str, Any]:
-    """Rows and their means as JSON."""
-    return {"rows": [finite(asdict(row)) for row in rows], "summary": finite(mesh_summary(rows))}
-
-
-def mesh_settings(job: Mesh) -> dict[str, Any]:
-    """Everything needed to repeat a run, as JSON; where its files went is left out."""
-    chosen = {key: v for key, v in asdict(job).items() if key not in ("json", "sheet")}
-    return {
-        "settings": chosen,
-        "commit": commit(),
-        "machine": machine(),
-        "versions": run_folder.versions(),
-    }
-
-
 def measure_mesh(job: Mesh) -> list[MeshResult]:
     """Run a job and write its files; progress goes to stderr.
 
@@ -169,23 +150,8 @@ def measure_mesh(job: Mesh) -> list[MeshResult]:
     check_sheet(job.sheet)
     check_steps(job.steps, "paint nothing")
     functions = mesh_methods(load_mesh_teacher(MINIATURE), job.painting, job.steps)
-    names = job.only or (QUICK_METHODS if job.quick else tuple(functions))
-    functions = pick(functions, names)
+    functions = choose(functions, job, QUICK_METHODS)
     wanted = mesh_edits(job.split, job.quick)
-    for path in filter(None, (job.json, job.sheet)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    # Asked for once: the checkout may move on while this runs.
-    head = mesh_settings(job)
-    results: list[MeshResult] = []
-    for result in evaluate_meshes(wanted, functions, job.seed):
-        results.append(result)
-        row = result.row
-        run_folder.write_json(job.json, head | mesh_scores([r.row for r in results]))
-        count = f"{len(results)}/{len(wanted) * len(functions)}"
-        said = f"{count} {row.method}: {row.object}, {row.style} {row.part}: IoU {row.iou:.3f}"
-        said += f", CIE76 {row.colour_error:.1f}, palette {row.palette_error:.1f}"
-        said += f", {row.seconds:.1f} s"
-        print(said, file=sys.stderr, flush=True)
-    if job.sheet is not None:
-        save_png(job.sheet, sheet(results))
-    return results
+    results = evaluate_meshes(wanted, functions, job.seed)
+    total = len(wanted) * len(functions)
+    return recorded(job, settings(job, mesh_teacher(MINIATURE)), results, total, mesh_summary)

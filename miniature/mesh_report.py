@@ -22,6 +22,20 @@ SCORES = (
     "seconds",
 )
 
+COLUMNS = {
+    "IoU": ("all", "iou", 3),
+    "CIE76 inside": ("all", "colour_error", 1),
+    "plain styles": ("plain", "colour_error", 1),
+    "patterns": ("patterns", "colour_error", 1),
+    "palette": ("all", "palette_error", 1),
+    "palette, patterns": ("patterns", "palette_error", 1),
+    "correlation": ("patterns", "pattern_correlation", 2),
+    "detail": ("patterns", "detail_error", 3),
+    "changed outside": ("all", "changed_outside", 3),
+    "s a mesh": ("all", "seconds", 1),
+}
+"""Of the table, after the method's name: over which meshes, which score, how many decimals."""
+
 
 @dataclass(frozen=True)
 class MeshRow:
@@ -32,6 +46,8 @@ class MeshRow:
     object: str
     part: str
     style: str
+    pattern: str
+    """"plain", or what the style has besides its colour."""
     method: str
     iou: float
     """Of the thresholded region with the labelled part."""
@@ -50,6 +66,11 @@ class MeshRow:
     seconds: float
     """From words to trained fields."""
 
+    def __str__(self) -> str:
+        said = f"{self.method}: {self.object}, {self.style} {self.part}: IoU {self.iou:.3f}"
+        said += f", CIE76 {self.colour_error:.1f}, palette {self.palette_error:.1f}"
+        return f"{said}, {self.seconds:.1f} s"
+
 
 @dataclass(frozen=True, eq=False)
 class MeshResult:
@@ -61,26 +82,37 @@ class MeshResult:
     """The mesh itself, the true answer and the result: uint8 (H, H, 3)."""
 
 
-def mesh_summary(rows: Sequence[MeshRow]) -> dict[str, dict[str, float | None]]:
-    """Means by method, then by score, over the meshes that have it; None where none has."""
-    found: dict[str, dict[str, float | None]] = {}
+Means = dict[str, float | None]
+"""By score, over the meshes that have it; None where none has."""
+
+
+def mesh_summary(rows: Sequence[MeshRow]) -> dict[str, dict[str, Means]]:
+    """Means by method, then of all its meshes, of its plain styles and of its patterns."""
+    found: dict[str, dict[str, Means]] = {}
     for method in dict.fromkeys(row.method for row in rows):
         mine = [row for row in rows if row.method == method]
-        found[method] = {}
-        for score in SCORES:
-            values = [v for row in mine if (v := getattr(row, score)) is not None]
-            found[method][score] = fmean(values) if values else None
+        plain = [row for row in mine if row.pattern == "plain"]
+        patterned = [row for row in mine if row.pattern != "plain"]
+        groups = {"all": mine, "plain": plain, "patterns": patterned}
+        found[method] = {name: _means(group) for name, group in groups.items()}
+    return found
+
+
+def _means(rows: Sequence[MeshRow]) -> Means:
+    found: Means = {}
+    for score in SCORES:
+        values = [value for row in rows if (value := getattr(row, score)) is not None]
+        found[score] = fmean(values) if values else None
     return found
 
 
 def mesh_table(rows: Sequence[MeshRow]) -> str:
-    """Markdown: one line a method, means over all meshes; of patterns, over patterned ones."""
-    heads = ["method", "IoU", "CIE76 inside", "of the palette", "pattern correlation", "detail"]
-    lines = [[*heads, "changed outside, %", "s per mesh"], ["---", *["---:"] * 7]]
-    for method, mean in mesh_summary(rows).items():
-        patterns = (mean["pattern_correlation"], mean["detail_error"])
-        line = [method, f"{mean['iou']:.3f}"]
-        line += [f"{mean[score]:.1f}" for score in ("colour_error", "palette_error")]
-        line += ["" if value is None else f"{value:.3f}" for value in patterns]
-        lines.append([*line, f"{100 * mean['changed_outside']:.1f}", f"{mean['seconds']:.1f}"])
+    """Markdown: one line a method; means over all meshes where no other are named."""
+    lines = [["method", *COLUMNS], ["---", *["---:"] * len(COLUMNS)]]
+    for method, groups in mesh_summary(rows).items():
+        line = [method]
+        for group, score, digits in COLUMNS.values():
+            mean = groups[group][score]
+            line.append("" if mean is None else f"{mean:.{digits}f}")
+        lines.append(line)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

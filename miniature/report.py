@@ -41,6 +41,10 @@ class Row:
     seconds: float
     """From latents to edited frames."""
 
+    def __str__(self) -> str:
+        said = f"{self.method}: {self.source} -> {self.target}: {self.gain:+.2f} dB"
+        return f"{said}, {self.seconds:.1f} s"
+
 
 @dataclass(frozen=True, eq=False)
 class Result:

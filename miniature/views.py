@@ -74,7 +74,7 @@ def mesh_views(number: int) -> tuple[np.ndarray, list[str]]:
 def sample_look(mesh: PartMesh, rng: Rng) -> Look:
     """A random composite of a random part, in a random style."""
     kind = rng.choice(list(KINDS), p=list(KINDS.values()))
-    scarce = mesh.areas() ** -SCARCITY
+    scarce = mesh.areas**-SCARCITY
     k = int(rng.choice(len(mesh.parts), p=scarce / scarce.sum()))
     style = sample_style(rng)
     if kind in ("global", "gray"):

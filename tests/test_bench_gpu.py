@@ -48,13 +48,13 @@ def test_the_smallest_configuration_runs_end_to_end(tmp_path, monkeypatch):
 
 def test_compiled_blocks_are_measured_and_the_plain_ones_come_back(monkeypatch):
     monkeypatch.setattr(compiled, "_BACKEND", "eager")
-    asked = gpu.Bench(rounds=1, only=("wan-1.3b",), small=True, compile=True, rungs=False)
-    *_, said = gpu.run(asked)
+    *_, said = gpu.run(gpu.Bench(rounds=1, only=("wan-1.3b",), small=True, compile=True))
     steps = said["cases"]["wan-1.3b"]["steps"]
     fast = steps["as shipped, compiled"]
     assert 0 < fast["seconds"] < fast["first_seconds"]
     assert fast["tflop"] == steps["as shipped"]["tflop"]
-    assert not any("on a small card" in what for what in steps)
+    assert sum("on a small card" in what for what in steps) == len(LADDER) - 1
+    assert all("seconds" in numbers for numbers in steps.values())
 
 
 def test_what_was_measured_before_a_step_that_fails_is_kept(monkeypatch, tmp_path):
@@ -67,7 +67,11 @@ def test_what_was_measured_before_a_step_that_fails_is_kept(monkeypatch, tmp_pat
     monkeypatch.setattr(gpu, "step_down", broken)
     with pytest.raises(RuntimeError):
         gpu.main()
-    assert "as shipped" in json.loads(out.read_text())["cases"]["wan-1.3b"]["steps"]
+    kept = json.loads(out.read_text())["cases"]["wan-1.3b"]["steps"]
+    assert "as shipped" in kept
+    # Without the smaller cards there is nothing to fail at.
+    *_, whole = gpu.run(gpu.Bench(None, 1, ("wan-1.3b",), small=True, compile=False, rungs=False))
+    assert list(whole["cases"]["wan-1.3b"]["steps"]) == list(kept)
     failed = {"failed": "RuntimeError: the machine was taken away"}
     assert gpu.measured(broken, [], torch.device("cpu"), 1, 1.0, None) == failed
     assert gpu.taken_once(broken, torch.device("cpu")) == failed

@@ -5,6 +5,7 @@ This module knows nothing about colours, captions or pictures.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ class PartMesh:
         corners = self.vertices[self.faces[np.isin(self.labels, list(parts))]].reshape(-1, 3)
         return torch.from_numpy(np.stack([corners.min(0), corners.max(0)]))
 
+    @cached_property
     def areas(self) -> Array:
         """The surface of each part: (K,)."""
         a, b, c = np.moveaxis(self.vertices[self.faces], 1, 0)

@@ -3,6 +3,7 @@
 This module knows nothing about surfaces or how they are rendered.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,6 +71,10 @@ PAPER = Painting(
     contrast=0.0,
 )
 """3D Paintbrush as published: 5,000 steps of 4 views."""
+
+
+Asks = Callable[[Painting, int, int], csd.Method]
+"""What settings ask of the cascade at a step of so many."""
 
 
 def method_at(how: Painting, index: int, steps: int) -> csd.Method:

@@ -16,7 +16,7 @@ from torch import Tensor
 from pipelines.paint.attached_noise import FADE, PATTERN_FADE, AttachedNoise, attached_noise
 from pipelines.paint.composites import Query, painted_over, shares, style_of
 from pipelines.paint.look import Look, look
-from pipelines.paint.painting import Painting, held, method_at
+from pipelines.paint.painting import Asks, Painting, held, method_at
 from pipelines.paint.task import Fields, Task
 from pipelines.render import sphere_views
 from sds import csd, losses, parallel
@@ -53,13 +53,14 @@ def paint(
     steps: int,
     seed: int,
     since: State | None = None,
+    asks: Asks = method_at,
 ) -> Iterator[Step]:
     """Train `painted` in place; yields after every step. Its value are two RMS, (2,): of how far
     what is seen has come from gray, and of the last stage's gradient.
 
-    since: the state of an earlier run to go on from; `frozen` in it is stage I's result, where it
-    is frozen by then. Raises NonFinite when a field stops being finite; the fields are then the
-    last good ones.
+    asks: what `how` asks of the cascade at each step. since: the state of an earlier run to go on
+    from; `frozen` in it is stage I's result, where it is frozen by then. Raises NonFinite when a
+    field stops being finite; the fields are then the last good ones.
     """
     parameters = list(painted.parameters())
     attached = attached_noise(seed, task.surface.vertices.device)
@@ -70,7 +71,7 @@ def paint(
 
     def gradient(index: int) -> Tensor:
         nonlocal frozen
-        method = method_at(how, index, steps)
+        method = asks(how, index, steps)
         detailed = method.lambda_2[1] > 0
         if not detailed:
             frozen = None

@@ -363,6 +363,17 @@ def tflops(step: Step, networks: Sequence[nn.Module]) -> tuple[float, float]:
     return total / 1e12, asked / 1e12
 
 
+@contextmanager
+def peak_memory(device: torch.device) -> Iterator[dict[str, float | None]]:
+    """The most memory that was held at once inside, known at its end; None without a GPU."""
+    found: dict[str, float | None] = {"peak_memory_gb": None}
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    yield found
+    if device.type == "cuda":
+        found["peak_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
+
+
 def measured(
     step: Step,
     networks: Sequence[nn.Module],
@@ -376,18 +387,16 @@ def measured(
     counted: what `tflops` says of a step that computes the same; compiled code cannot be counted.
     """
     try:
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        # What is compiled is compiled in the first.
-        first = seconds_of(step, device)
-        found = [seconds_and_teachers(step, networks, device) for _ in range(rounds)]
+        with peak_memory(device) as peak:
+            # What is compiled is compiled in the first.
+            first = seconds_of(step, device)
+            found = [seconds_and_teachers(step, networks, device) for _ in range(rounds)]
         seconds, answering = (median(values) for values in zip(*found, strict=True))
-        peak = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
         tflop, asked = tflops(step, networks) if counted is None else counted
         return {
             "first_seconds": first,
             "seconds": seconds,
-            "peak_memory_gb": peak,
+            **peak,
             "tflop": tflop,
             "tflop_per_second": tflop / seconds,
             "teacher_seconds": answering,
@@ -402,11 +411,9 @@ def measured(
 def taken_once(step: Step, device: torch.device) -> dict[str, Any]:
     """The numbers of what a run does once: its first time is the one that counts."""
     try:
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        seconds = seconds_of(step, device)
-        peak = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
-        return {"seconds": seconds, "peak_memory_gb": peak}
+        with peak_memory(device) as peak:
+            seconds = seconds_of(step, device)
+        return {"seconds": seconds, **peak}
     except Exception as error:
         return _failed(error)
 

@@ -12,7 +12,8 @@ from miniature import evaluate as benchmark
 from miniature.baselines import no_edit
 from miniature.draw import draw
 from miniature.edits import edits
-from miniature.evaluate import Video, choose, evaluate, measure, scores
+from miniature.evaluate import QUICK_METHODS, Video, evaluate, measure
+from miniature.measuring import choose, recorded
 from miniature.report import Row, sheet, summary, table
 from pipelines.errors import InputError
 from pipelines.video import STEPS
@@ -89,9 +90,11 @@ def test_means_are_over_all_and_by_kind():
     assert {line.count("|") for line in lines} == {10}
 
 
-def test_the_json_is_strict_and_an_infinite_psnr_is_null():
-    text = json.dumps(scores(ROWS), allow_nan=False)
-    back = json.loads(text)
+def test_the_json_is_strict_and_an_infinite_psnr_is_null(tmp_path):
+    out = Video(json=tmp_path / "a.json")
+    recorded(out, {}, [SimpleNamespace(row=row) for row in ROWS], 2, summary)
+    assert "Infinity" not in out.json.read_text()
+    back = json.loads(out.json.read_text())
     assert back["rows"][0]["psnr_outside"] is None and back["rows"][1]["psnr_outside"] == 30
     assert back["summary"]["m"]["all"]["psnr_outside"] is None
 
@@ -99,16 +102,16 @@ def test_the_json_is_strict_and_an_infinite_psnr_is_null():
 def test_methods_are_chosen_by_name(tmp_path):
     functions = dict.fromkeys(["no-edit", "sdedit-0.6", "sds", "dds", "assd"], no_edit)
     job = Video(json=tmp_path / "a.json")
-    assert list(choose(functions, job)) == list(functions)
-    assert list(choose(functions, replace(job, quick=True))) == [
+    assert list(choose(functions, job, QUICK_METHODS)) == list(functions)
+    assert list(choose(functions, replace(job, quick=True), QUICK_METHODS)) == [
         "no-edit",
         "sdedit-0.6",
         "dds",
         "assd",
     ]
-    assert list(choose(functions, replace(job, quick=True, only=("sds",)))) == ["sds"]
+    assert list(choose(functions, replace(job, quick=True, only=("sds",)), ())) == ["sds"]
     with pytest.raises(InputError, match=r"magic.*no-edit, sdedit-0\.6"):
-        choose(functions, replace(job, only=("magic",)))
+        choose(functions, replace(job, only=("magic",)), ())
 
 
 def test_a_run_writes_its_numbers_and_its_sheet(tmp_path, monkeypatch):
@@ -125,7 +128,10 @@ def test_a_run_writes_its_numbers_and_its_sheet(tmp_path, monkeypatch):
     assert str(tmp_path) not in job.json.read_text()
     assert len(found["rows"]) == len(results) == 12
     assert found["settings"]["steps"] == STEPS["quick"]
-    assert found["machine"]["cores"] >= 1 and found["versions"]["torch"]
+    assert found["machine"]["cores"] >= 1 and set(found["versions"]["weights"]) == {
+        "video",
+        "image",
+    }
     assert found["summary"]["no-edit"]["all"]["gain"] == 0
     assert job.sheet.stat().st_size > 10_000
     with pytest.raises(InputError, match=r"b\.png"):

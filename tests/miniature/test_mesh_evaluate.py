@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from miniature import mesh_evaluate as benchmark
-from miniature.measuring import pick
 from miniature.mesh_edits import mesh_edits
 from miniature.mesh_evaluate import Mesh, evaluate_meshes, measure_mesh
 from miniature.mesh_metrics import seen
@@ -63,7 +62,7 @@ def test_every_family_is_asked_twice_once_with_a_pattern():
 
 
 def test_every_part_asked_for_can_be_seen():
-    for edit in mesh_edits("test", quick=True):
+    for edit in mesh_edits("test"):
         share = edit.inside(seen(surface(edit.mesh)).face).float().mean()
         assert 0.01 < share < 0.99, edit.prompts
 
@@ -87,22 +86,27 @@ def test_no_region_and_everything_as_region_are_told_apart():
     assert score(Region(1.0), mesh_edits("test")[0]).pattern_correlation is None
 
 
-ROW = MeshRow(0, "mug", "body", "red", "m", 0.5, 10.0, 8.0, None, None, 0.25, 3.0)
-ROWS = [ROW, replace(ROW, iou=1.0, pattern_correlation=0.5), replace(ROW, method="n")]
+ROW = MeshRow(0, "mug", "body", "red", "plain", "m", 0.5, 10.0, 8.0, None, None, 0.25, 3.0)
+DOTTED = replace(
+    ROW, pattern="dotted", iou=1.0, colour_error=30.0, palette_error=20.0, pattern_correlation=0.5
+)
+ROWS = [ROW, DOTTED, replace(ROW, method="n")]
 
 
-def test_means_leave_out_what_has_no_pattern():
+def test_means_are_over_all_over_plain_styles_and_over_patterns():
     means = mesh_summary(ROWS)
-    assert means["m"]["iou"] == 0.75 and means["m"]["pattern_correlation"] == 0.5
-    assert means["n"]["pattern_correlation"] is None
+    assert means["m"]["all"]["iou"] == 0.75 and means["m"]["patterns"]["iou"] == 1
+    assert means["m"]["all"]["pattern_correlation"] == 0.5
+    assert means["n"]["patterns"]["iou"] is None
     lines = mesh_table(ROWS).splitlines()
-    assert lines[2] == "| m | 0.750 | 10.0 | 8.0 | 0.500 |  | 25.0 | 3.0 |"
-    assert lines[3] == "| n | 0.500 | 10.0 | 8.0 |  |  | 25.0 | 3.0 |"
+    assert lines[2] == "| m | 0.750 | 20.0 | 10.0 | 30.0 | 14.0 | 20.0 | 0.50 |  | 0.250 | 3.0 |"
+    assert lines[3] == "| n | 0.500 | 10.0 | 10.0 |  | 8.0 |  |  |  | 0.250 | 3.0 |"
+    assert {line.count("|") for line in lines} == {12}
 
 
 def test_unknown_methods_and_useless_settings_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"magic.*stage-1"):
-        pick({"stage-1": Region}, ["magic"])
+        measure_mesh(Mesh(json=tmp_path / "a.json", only=("magic",)))
     with pytest.raises(InputError, match="Give at least 1"):
         measure_mesh(Mesh(json=tmp_path / "a.json", steps=0))
     with pytest.raises(InputError, match=r"b\.png"):
@@ -128,7 +132,8 @@ def test_a_tiny_run_of_every_method_writes_its_numbers_and_its_sheet(tmp_path, m
     assert str(tmp_path) not in text
     names = ["stage-1", "stage-2", "csd", "csd-phases", "csd-no-background", "csd-no-contrast"]
     assert [row["method"] for row in found["rows"]] == names == list(found["summary"])
-    assert len({row["colour_error"] for row in found["rows"]}) >= 4
+    # In two steps the phases are stage I alone, then stage II on what it left.
+    assert len({row["colour_error"] for row in found["rows"]}) == len(names)
     assert found["settings"]["steps"] == 2 and found["versions"]["torch"]
     assert job.sheet.stat().st_size > 10_000
     edit, before, answer = results[0].edit, *results[0].pictures[:2]

@@ -73,11 +73,11 @@ def test_the_kinds_come_as_often_as_they_should():
 def test_a_small_part_is_shown_more_often_by_the_cube_root_of_its_surface():
     rng = np.random.default_rng(3)
     mesh = next(m for k in range(100) if (m := sample_mesh("train", k)).family == "house")
-    assert mesh.areas().sum() == pytest.approx(surface_area(mesh), rel=1e-4)
+    assert mesh.areas.sum() == pytest.approx(surface_area(mesh), rel=1e-4)
     said = Counter(sample_look(mesh, rng).caption.split()[-1] for _ in range(6000))
     names = [part.name for part in mesh.parts]
     wall, door = names.index("walls"), names.index("door")
-    ratio = (mesh.areas()[wall] / mesh.areas()[door]) ** (1 / 3)
+    ratio = (mesh.areas[wall] / mesh.areas[door]) ** (1 / 3)
     assert ratio > 2
     assert said["door"] / said["walls"] == pytest.approx(ratio, rel=0.15)
 
