@@ -37,11 +37,11 @@ from pipelines.mesh import STEPS
 from pipelines.paint.composites import GRAY
 from pipelines.paint.layers import Layers
 from pipelines.paint.look import look
-from pipelines.paint.painting import Painting
 from pipelines.paint.task import Fields
 from pipelines.render import Points, Surface, downsample, orbit, rasterise
 from pipelines.teachers.catalog import MINIATURE, mesh_teacher
 from pipelines.teachers.loading import load_mesh_teacher
+from pipelines.teachers.painting import Painting
 
 QUICK_METHODS = ("stage-1", "csd")
 THRESHOLD = 0.5

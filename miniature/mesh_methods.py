@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 import torch
 
 from pipelines.paint.composites import Words, prompts, unlike_prompt
-from pipelines.paint.painting import Asks, Painting, method_at
 from pipelines.paint.run import paint
+from pipelines.paint.schedule import Asks, method_at
 from pipelines.paint.task import Fields, Task
 from pipelines.render import Surface
 from pipelines.teachers.catalog import MINIATURE, mesh_teacher
 from pipelines.teachers.loaded import LoadedMeshTeacher
+from pipelines.teachers.painting import Painting
 from pipelines.teachers.prompts import mesh_prompts
 from sds import csd
 

@@ -24,7 +24,6 @@ from pipelines.paint.composites import GRAY, prompts, unlike_prompt
 from pipelines.paint.job import STEPS, PaintMesh
 from pipelines.paint.look import Look, look
 from pipelines.paint.painted import bake_layers, write_painted
-from pipelines.paint.painting import PAPER
 from pipelines.paint.run import paint
 from pipelines.paint.task import Fields, Mask, Task
 from pipelines.paint.uv_mask import read_uv_mask
@@ -35,6 +34,7 @@ from pipelines.teachers.catalog import mesh_teacher, mesh_teachers
 from pipelines.teachers.compiling import expect_compiler
 from pipelines.teachers.loaded import LoadedMeshTeacher, notes, step_down
 from pipelines.teachers.loading import announcements, load_mesh_teacher
+from pipelines.teachers.painting import PAPER
 from pipelines.teachers.prompts import mesh_prompts
 from pipelines.teachers.teacher import MeshTeacher, check_prompt
 from pipelines.teachers.weights import weights

@@ -17,6 +17,7 @@ INSIDE = {
     "media": set(),
     "render": set(),
     "geometry": {"media", "render"},
+    "teachers": {"media"},
     "clip": {"media", "teachers"},
     "paint": {"geometry", "media", "render", "teachers"},
 }

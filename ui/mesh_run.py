@@ -14,9 +14,8 @@ import gradio as gr
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Preview
 from pipelines.mesh import PaintMesh, usual
-from pipelines.paint.fields import Kind
 from pipelines.paint.job import Preset
-from pipelines.paint.painting import Painting
+from pipelines.teachers.painting import FieldKind, Painting
 from ui.brush import no_brush
 from ui.folders import new_folder
 from ui.following import follow, loading
@@ -75,7 +74,7 @@ def job_of(
     brushed: str | None,
     drawn: tuple[float, float] | None,
     takes: bool,
-    field: Kind,
+    field: FieldKind,
     rate: float | None,
     views: int,
     cascade: Literal["joint", "phases"],

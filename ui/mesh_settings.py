@@ -10,8 +10,8 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.mesh import STEPS, PaintMesh
-from pipelines.paint.painting import Painting
 from pipelines.teachers.catalog import mesh_teacher
+from pipelines.teachers.painting import Painting
 from ui.folds import fold
 from ui.steps import steps_and_seed
 from ui.wording import said_on_the_page

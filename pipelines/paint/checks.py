@@ -9,7 +9,7 @@ from pipelines.bounds import check_amounts, check_seed, check_shares, check_step
 from pipelines.errors import InputError
 from pipelines.paint.job import PaintMesh
 from pipelines.paint.layers import check_threshold
-from pipelines.paint.painting import PAPER, Painting
+from pipelines.teachers.painting import PAPER, Painting
 
 
 def check_numbers(job: PaintMesh) -> None:

@@ -16,9 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.render.surface import Points
-
-Kind = Literal["fourier", "hash", "texture"]
-"""The fields there are, `hash` the fastest on a CPU."""
+from pipelines.teachers.painting import FieldKind
 
 What = Literal["region", "colour"]
 """What a field is for: `localisation` reads the first, `colour` the second."""
@@ -142,7 +140,7 @@ class TextureField(nn.Module):
 
 
 def make_field(
-    kind: Kind,
+    kind: FieldKind,
     what: What,
     atlases: int,
     generator: torch.Generator,

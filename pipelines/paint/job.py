@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from pipelines.paint.composites import Words
-from pipelines.paint.painting import Painting
 from pipelines.teachers.catalog import MINIATURE
+from pipelines.teachers.painting import Painting
 
 Preset = Literal["quick", "standard", "fine", "paper"]
 STEPS: dict[Preset, int] = {"quick": 60, "standard": 300, "fine": 1000, "paper": 5000}

@@ -16,9 +16,10 @@ from torch import Tensor
 from pipelines.paint.attached_noise import FADE, PATTERN_FADE, AttachedNoise, attached_noise
 from pipelines.paint.composites import Query, painted_over, shares, style_of
 from pipelines.paint.look import Look, look
-from pipelines.paint.painting import Asks, Painting, held, method_at
+from pipelines.paint.schedule import Asks, held, method_at
 from pipelines.paint.task import Fields, Task
 from pipelines.render import sphere_views
+from pipelines.teachers.painting import Painting
 from sds import csd, losses, parallel
 from sds.contrast import Contrast
 from sds.draws import Rows

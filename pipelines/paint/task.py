@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from pipelines.paint import fields
 from pipelines.paint.composites import Query
-from pipelines.paint.painting import Painting
 from pipelines.render import Points, Surface
 from pipelines.render.bake import sample
+from pipelines.teachers.painting import Painting
 from sds import csd
 
 

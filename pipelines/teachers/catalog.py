@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from pipelines.paint.painting import PAPER, Painting
 from pipelines.teachers import hub, unlisted
+from pipelines.teachers.painting import PAPER, Painting
 from pipelines.teachers.teacher import MeshTeacher, Recipe, VideoTeacher
 from sds.assd import FLOW_EDIT, Method
 

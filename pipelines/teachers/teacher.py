@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipelines.errors import InputError
-from pipelines.paint.painting import Painting
+from pipelines.teachers.painting import Painting
 from sds.assd import Method
 from sds.descent import HIGH, LOW
 

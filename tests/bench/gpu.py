@@ -28,11 +28,11 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from miniature.meshes import sample_mesh, surface
-from pipelines.paint.painting import PAPER, Painting
 from pipelines.paint.task import Task
 from pipelines.teachers.catalog import video_teacher
 from pipelines.teachers.loaded import LoadedMeshTeacher, LoadedVideoTeacher, step_down
 from pipelines.teachers.machine import autoencoder_dtype, compute_dtype, let_go
+from pipelines.teachers.painting import PAPER, Painting
 from pipelines.teachers.thrift import Thrift
 from sds import csd
 from sds.assd import Method, Prompts, Teachers

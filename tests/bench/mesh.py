@@ -28,13 +28,13 @@ from pipelines import allocator
 from pipelines.paint.composites import Query, Words, colours, prompts, unlike_prompt
 from pipelines.paint.look import look
 from pipelines.paint.painted import CHUNK, few
-from pipelines.paint.painting import PAPER, Painting
 from pipelines.paint.run import paint
 from pipelines.paint.task import Fields, Task, sample_atlases
 from pipelines.render import sphere_views
 from pipelines.render.bake import texels
 from pipelines.teachers.catalog import mesh_teacher
 from pipelines.teachers.machine import compute_dtype
+from pipelines.teachers.painting import PAPER, Painting
 from sds import csd
 from sds.optimize import step_generator
 from sds.priors import deepfloyd

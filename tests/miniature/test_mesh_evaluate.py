@@ -16,7 +16,7 @@ from miniature.meshes import FAMILIES, surface
 from miniature.styles import style_colours
 from pipelines.errors import InputError
 from pipelines.paint.composites import Query
-from pipelines.paint.painting import Painting
+from pipelines.teachers.painting import Painting
 
 PATTERNED = mesh_edits("test")[1]
 """A mushroom with a pattern."""

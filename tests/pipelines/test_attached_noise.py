@@ -7,8 +7,9 @@ import torch
 
 from pipelines.paint.attached_noise import CELL, FADE, PATTERN_FADE, attached_noise
 from pipelines.paint.look import Look, look
-from pipelines.paint.painting import PAPER, held
+from pipelines.paint.schedule import held
 from pipelines.render import sphere_views
+from pipelines.teachers.painting import PAPER
 from sds import csd
 from tests.pipelines.test_painting import FAST, fields, run, sphere, task
 

@@ -17,8 +17,8 @@ from pipelines.events import Begun, Done, Note, Preview, Step
 from pipelines.media import read_clip, save_png
 from pipelines.mesh import PaintMesh, describe, paint_mesh, recall, settled
 from pipelines.paint.layers import load_layers
-from pipelines.paint.painting import PAPER, Painting
 from pipelines.paint.task import Mask
+from pipelines.teachers.painting import PAPER, Painting
 
 FILES = (
     "painted.glb",

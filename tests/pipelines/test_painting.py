@@ -19,10 +19,11 @@ from pipelines.paint.composites import (
 )
 from pipelines.paint.look import look
 from pipelines.paint.painted import bake_layers, random_points
-from pipelines.paint.painting import PAPER, Painting, method_at
 from pipelines.paint.run import contrast, paint, questions
+from pipelines.paint.schedule import method_at
 from pipelines.paint.task import Fields, Mask, Task
 from pipelines.render import Surface, orbit
+from pipelines.teachers.painting import PAPER, Painting
 from sds import csd
 from sds.schedules import at, ddpm
 

@@ -25,9 +25,9 @@ from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
 from pipelines.mesh import PaintMesh
 from pipelines.paint import painted
 from pipelines.paint.layers import load_layers
-from pipelines.paint.painting import Painting
 from pipelines.resume import Resume, resume
 from pipelines.runs import checkpoint, history, run_folder
+from pipelines.teachers.painting import Painting
 from pipelines.video import EditVideo
 from sds.priors.stable_diffusion import LatentCodec
 

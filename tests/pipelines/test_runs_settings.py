@@ -11,9 +11,9 @@ from pipelines import command, mesh, video
 from pipelines.errors import InputError
 from pipelines.media import Cut
 from pipelines.mesh import PaintMesh
-from pipelines.paint.painting import PAPER, Painting
 from pipelines.runs import history
 from pipelines.teachers.catalog import video_teachers
+from pipelines.teachers.painting import PAPER, Painting
 from pipelines.video import EditVideo
 from sds.assd import Method
 

@@ -21,8 +21,8 @@ from pipelines.events import Preview
 from pipelines.media import Cut, clip_from_frames, write_clip
 from pipelines.media.comparison import NAME
 from pipelines.mesh import PaintMesh
-from pipelines.paint.painting import Painting
 from pipelines.runs.curve import Point
+from pipelines.teachers.painting import Painting
 from pipelines.video import EditVideo, settled
 from sds.assd import Method
 from tests.ui.pictures import address

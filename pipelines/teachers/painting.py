@@ -1,22 +1,23 @@
-"""How a surface is painted: the settings, and what they ask of the cascade at each step.
+"""How a painting asks a cascade: the settings that a user may change, and the paper's.
 
-This module knows nothing about surfaces or how they are rendered.
+This module knows nothing about surfaces, nor about what the settings come to at a step
+(`pipelines.paint.schedule`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.paint import fields
 from sds import csd
-from sds.losses import ramp
+
+FieldKind = Literal["fourier", "hash", "texture"]
+"""The fields there are, `hash` the fastest on a CPU."""
 
 
 @dataclass(frozen=True)
 class Painting:
     """How a surface is painted."""
 
-    field: fields.Kind = "hash"
+    field: FieldKind = "hash"
     """What colours are kept in: a hash grid, the paper's Fourier network, or a texture."""
     rate: float = 2e-2
     """Learning rate of Adam."""
@@ -71,30 +72,3 @@ PAPER = Painting(
     contrast=0.0,
 )
 """3D Paintbrush as published: 5,000 steps of 4 views."""
-
-
-Asks = Callable[[Painting, int, int], csd.Method]
-"""What settings ask of the cascade at a step of so many."""
-
-
-def method_at(how: Painting, index: int, steps: int) -> csd.Method:
-    """How the cascade is asked at step `index` of `steps`."""
-    alone = round(how.detail_from * steps)
-    detail = 0.0
-    if index >= alone:
-        detail = ramp(index - alone + 1, steps - alone + 1, how.detail)
-    times = dict(times=(how.low, how.high), times_end=(how.low, how.high_end))
-    method = csd.Method(
-        lambda_2=(detail, detail),
-        stage_1=csd.Asking(how.guidance_1, **times),
-        stage_2=csd.Asking(how.guidance_2, **times),
-        crop=how.crop,
-    )
-    if detail and how.cascade == "phases":
-        return csd.second_phase(method)
-    return method
-
-
-def held(index: int, steps: int, share: float, most: int) -> float:
-    """1 until the last `share` of a run's steps, or the last `most`, then less, to 0 at the end."""
-    return min(1.0, (steps - index) / min(share * steps, most))
