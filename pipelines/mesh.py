@@ -19,9 +19,10 @@ from torch import Tensor
 from pipelines import command, geometry
 from pipelines.events import Event, Note, Preview
 from pipelines.media import to_uint8
-from pipelines.paint.checks import check_idle, check_numbers
+from pipelines.paint.checks import check_idle, check_numbers, without_idle
 from pipelines.paint.composites import GRAY, prompts, unlike_prompt
 from pipelines.paint.job import STEPS, PaintMesh
+from pipelines.paint.layers import base_colours
 from pipelines.paint.look import Look, look
 from pipelines.paint.painted import bake_layers, write_painted
 from pipelines.paint.run import paint
@@ -32,8 +33,8 @@ from pipelines.runs import record, run_folder, settings
 from pipelines.runs.record import Order
 from pipelines.teachers.catalog import mesh_teacher, mesh_teachers
 from pipelines.teachers.compiling import expect_compiler
-from pipelines.teachers.loaded import LoadedMeshTeacher, notes, step_down
-from pipelines.teachers.loading import announcements, load_mesh_teacher
+from pipelines.teachers.loaded import LoadedMeshTeacher, notes
+from pipelines.teachers.loading import announcements, load_mesh_teacher, step_down
 from pipelines.teachers.painting import PAPER
 from pipelines.teachers.prompts import mesh_prompts
 from pipelines.teachers.teacher import MeshTeacher, check_prompt
@@ -108,7 +109,7 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
     downloads = announcements(teacher)
     model = yield from _read(job)
     surface = geometry.surface(model)
-    bases = [torch.tensor(geometry.base_colour(part, job.resolution)) for part in model.parts]
+    bases = base_colours(model, job.resolution)
     mask = None
     if job.mask is not None:
         sizes = [(len(base), base.shape[1]) for base in bases]
@@ -119,9 +120,9 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
         yield from map(Note, model.notes)
         several = f" in {len(model.parts)} parts" if len(model.parts) > 1 else ""
         yield Note(f"{model.faces:,} faces{several}")
-        paint = _prepare(job, model, surface, bases, mask, teacher)
-        yield from map(Note, notes(paint.loaded))
-        return paint
+        work = _prepare(job, model, surface, bases, mask, teacher)
+        yield from map(Note, notes(work.loaded))
+        return work
 
     order = Order(job.out, describe(job), _inputs(job, model), resumes, began)
     yield from record.run(order, prepare)
@@ -169,6 +170,8 @@ def recall(said: Mapping[str, Any], files: Mapping[str, Path]) -> PaintMesh:
     listed = mesh_teachers().get(job.teacher)
     if job.unlike and listed and job.unlike == listed.unlike(job.style):
         job = replace(job, unlike="")
+    # What did nothing was taken once, and is refused now.
+    job = without_idle(job, listed)
     return replace(job, steps=None) if job.steps == STEPS[job.preset] else job
 
 
@@ -182,7 +185,7 @@ def _check(job: PaintMesh) -> MeshTeacher:
     for name, prompt in said.items():
         check_prompt(teacher, prompt, name)
     check_numbers(job)
-    check_idle(job)
+    check_idle(job, teacher.painting)
     if job.compile:
         expect_compiler()
     return teacher

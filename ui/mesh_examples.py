@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.mesh import RESULT
-from pipelines.runs import history
+from pipelines.runs import history, run_folder
 from pipelines.runs.run_folder import METRICS
 from ui.examples import EXAMPLES
 from ui.folders import new_folder
@@ -23,7 +23,7 @@ from ui.visitors import claim
 _MASK = ("where", "mask", "mask_on_view", "brushed", "drawn", "takes")
 _FILES = ("glb_file", "zip_file", "turntable_file")
 _RESULT = ("run", "preview", "result", "comparison", "status", "layers", *_FILES, "metrics")
-OPENED = ("mesh", "object", "edit", "style", "plural", "everywhere", *_MASK, *_RESULT)
+OPENED = ("mesh", "object", "edit", "style", "plural", "everywhere", "threshold", *_MASK, *_RESULT)
 """The tab's inputs and outputs that an example changes."""
 
 
@@ -76,6 +76,7 @@ def example_row(examples: list[Example]) -> gr.Dataset:
 def opened(example: Example) -> dict[str, Any]:
     """What an example makes of the inputs and outputs in OPENED, by their names."""
     metrics = json.loads((example.result / METRICS).read_text())
+    settings = run_folder.read_settings(example.result)
     took = f"{metrics['steps']} steps, {duration(metrics['seconds_in_all'])}"
     pictures = [(str(example.result / f"{n}.png"), n) for n in ("localization", "texture")]
     return {
@@ -85,6 +86,7 @@ def opened(example: Example) -> dict[str, Any]:
         "style": example.style,
         "plural": example.plural,
         "everywhere": False,
+        "threshold": settings["threshold"],
         **no_mask(),
         "run": str(example.result),
         "preview": gr.HTML(visible=False),

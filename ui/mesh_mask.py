@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.errors import InputError
-from pipelines.media import contact_sheet, data_uri, read_strokes
+from pipelines.media import contact_sheet, data_uri, read_strokes, resize
 from pipelines.paint import brushing
 from pipelines.paint.uv_mask import read_masks
 from ui.brush import brush_box, kept_folder, no_brush, strokes_of, to_brush
@@ -268,7 +268,10 @@ def _masks(
         return None
     masks = canvas.blank()
     if mask is not None:
-        masks = read_masks(Path(mask), canvas.surface, view, canvas.sizes)
+        # A file in the UVs may be smaller or larger than the textures it is for.
+        read = read_masks(Path(mask), canvas.surface, view, canvas.sizes)
+        each = zip(read, canvas.sizes, strict=True)
+        masks = tuple(resize(mask[None], size)[0] for mask, size in each)
     if painted is None:
         return masks
     return brushing.brushed(canvas, masks, read_strokes(painted), drawn or (0.0, 0.0), takes)

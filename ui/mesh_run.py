@@ -14,7 +14,9 @@ import gradio as gr
 from pipelines.errors import RunFailed
 from pipelines.events import Done, Preview
 from pipelines.mesh import PaintMesh, usual
+from pipelines.paint.checks import without_idle
 from pipelines.paint.job import Preset
+from pipelines.teachers.catalog import mesh_teachers
 from pipelines.teachers.painting import FieldKind, Painting
 from ui.brush import no_brush
 from ui.folders import new_folder
@@ -104,7 +106,7 @@ def job_of(
     side = given(resolution, "The texture's side is empty. 1024 is usual.")
     place = (path, max_faces or None, side, where, mask, view, brushed, drawn, takes)
     file, mask_view = mask_of(*place)
-    return PaintMesh(
+    job = PaintMesh(
         mesh=path,
         object=object,
         style=style,
@@ -144,6 +146,7 @@ def job_of(
             contrast=contrast,
         ),
     )
+    return without_idle(job, mesh_teachers().get(teacher))
 
 
 def inputs_of(job: PaintMesh) -> dict[str, Any]:

@@ -41,6 +41,8 @@ FIELDS = {
     "max-faces": "Simplify to faces",
     "moves": "Moves at most",
     "ode": "Step along the noise levels",
+    "plural": "The part is a plural",
+    "resolution": "Texture side",
     "side": "Working size",
     "smooth-along-flow": "Smooth along the motion",
     "smoothing": "Smoothing",

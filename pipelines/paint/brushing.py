@@ -21,6 +21,8 @@ from pipelines import geometry
 from pipelines.media import save_png
 from pipelines.media.files import replacing
 from pipelines.media.masks import OPACITY, TINT
+from pipelines.paint.checks import check_resolution
+from pipelines.paint.layers import base_colours
 from pipelines.paint.painted import render_textured
 from pipelines.paint.uv_mask import mask_name, project_mask, view_camera
 from pipelines.render import Surface, orbit
@@ -54,6 +56,7 @@ class Canvas:
 
 def open_canvas(mesh: Path, max_faces: int | None, resolution: int) -> Canvas:
     """The mesh in a file as a run with these settings sees it. Raises InputError as a run does."""
+    check_resolution(resolution)
     changed = mesh.stat().st_mtime_ns if mesh.is_file() else 0
     return _open(mesh, changed, max_faces, resolution)
 
@@ -64,8 +67,7 @@ def _open(mesh: Path, changed: int, max_faces: int | None, resolution: int) -> C
     if max_faces is not None:
         model = geometry.decimate(model, max_faces)
     model = geometry.unwrap(model)
-    bases = (torch.tensor(geometry.base_colour(part, resolution)) for part in model.parts)
-    return Canvas(geometry.surface(model), tuple(bases))
+    return Canvas(geometry.surface(model), tuple(base_colours(model, resolution)))
 
 
 def brushed(

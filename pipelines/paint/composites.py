@@ -98,4 +98,5 @@ def painted_over(query: Query) -> Tensor:
 
 
 def _one(noun: str) -> str:
-    return f"{'an' if noun.startswith(AN) else 'a'} {noun}"
+    noun = noun.strip()
+    return f"{'an' if noun.lower().startswith(AN) else 'a'} {noun}"

@@ -14,12 +14,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pipelines import geometry
 from pipelines.errors import InputError
 from pipelines.media import read_image, save_png
 
 SOFTNESS = 0.2
 """Width of the soft edge around the region, in units of the localization."""
 NAMES = ("base", "style", "localization")
+MOST_TEXELS = 2**28
+"""Of all textures of a mesh: four of 8192 x 8192. With all their layers they take 2 GB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,24 @@ class Layers:
         weight = self.weight(threshold)[..., None]
         base = self.base.float()
         return (base + weight * (self.style.float() - base)).round().to(torch.uint8)
+
+
+def base_colours(model: geometry.Model, resolution: int) -> list[Tensor]:
+    """Each part's own colours, the base of its layers: uint8 (h, w, 3).
+
+    resolution: side of those that bring none, or smaller ones. Raises InputError where they are too
+    many to be held at once.
+    """
+    found: list[Tensor] = []
+    for part in model.parts:
+        found.append(torch.tensor(geometry.base_colour(part, resolution)))
+        if sum(base.shape[0] * base.shape[1] for base in found) > MOST_TEXELS:
+            raise InputError(
+                f"The mesh has {len(model.parts)} parts, and textures of {resolution} x "
+                f"{resolution} or more for each of them do not fit into memory: lower --resolution "
+                "or join parts that wear one material."
+            )
+    return found
 
 
 def check_threshold(threshold: float) -> None:

@@ -44,6 +44,8 @@ class _Run:
     how: Painting
     painted: Fields
     steps: int
+    prompts: csd.Prompts
+    """One row for each composite, and how much of the guidance it gets."""
     attached: AttachedNoise
 
 
@@ -65,7 +67,7 @@ def paint(
     """
     parameters = list(painted.parameters())
     attached = attached_noise(seed, task.surface.vertices.device)
-    run = _Run(task, how, painted, steps, attached)
+    run = _Run(task, how, painted, steps, questions(task, how), attached)
     frozen: Fields | None = None
     if since is not None and since["frozen"] is not None:
         frozen = _frozen(painted, since["frozen"])
@@ -110,7 +112,6 @@ def _judge(
         low = None if frozen is None else view.render(task.asked(frozen, view.points))
         every = torch.arange(len(task.prompts.rows) * how.views)
         rows = Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
-        prompts = questions(task, how, len(mine))
         asks = held(index, run.steps, CONTRAST_FADE, CONTRAST_STEPS)
         told = contrast(task, how, view, query, asks)
         noise = None
@@ -118,8 +119,19 @@ def _judge(
         if share := how.attached * held(index, run.steps, FADE, most):
             count = len(task.prompts.rows)
             noise = partial(run.attached.mixed, view, share, style_of(count), count)
-        asked = (task.cascade, method, prompts, renders, index, run.steps, generator, low, rows)
-        judged = csd.distill_cascade(*asked, noise_1=noise, contrast=told)
+        judged = csd.distill_cascade(
+            task.cascade,
+            method,
+            run.prompts.repeated(len(mine)),
+            renders,
+            index,
+            run.steps,
+            generator,
+            low=low,
+            rows=rows,
+            noise_1=noise,
+            contrast=told,
+        )
         judged.loss.backward()
         rms = judged.rms_1 if judged.rms_2 is None else judged.rms_2
         reported = torch.stack([losses.rms(painted_over(query)), rms])
@@ -139,16 +151,13 @@ def contrast(task: Task, how: Painting, view: Look, query: Query, share: float) 
     return Contrast(rows, share * how.contrast, view.mask(part).repeat(composites, 1, 1, 1))
 
 
-def questions(task: Task, how: Painting, views: int) -> csd.Prompts:
-    """What is asked of the renders of `views` views, in the order of `Look.render`."""
+def questions(task: Task, how: Painting) -> csd.Prompts:
+    """What is asked of each composite, and how much of the guidance it gets."""
     rows, guidance = task.prompts.rows, how.style_guidance
     if task.prompts.unlike is not None:
         guidance = max(guidance, min(1.0, PATTERN_GUIDANCE * guidance))
-    share = shares(len(rows), guidance)
-    # Filled where it is used: a copy from the host would make every step wait.
-    kind = dict(dtype=torch.float32, device=rows.device)
-    filled = torch.stack([torch.full((), value, **kind) for value in share])
-    return replace(task.prompts, share=filled).repeated(views)
+    share = torch.tensor(shares(len(rows), guidance), device=rows.device)
+    return replace(task.prompts, share=share)
 
 
 @torch.no_grad()

@@ -12,12 +12,16 @@ Asks = Callable[[Painting, int, int], csd.Method]
 """What settings ask of the cascade at a step of so many."""
 
 
+def alone(how: Painting, steps: int) -> int:
+    """How many steps stage I takes alone."""
+    return round(how.detail_from * steps)
+
+
 def method_at(how: Painting, index: int, steps: int) -> csd.Method:
     """How the cascade is asked at step `index` of `steps`."""
-    alone = round(how.detail_from * steps)
-    detail = 0.0
-    if index >= alone:
-        detail = how.detail * (index - alone + 1) / (steps - alone)
+    first, detail = alone(how, steps), 0.0
+    if index >= first:
+        detail = how.detail * (index - first + 1) / (steps - first)
     times = dict(times=(how.low, how.high), times_end=(how.low, how.high_end))
     method = csd.Method(
         lambda_2=(detail, detail),

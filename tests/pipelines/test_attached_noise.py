@@ -75,9 +75,9 @@ def test_it_is_held_and_then_let_go():
 def test_only_the_style_gets_its_share_and_nothing_as_published(monkeypatch):
     shares, distill = [], csd.distill_cascade
 
-    def watched(*asked, noise_1, contrast):
+    def watched(*asked, noise_1, **more):
         shares.append(noise_1 and noise_1.args[1:])
-        return distill(*asked, noise_1=noise_1, contrast=contrast)
+        return distill(*asked, noise_1=noise_1, **more)
 
     monkeypatch.setattr(csd, "distill_cascade", watched)
     what, how = task([[0.8, 1.0, 0.0]] * 3), replace(FAST, attached=0.8)
@@ -94,9 +94,9 @@ def test_only_the_style_gets_its_share_and_nothing_as_published(monkeypatch):
 def test_of_a_pattern_it_lets_go_in_a_few_steps_however_long_the_run(monkeypatch):
     shares, distill = [], csd.distill_cascade
 
-    def watched(*asked, noise_1, contrast):
+    def watched(*asked, noise_1, **more):
         shares.append(noise_1.args[1])
-        return distill(*asked, noise_1=noise_1, contrast=contrast)
+        return distill(*asked, noise_1=noise_1, **more)
 
     monkeypatch.setattr(csd, "distill_cascade", watched)
     plain = task([[0.8, 1.0, 0.0]] * 3)

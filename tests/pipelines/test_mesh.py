@@ -16,8 +16,11 @@ from pipelines.errors import InputError
 from pipelines.events import Begun, Done, Note, Preview, Step
 from pipelines.media import read_clip, save_png
 from pipelines.mesh import PaintMesh, describe, paint_mesh, recall, settled
+from pipelines.paint import layers
+from pipelines.paint.checks import check_idle, without_idle
 from pipelines.paint.layers import load_layers
 from pipelines.paint.task import Mask
+from pipelines.teachers.catalog import MINIATURE, mesh_teacher
 from pipelines.teachers.painting import PAPER, Painting
 
 FILES = (
@@ -205,10 +208,15 @@ def test_a_mask_drawn_on_a_view_lands_on_what_the_view_sees(box, tmp_path):
     assert events[-1].metrics["painted_share"] == pytest.approx(6 / 22, abs=0.02)
 
 
-@pytest.mark.parametrize("cascade", ["joint", "phases"])
-def test_both_ways_to_run_the_cascade(box, tmp_path, cascade):
-    events = finished(job(box, tmp_path / "run", painting=Painting(cascade=cascade)))
-    assert events[-1].settings["painting"]["cascade"] == cascade
+def test_both_ways_to_run_the_cascade(box, tmp_path):
+    """Two steps, of which stage II takes the second."""
+    styles = []
+    for cascade in ("joint", "phases"):
+        how = Painting(cascade=cascade, detail_from=0.5)
+        events = finished(job(box, tmp_path / cascade, painting=how))
+        assert events[-1].settings["painting"]["cascade"] == cascade
+        styles.append((tmp_path / cascade / "style.png").read_bytes())
+    assert styles[0] != styles[1]
 
 
 def test_a_second_edit_keeps_the_first(box, tmp_path):
@@ -266,6 +274,27 @@ BAD = {
     "colours' guidance": (dict(painting=Painting(style_guidance=-1)), "--style-guidance is -1"),
     "detail": (dict(painting=Painting(detail=-0.1)), "--detail is -0.1: give 0 or more"),
     "rate": (dict(painting=Painting(rate=0.0)), "The rate 0.0 must be above 0"),
+    "phases, all of them the second": (
+        dict(painting=Painting(cascade="phases", detail_from=0.0)),
+        "give --detail-from so that both",
+    ),
+    "phases, all of them the first": (
+        dict(steps=2, painting=Painting(cascade="phases", detail_from=0.8)),
+        "give --detail-from so that both",
+    ),
+    "phases without the second": (
+        dict(painting=Painting(cascade="phases", detail=0.0)),
+        "and a --detail above 0",
+    ),
+    "view from nowhere": (
+        dict(mask="mask.png", mask_view=(math.inf, 0.0)),
+        "--mask-view is two angles",
+    ),
+    "plural of everything": (dict(edit="", everywhere=True, plural=True), "--plural is about"),
+    "contrast of a plain style": (
+        dict(painting=Painting(contrast=2.0)),
+        "--contrast of 2 does nothing without a style",
+    ),
     "unlike, but no contrast": (
         dict(unlike="blue", painting=Painting(contrast=0.0)),
         "does nothing with a contrast of 0",
@@ -287,6 +316,32 @@ def test_bad_input_is_refused_before_anything_is_written(box, tmp_path, name):
     )
     with pytest.raises(InputError, match=sentence):
         list(paint_mesh(asked))
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_an_older_run_or_the_page_has_that_does_nothing_is_left_out(box, tmp_path):
+    own = mesh_teacher(MINIATURE)
+    whole = job(box, tmp_path, edit="", style="red", everywhere=True, plural=True)
+    whole = replace(whole, painting=Painting(contrast=2))
+    kept = without_idle(whole, own)
+    check_idle(settled(kept), own.painting)
+    assert not kept.plural and kept.painting == own.painting
+    without = replace(whole, painting=Painting(contrast=0))
+    assert without_idle(without, own).painting.contrast == 0
+    # A pattern is told from its plain colour without being asked to.
+    dotted = replace(whole, style="red dotted", everywhere=False, edit="roof", plural=False)
+    assert without_idle(dotted, own) == dotted
+    assert without_idle(dotted, None).painting.contrast == 0
+    assert without_idle(replace(dotted, unlike="red"), None).painting.contrast == 2
+    said = {**describe(whole), "everywhere": True, "plural": True}
+    assert recall(said, dict(mesh=box, out=tmp_path)).painting == own.painting
+
+
+def test_textures_that_do_not_fit_into_memory_are_refused(box, tmp_path, monkeypatch):
+    monkeypatch.setattr(layers, "MOST_TEXELS", 16 * 16)
+    finished(job(box, tmp_path / "one", resolution=16))
+    with pytest.raises(InputError, match=r"1 parts.*32 x 32.*--resolution"):
+        list(paint_mesh(job(box, tmp_path / "run", resolution=32)))
     assert not (tmp_path / "run").exists()
 
 

@@ -83,17 +83,17 @@ def test_textures_are_as_fine_as_the_texture_that_is_written():
 
 def test_colours_get_their_share_of_the_guidance():
     how = replace(FAST, style_guidance=0.25)
-    three = questions(task([[0.0] * 3, [0.5] * 3, [1.0] * 3]), how, 2)
-    assert three.share.tolist() == [1, 1, 0.25, 0.25, 1, 1]
-    assert questions(task([[0.0] * 3, [0.5] * 3]), how, 1).share.tolist() == [1, 0.25]
-    assert questions(task([[0.5] * 3]), how, 1).share.tolist() == [0.25]
+    three = questions(task([[0.0] * 3, [0.5] * 3, [1.0] * 3]), how)
+    assert three.repeated(2).share.tolist() == [1, 1, 0.25, 0.25, 1, 1]
+    assert questions(task([[0.0] * 3, [0.5] * 3]), how).share.tolist() == [1, 0.25]
+    assert questions(task([[0.5] * 3]), how).share.tolist() == [0.25]
 
 
 def test_a_pattern_gets_twice_the_guidance_up_to_all_of_it():
     what = task([[0.0] * 3, [0.5] * 3])
     told = replace(what, prompts=replace(what.prompts, unlike=torch.ones(1, 1, 3)))
     for asked, given in ((0.25, 0.5), (0.75, 1.0), (1.5, 1.5)):
-        share = questions(told, replace(FAST, style_guidance=asked), 1).share
+        share = questions(told, replace(FAST, style_guidance=asked)).share
         assert share.tolist() == [1, given]
 
 
@@ -119,9 +119,9 @@ def test_prompts_are_the_papers():
         "a 3d render of a gray table with yellow legs",
         "a 3d render of a gray table with red legs",
     ]
-    assert prompts(Words("table", None, "orange"), background=True) == [
-        "a 3d render of an orange table"
-    ]
+    for said in ("orange", " orange", "Orange"):
+        (one,) = prompts(Words("table", None, said), background=True)
+        assert one == f"a 3d render of an {said.strip()} table"
 
 
 def test_what_to_be_unlike_is_asked_as_the_style_is():
@@ -219,6 +219,8 @@ def test_the_paper_preset_is_the_papers():
     assert method.lambda_2[1] == pytest.approx(0.8)
     assert method.crop == 1.0
     assert (PAPER.field, PAPER.rate, PAPER.views) == ("fourier", 1e-4, 4)
+    # What it knows nothing of is off.
+    assert (PAPER.attached, PAPER.contrast, PAPER.style_guidance) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("cascade", ["joint", "phases"])

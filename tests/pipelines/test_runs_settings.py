@@ -47,7 +47,6 @@ JOBS = {
     "everything of a mesh": replace(
         PAINT,
         everywhere=True,
-        plural=True,
         compile=True,
         steps=7,
         mask=Path("x.png"),
@@ -58,7 +57,7 @@ JOBS = {
         max_faces=500,
         painting=Painting(background=False, field="texture", rate=1e-3),
     ),
-    "as the paper has it": replace(PAINT, edit="horns", preset="paper"),
+    "as the paper has it": replace(PAINT, edit="horns", plural=True, preset="paper"),
 }
 
 

@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from pipelines.errors import InputError
-from pipelines.media import read_strokes, save_png
+from pipelines.media import read_level, read_strokes, resize, save_png
 from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
 from pipelines.paint.task import sample_atlases
 from pipelines.paint.uv_mask import read_masks
+from pipelines.runs.run_folder import read_settings
 from tests.ui.pictures import address
 from ui.brush import strokes_of
-from ui.mesh_examples import OPENED
-from ui.mesh_mask import ASKED, begin_view, change_strokes, mask_of, no_mask
+from ui.mesh_examples import OPENED, opened, read_examples
+from ui.mesh_mask import ASKED, begin_view, change_strokes, mask_of, no_mask, show_mask
 
 MESH = Path("assets/examples/mushroom.obj")
 SIDE = 128
@@ -38,6 +39,26 @@ def inside(mask):
     return points.position[sample_atlases(masks, points)[:, 0] > 0.5]
 
 
+def smaller(mask, folder):
+    """The same mask at half the size."""
+    half = resize(read_level(Path(mask))[None, None], (SIDE // 2, SIDE // 2))[0, 0]
+    save_png(folder / "half.png", (half * 255).round().to(torch.uint8))
+    return folder / "half.png"
+
+
+def test_a_side_no_texture_has_is_refused_before_anything_is_made():
+    for side in (50_000, -1):
+        with pytest.raises(gr.Error, match="16 to 8192"):
+            begin_view(str(MESH), 0, side, None, False, 0, 0, "", None, False, "words")
+
+
+def test_an_example_comes_with_its_own_threshold():
+    for example in read_examples():
+        found = opened(example)
+        assert set(found) == set(OPENED)
+        assert found["threshold"] == read_settings(example.result)["threshold"]
+
+
 def test_one_view_after_another(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     mesh = (str(MESH), 0, SIDE)
@@ -55,6 +76,11 @@ def test_one_view_after_another(tmp_path, monkeypatch):
     assert view is None
     assert (found[:, 2] > 0.5).any() and (found[:, 0] > 0.5).any()
     assert ((found[:, 2] > 0.5) | (found[:, 0] > 0.5)).all()
+    # So does a mask of another size than the texture, which a run takes as it is.
+    asked = (*mesh, str(smaller(mask, tmp_path)), False, 0, 0)
+    assert show_mask(*asked, two, drawn, False).visible
+    _, again, *_ = begin_view(*asked, two, drawn, False, where)
+    assert len(inside(again)) == pytest.approx(len(found), rel=0.1)
     # Strokes that take away leave the other view's.
     left, _ = mask_of(MESH, None, SIDE, "mask", str(both), None, one, (0, 0), True)
     assert (inside(left)[:, 0] > 0.5).all()
