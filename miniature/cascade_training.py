@@ -43,7 +43,7 @@ from miniature.denoising import (
     squared_errors,
 )
 from miniature.shipping import sheet, ship, write_words
-from miniature.training import Recipe, train, warm_start
+from miniature.training import Recipe, checkpoint, train, warm_start
 from sds.schedules import Schedule, add_noise, at, ddpm
 
 RECIPE_1 = Recipe(steps=4_800, batch=128, rate=8e-4, save_every=300)
@@ -162,7 +162,8 @@ def train_stage_1(
         captions = examples(work)
         sheet(_tiles(draw(pipe, captions), captions), 4).save(work / "stage_1.png")
 
-    averaged = train("stage_1", model, loss, recipe, work / "stage_1.ckpt", seed + 3, on_save)
+    state = checkpoint(work, "stage_1", refines=known is not None)
+    averaged = train("stage_1", model, loss, recipe, state, seed + 3, on_save)
     ship(work / "stage_1", folder)
     write_words(folder.parent / "words.txt", words)
     return stage_1_pipeline(t5, averaged.text, averaged.denoiser)
@@ -216,7 +217,8 @@ def train_stage_2(
         pairs = zip(_tiles(small, captions), _tiles(large, captions), strict=True)
         sheet([tile for pair in pairs for tile in pair], 4).save(work / "stage_2.png")
 
-    train("stage_2", model, loss, recipe, work / "stage_2.ckpt", seed + 4, on_save)
+    state = checkpoint(work, "stage_2", refines=known is not None)
+    train("stage_2", model, loss, recipe, state, seed + 4, on_save)
     ship(work / "stage_2", folder)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import tyro
@@ -22,6 +22,7 @@ import tyro
 from miniature.draw import draw
 from miniature.meshes import sample_mesh, write_obj
 from miniature.scenes import Scene, caption, sample_scene
+from pipelines.clip.job import Preset
 from pipelines.events import Done, Event
 from pipelines.media import clip_from_frames, comparison, to_uint8, write_clip
 from pipelines.mesh import PaintMesh, paint_mesh
@@ -53,7 +54,6 @@ KEPT = {
 }
 """What is kept of a run, by its kind: of a mesh also what its region can be moved with. Settings
 and metrics tell what a run takes, as long as there is none on a machine to tell it."""
-Preset = Literal["quick", "standard", "fine"]
 MESHES = {
     "mushroom": {"object": "mushroom", "edit": "cap", "style": "red dotted", "plural": False},
     "snowman": {"object": "snowman", "edit": "hat", "style": "blue", "plural": False},

@@ -27,7 +27,7 @@ from miniature.latents import PICTURES, SIDE, encode
 from miniature.scenes import caption, sample_scene, words
 from miniature.shipping import sheet, ship, write_words
 from miniature.teachers import captions_in, scheduler, text_encoder, tokenizer, unet
-from miniature.training import Recipe, train, warm_start
+from miniature.training import Recipe, checkpoint, train, warm_start
 from sds.schedules import ddpm
 
 RECIPE = Recipe(steps=6_800, batch=128, rate=1e-3, save_every=300)
@@ -128,7 +128,8 @@ def train_image(
         pipe.save_pretrained(work / "image")
         sheet(_samples(pipe), 8).save(work / "image.png")
 
-    train("image", model, loss, recipe, work / "image.ckpt", seed + 1, on_save)
+    state = checkpoint(work, "image", refines=known is not None)
+    train("image", model, loss, recipe, state, seed + 1, on_save)
     ship(work / "image", folder)
     write_words(folder.parent / "words.txt", words())
     return StableDiffusionPipeline.from_pretrained(

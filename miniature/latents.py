@@ -108,10 +108,10 @@ def encode(vae: AutoencoderKL, store: Path, count: int) -> torch.Tensor:
     """Latents of the first `count` samples of a store, unscaled: fp16 (count, ..., C, 32, 32).
 
     Kept beside the store in a memory-mapped file, and read from there the next time by the same
-    autoencoder. What another one left there is removed.
+    autoencoder, unless the store was drawn anew since. What another one left there is removed.
     """
     target = store.with_suffix(f".{_digest(vae)}.latents.npy")
-    if not target.exists():
+    if not target.exists() or target.stat().st_mtime_ns < store.stat().st_mtime_ns:
         for other in store.parent.glob(f"{store.stem}.*.latents.npy"):
             other.unlink()
         _encode(vae, store, count, target)

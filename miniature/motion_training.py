@@ -14,7 +14,7 @@ from miniature.denoising import close_ups, for_training, squared_errors, timeste
 from miniature.latents import CLIPS, FIRST_CLIP, FRAMES, SIDE, encode
 from miniature.scenes import centres, sample_scene
 from miniature.teachers import captions_in, motion_adapter
-from miniature.training import Recipe, train, warm_start
+from miniature.training import Recipe, checkpoint, train, warm_start
 from sds.schedules import ddpm
 
 RECIPE = Recipe(steps=1_000, batch=16, rate=1e-3, save_every=200)
@@ -75,7 +75,8 @@ def train_motion(
     def on_save(averaged: UNetMotionModel, step: int) -> None:
         averaged.save_motion_modules(work / "motion")
 
-    train("motion", model, loss, recipe, work / "motion.ckpt", seed + 2, on_save)
+    state = checkpoint(work, "motion", refines=known is not None)
+    train("motion", model, loss, recipe, state, seed + 2, on_save)
     adapter = MotionAdapter.from_pretrained(work / "motion")
     adapter.half().save_pretrained(folder, safe_serialization=True)
     return adapter

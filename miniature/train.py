@@ -4,12 +4,13 @@
 
 Video: draws the small world, then trains the autoencoder, the image model and the motion adapter.
 Mesh: renders views of labelled meshes, then trains the two stages of the cascade. Each part goes on
-where its checkpoint in the work folder stops. Sample sheets are saved beside the checkpoints. What
-ships is written to the assets folder when a stage is complete.
+where its checkpoint in the work folder stops, from noise or with --refine. Sample sheets are saved
+beside the checkpoints. What ships is written to the assets folder when a stage is complete.
 
 The recipes are for a GPU, where they take minutes. On a CPU they take days: ask for fewer steps.
 """
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,7 @@ from miniature.image_training import train_image
 from miniature.latents import render
 from miniature.motion_training import train_motion
 from miniature.styles import words
+from miniature.training import checkpoint
 from miniature.views import render_views
 from pipelines import allocator
 
@@ -51,7 +53,8 @@ class Train:
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """Where to train."""
     refine: bool = False
-    """Start from the models in the assets folder, where their layers fit, instead of from noise."""
+    """Start from the models in the assets folder, where their layers fit, instead of from noise.
+    The autoencoder stays as it is."""
     autoencoder_steps: int | None = None
     """Steps of the autoencoder, instead of the recipe's."""
     image_steps: int | None = None
@@ -78,6 +81,7 @@ def train_video(job: Train) -> None:
     pipe = train_image(job.work, image, vae, *asked, job.image_steps, known)
     known = MotionAdapter.from_pretrained(motion) if job.refine else None
     train_motion(job.work, motion, pipe, *asked, job.motion_steps, known)
+    _refined(job.work, "image", "motion")
 
 
 def train_mesh(job: Train) -> None:
@@ -89,6 +93,13 @@ def train_mesh(job: Train) -> None:
     pipe = train_stage_1(job.work, stage_1, words(), *asked, plan, known)
     known = _shipped(IFSuperResolutionPipeline, stage_2) if job.refine else None
     train_stage_2(job.work, stage_2, pipe, *asked, _with_steps(PLAN_2, job.stage_2_steps), known)
+    _refined(job.work, "stage_1", "stage_2")
+
+
+def _refined(work: Path, *stages: str) -> None:
+    """The refinement that ends here is over: the next begins from what ships then."""
+    for stage in stages:
+        checkpoint(work, stage, refines=True).unlink(missing_ok=True)
 
 
 def _shipped(kind: type[DiffusionPipeline], folder: Path) -> DiffusionPipeline:
@@ -105,6 +116,10 @@ def _with_steps(plan: Plan, steps: int | None) -> Plan:
 
 def main() -> None:
     job = tyro.cli(Train, description=__doc__)
+    if job.refine and job.autoencoder_steps is not None:
+        said = "--refine leaves the autoencoder as it is: leave --autoencoder-steps out."
+        print(f"error: {said}", file=sys.stderr)
+        sys.exit(2)
     allocator.configure()
     if job.what in ("all", "video"):
         train_video(job)

@@ -44,6 +44,15 @@ class Recipe:
     """Steps between checkpoints."""
 
 
+def checkpoint(work: Path, stage: str, refines: bool) -> Path:
+    """Where a stage's training keeps its state.
+
+    refines: it goes on from what ships. That is kept apart: a training from noise that is finished
+    would pass for a refinement that is.
+    """
+    return work / f"{stage}{'.refined' if refines else ''}.ckpt"
+
+
 def rate_at(step: int, recipe: Recipe) -> float:
     """Linear warm-up, a tenth of the steps at most, then half a cosine down to 2 % of the peak."""
     warmup = min(recipe.warmup, recipe.steps // 10)

@@ -55,12 +55,6 @@ class Look:
     """The part that is shown close up."""
 
 
-def view(number: int) -> tuple[np.ndarray, str]:
-    """Training picture `number`: uint8 (3, 128, 128), and its caption."""
-    pictures, captions = mesh_views(number // PER_MESH)
-    return pictures[number % PER_MESH], captions[number % PER_MESH]
-
-
 def mesh_views(number: int) -> tuple[np.ndarray, list[str]]:
     """All views of training mesh `number`: uint8 (PER_MESH, 3, 128, 128), and their captions."""
     rng = np.random.default_rng([STREAM, number])

@@ -1,6 +1,7 @@
 """The GPU benchmark runs to its end in its smallest form, and writes what it should."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -47,12 +48,15 @@ def test_the_smallest_configuration_runs_end_to_end(tmp_path, monkeypatch):
 
 
 def test_compiled_blocks_are_measured_and_the_plain_ones_come_back(monkeypatch):
+    switched, switch = [], compiled.switch
     monkeypatch.setattr(compiled, "_BACKEND", "eager")
+    monkeypatch.setattr(compiled, "switch", lambda n, on: switched.append(on) or switch(n, on))
     *_, said = gpu.run(gpu.Bench(rounds=1, only=("wan-1.3b",), small=True, compile=True))
     steps = said["cases"]["wan-1.3b"]["steps"]
     fast = steps["as shipped, compiled"]
     assert 0 < fast["seconds"] < fast["first_seconds"]
     assert fast["tflop"] == steps["as shipped"]["tflop"]
+    assert switched[:2] == [True, False] and not any(switched[2:])
     assert sum("on a small card" in what for what in steps) == len(LADDER) - 1
     assert all("seconds" in numbers for numbers in steps.values())
 
@@ -70,7 +74,8 @@ def test_what_was_measured_before_a_step_that_fails_is_kept(monkeypatch, tmp_pat
     kept = json.loads(out.read_text())["cases"]["wan-1.3b"]["steps"]
     assert "as shipped" in kept
     # Without the smaller cards there is nothing to fail at.
-    *_, whole = gpu.run(gpu.Bench(None, 1, ("wan-1.3b",), small=True, compile=False, rungs=False))
+    asked = gpu.Bench(rounds=1, only=("wan-1.3b",), small=True, compile=False)
+    *_, whole = gpu.run(replace(asked, rungs=False))
     assert list(whole["cases"]["wan-1.3b"]["steps"]) == list(kept)
     failed = {"failed": "RuntimeError: the machine was taken away"}
     assert gpu.measured(broken, [], torch.device("cpu"), 1, 1.0, None) == failed

@@ -59,10 +59,9 @@ def _walls(rows: int, segments: int) -> Array:
     return np.concatenate([np.stack([a, b, d], axis=1), np.stack([a, d, c], axis=1)])
 
 
-def cylinder(radius: float, bottom: float, top: float, taper: float = 1.0) -> Solid:
-    """Upright cylinder or cone frustum whose upper radius is `taper` times the lower."""
-    rows = np.linspace(0, 1, 4)
-    side = [(radius * (1 + (taper - 1) * k), bottom + (top - bottom) * k) for k in rows]
+def cylinder(radius: float, bottom: float, top: float) -> Solid:
+    """Upright cylinder."""
+    side = [(radius, bottom + (top - bottom) * k) for k in np.linspace(0, 1, 4)]
     return lathe([(0, bottom), *side, (0, top)])
 
 
@@ -89,22 +88,21 @@ def box(width: float, height: float, depth: float, cells: int = 3) -> Solid:
     return Solid(vertices * (width, height, depth), index.reshape(-1)[faces])
 
 
-def tube(path: Array, radius: Array | float, segments: int = 10) -> Solid:
-    """Sweep a circle along a path (K, 3); `radius` is one number or one for every point.
+def tube(path: Array, radius: float, segments: int = 10) -> Solid:
+    """Sweep a circle along a path (K, 3).
 
     The circle is carried from point to point without twist (parallel transport).
     """
     path = np.asarray(path, float)
-    radius = np.broadcast_to(radius, len(path))
     tangent = np.gradient(path, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     side = np.cross(tangent[0], np.eye(3)[np.abs(tangent[0]).argmin()])
     angle = 2 * np.pi * np.arange(segments)[:, None] / segments
     rows = []
-    for point, along, r in zip(path, tangent, radius, strict=True):
+    for point, along in zip(path, tangent, strict=True):
         side = side - along * (side @ along)
         side /= np.linalg.norm(side)
-        rows.append(point + r * (np.cos(angle) * side + np.sin(angle) * np.cross(along, side)))
+        rows.append(point + radius * (np.cos(angle) * side + np.sin(angle) * np.cross(along, side)))
     return _capped(np.concatenate(rows), path[[0, -1]], segments)
 
 

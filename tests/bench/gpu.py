@@ -85,8 +85,8 @@ class Case:
     loaded: LoadedVideoTeacher | LoadedMeshTeacher
     again: Callable[[], Step]
     """That step with the teacher as it is then, which may have stepped down."""
-    once: dict[str, Step] = field(default_factory=dict)
-    """What a run does once, by what it is."""
+    once: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The numbers of what a run does once, by what it is."""
     inferred: str | None = None
     """What of the architecture is not as published."""
 
@@ -105,7 +105,12 @@ def _video_case(
     frames, *sides = size
     generator = torch.Generator().manual_seed(0)
     clip = torch.rand(frames, 3, *sides, generator=generator).to(device)
-    x_src = codec.encode(clip)
+    kept: list[Tensor] = []
+    once = {"encode": taken_once(lambda: kept.append(codec.encode(clip)), device)}
+    if not kept:
+        raise RuntimeError(f"the clip cannot be encoded: {once['encode']['failed']}")
+    (x_src,) = kept
+    once["decode"] = taken_once(lambda: codec.decode(x_src), device)
 
     def again() -> Step:
         return video.ours(video.Model(loaded.teachers, prompts), x_src, shipped)
@@ -118,7 +123,6 @@ def _video_case(
         "DDS, another prompt on the same clip": video.ours(*asked, References()),
         "as shipped": again(),
     }
-    once = {"encode": lambda: codec.encode(clip), "decode": lambda: codec.decode(x_src)}
     networks = [loaded.teachers.video.network]
     if isinstance(loaded.teachers.image, sd.ImagePrior):
         networks.append(loaded.teachers.image.network)
@@ -439,11 +443,11 @@ def run(bench: Bench) -> Iterator[dict[str, Any]]:
         "cases": cases,
     }
     for name in bench.only:
-        let_go()
-        case = CASES[name](device, dtype, bench.small)
-        for numbers in _numbers(case, bench, device, rate):
+        # No name for the case: the last teacher is gone before the next is built.
+        for numbers in _numbers(CASES[name](device, dtype, bench.small), bench, device, rate):
             cases[name] = numbers
             yield found
+        let_go()
 
 
 def _numbers(
@@ -451,18 +455,14 @@ def _numbers(
 ) -> Iterator[dict[str, Any]]:
     """Everything about one teacher so far, after each step."""
     steps: dict[str, dict[str, Any]] = {}
-    once: dict[str, dict[str, Any]] = {}
     found = {
         "job": case.job,
         "shape": case.shape,
         "inferred": case.inferred,
         "parameters": [sum(p.numel() for p in network.parameters()) for network in case.networks],
         "steps": steps,
-        "once": once,
+        "once": case.once,
     }
-    for what, step in case.once.items():
-        once[what] = taken_once(step, device)
-        yield found
     for what, step, like in _steps(case, bench):
         same = steps.get(like, {})
         counted = (same["tflop"], same["teacher_tflop"]) if "tflop" in same else None

@@ -11,12 +11,10 @@ Needs a quiet machine; nothing here is asserted.
 """
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import torch
 import tyro
@@ -38,6 +36,7 @@ from pipelines.teachers.painting import PAPER, Painting
 from sds import csd
 from sds.optimize import step_generator
 from sds.priors import deepfloyd
+from tests.bench.turns import alternate
 
 WORDS = Words("robot", "head", "red dotted", unlike="red")
 RENDER = 1024
@@ -133,19 +132,6 @@ def stage_1_alone(what: Task, how: Painting) -> Callable[[], None]:
     fields = fields.to(what.surface.vertices.device)
     steps = paint(what, replace(how, detail=0.0), fields, CAPACITY, 0)
     return lambda: next(steps) and None
-
-
-def alternate(loops: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds of each loop's step, taken in turns, after one step of warming up."""
-    for loop in loops.values():
-        loop()
-    seconds: dict[str, list[float]] = {name: [] for name in loops}
-    for _ in range(rounds):
-        for name, loop in loops.items():
-            began = time.perf_counter()
-            loop()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: median(values) for name, values in seconds.items()}
 
 
 def main() -> None:

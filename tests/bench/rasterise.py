@@ -8,21 +8,15 @@ machine; nothing here is asserted.
 """
 
 import json
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import torch
 import tyro
 
-# The surfaces that the tests know.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "pipelines"))
-from render_surfaces import bumpy_torus, cast, embree, rays
-
 from pipelines.render import rasterise, sphere_views
+from tests.bench.turns import alternate
+from tests.pipelines.render_surfaces import bumpy_torus, cast, embree, rays
 
 GRIDS = ((70, 36), (140, 72), (280, 144))
 """Around and across: 5,040, 20,160 and 80,640 faces."""
@@ -41,12 +35,6 @@ class Bench:
     """How often each is timed."""
 
 
-def seconds(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
-
-
 def compare(around: int, across: int, size: int, rounds: int) -> dict[str, float]:
     """Median milliseconds per view of both, after one round of warming up."""
     surface = bumpy_torus(around, across)
@@ -56,11 +44,8 @@ def compare(around: int, across: int, size: int, rounds: int) -> dict[str, float
         "ours": lambda: rasterise(surface, cameras, size),
         "embree": lambda: cast(scene, origins, directions),
     }
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds + 1):
-        for name, call in calls.items():
-            times[name].append(seconds(call))
-    return {name: round(1000 * median(t[1:]) / VIEWS, 2) for name, t in times.items()}
+    taken = alternate(calls, rounds)
+    return {name: round(1000 * seconds / VIEWS, 2) for name, seconds in taken.items()}
 
 
 def main() -> None:

@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 from unittest.mock import patch
 
@@ -38,6 +37,7 @@ from sds.priors import compiled
 from sds.priors import stable_diffusion as sd
 from sds.references import References
 from sds.schedules import add_noise
+from tests.bench.turns import alternate
 
 SOURCE, TARGET = "a red ball rolling left on the grass", "a blue ball rolling left on the grass"
 T = 500
@@ -115,7 +115,10 @@ def literal_dds(model: Model, x_src: Tensor, batched: bool = False) -> Callable[
 def ours(
     model: Model, x_src: Tensor, method: Method, references: References | None = None
 ) -> Callable[[], None]:
-    """A step of the product; with references, the same one again and again."""
+    """A step of the product; with references, the same one again and again.
+
+    Without the mean along the clip's motion, which a run takes before each of its moves.
+    """
     x = x_src.clone()
 
     def gradient(index: int) -> Tensor:
@@ -127,19 +130,6 @@ def ours(
 
     steps = optimize(gradient, [x], torch.optim.SGD([x], lr=RATE / 50), 10**6)
     return lambda: next(steps) and None
-
-
-def alternate(loops: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds of each loop's step, taken in turns, after one step of warming up."""
-    for loop in loops.values():
-        loop()
-    seconds: dict[str, list[float]] = {name: [] for name in loops}
-    for _ in range(rounds):
-        for name, loop in loops.items():
-            began = time.perf_counter()
-            loop()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: median(values) for name, values in seconds.items()}
 
 
 def steps(rounds: int) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import copy
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from miniature.cuts import random_squares
 from miniature.denoising import Captions
 from miniature.shipping import ship
 from miniature.styles import words
-from miniature.training import Recipe
+from miniature.training import Recipe, checkpoint
 from pipelines.errors import InputError
 from pipelines.teachers import catalog
 from pipelines.teachers.loading import load_mesh_teacher
@@ -264,6 +265,37 @@ def test_the_command_trains_what_is_asked(monkeypatch, asked, trained_jobs):
     monkeypatch.setattr(sys, "argv", ["train", *asked])
     command.main()
     assert done == trained_jobs
+
+
+def test_a_refinement_is_no_training_from_noise_and_the_next_begins_anew(tmp_path, monkeypatch):
+    """A finished training from noise in the work folder is not what it goes on from."""
+    work = write_pictures(tmp_path / "work")
+    straight = train_small(work, tmp_path / "noise")
+    asked = []
+
+    def stage(work, folder, *rest):
+        known = rest[-1]
+        state = checkpoint(work, folder.name, refines=known is not None)
+        asked.append((state.name, state.exists(), known is not None))
+        state.touch()
+        return straight
+
+    monkeypatch.setattr(command, "render_views", lambda *_: None)
+    monkeypatch.setattr(command, "train_stage_1", stage)
+    monkeypatch.setattr(command, "train_stage_2", stage)
+    job = command.Train("mesh", work=work)
+    for refines in (True, True, False):
+        command.train_mesh(replace(job, refine=refines))
+    one, two = ("stage_1.refined.ckpt", False, True), ("stage_2.refined.ckpt", False, True)
+    plain = [("stage_1.ckpt", True, False), ("stage_2.ckpt", False, False)]
+    assert asked == [one, two, one, two, *plain]
+
+
+def test_a_refinement_leaves_the_autoencoder(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train", "video", "--refine", "--autoencoder-steps", "5"])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 2 and "leave --autoencoder-steps out" in capsys.readouterr().err
 
 
 # The catalog.

@@ -1,5 +1,6 @@
 """What the video teachers are trained on, and a training of theirs from end to end."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -124,6 +125,11 @@ def test_another_autoencoder_encodes_anew(tmp_path):
     (kept,) = tmp_path.glob("*.latents.npy")
     written = kept.stat().st_mtime_ns
     assert latents.encode(vae, store, 2).equal(first) and kept.stat().st_mtime_ns == written
+    # Other pictures under the same name are not taken for those before.
+    np.save(store, np.random.default_rng(1).integers(0, 256, (2, 3, 128, 128), np.uint8))
+    os.utime(store, ns=(written + 1, written + 1))
+    assert not latents.encode(vae, store, 2).equal(first)
+    (kept,) = tmp_path.glob("*.latents.npy")
     with torch.no_grad():
         vae.encoder.conv_in.weight.mul_(1.5)
     assert not latents.encode(vae, store, 2).equal(first)
