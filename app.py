@@ -32,6 +32,7 @@ from ui.names import names
 from ui.places import mesh_place, video_place
 from ui.runs import drop_anywhere, runs_tab
 from ui.runs_actions import Actions
+from ui.serving import NO_RUNS
 from ui.theme import CSS, theme
 from ui.video import video_tab
 from ui.visitors import meet_visitors
@@ -96,6 +97,9 @@ def launch(studio: Studio) -> gr.Blocks:
             theme=theme(),
             css_paths=CSS,
             allowed_paths=[str(base_folder()), str(EXAMPLES)],
+            app_kwargs={"dependencies": [NO_RUNS]},
+            # Gradio's processes that do nothing but serve files would not heed that.
+            num_workers=0,
             max_file_size=f"{MAX_UPLOAD_MB}mb",
             max_threads=THREADS,
             footer_links=["api"],

@@ -1,8 +1,7 @@
-"""The one error a user is meant to read.
+"""The errors that a user is meant to read: each says in a sentence what is wrong, and what to do.
 
-`InputError` carries one sentence that says what is wrong with what the user gave, and what to do
-about it. The command line prints it and exits with code 2, the page shows it as a message.
-Anything else that is raised is a defect of the program.
+The command line prints it, the page shows it as a message. Anything else that is raised is a defect
+of the program.
 """
 
 
@@ -15,4 +14,4 @@ class RunFailed(RuntimeError):
 
 
 class LineFull(RuntimeError):
-    """Too many runs wait already. The text says so."""
+    """Too many runs wait already. The text says what to wait for."""

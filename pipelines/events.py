@@ -21,15 +21,16 @@ class Note:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The job has not begun: others come first."""
+    """The job has not begun: others come first, or came before it."""
 
     ahead: int
-    """Jobs before this one, the one that runs included; 0 while the teachers are loaded."""
+    """Jobs before this one, the one that runs included; 0 while the teachers are loaded, and when
+    its turn comes."""
 
 
 @dataclass(frozen=True)
 class Left:
-    """The job was taken out of the line and never began."""
+    """The job was stopped before it began, in line or while it read what it was given."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Preview:
     index: int
     """The step it was made after, counted from 0."""
     frames: Tensor
-    """uint8 (n, h, w, 3): a few frames, evenly spread over the clip, at the working size."""
+    """uint8 (n, h, w, 3): of a clip a few frames, evenly spread and at the working size; of a mesh
+    four views, from all around."""
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     """(n, h, w) in [0, 1] each, at any size, to be laid over the frames: `mask`, the user's, and
     `smoothed`, where the adaptive mask of the last step was."""

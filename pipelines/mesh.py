@@ -79,6 +79,11 @@ class Paint:
         """What the user can lower where memory is short."""
         return f"lower --views (now {self.job.painting.views})"
 
+    @property
+    def calmer(self) -> str:
+        """What the user can lower where numbers grow beyond all bounds."""
+        return "lower --rate, --guidance-1 or --guidance-2"
+
     @torch.no_grad()
     def preview(self, index: int) -> Preview:
         """The new colours on gray, from every side."""

@@ -55,8 +55,8 @@ def move_region(job: MoveRegion) -> dict[str, Any]:
     model = geometry.unwrap(geometry.read_mesh(job.run / "painted.glb"))
     if len(model.parts) != len(layers):
         raise InputError(
-            f"painted.glb in {job.run} has {len(model.parts)} parts and {len(layers)} textures. "
-            "Give the folder of a finished run, as the run left it."
+            f"painted.glb in {job.run.name} has {len(model.parts)} parts and {len(layers)} "
+            "textures. Give the folder of a finished run, as the run left it."
         )
     surface = geometry.surface(model)
     with hold(job.run), run_folder.full_disk_is_said("move the region again"):
@@ -91,7 +91,8 @@ def _read(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read. Give the folder of a finished run, as the run left it."
+            f"{path.name} in {path.parent.name} cannot be read. Give the folder of a finished run, "
+            "as the run left it."
         ) from error
 
 

@@ -24,7 +24,7 @@ from pipelines.clip.checks import check_idle, check_numbers, without_idle
 from pipelines.clip.edit import Edit
 from pipelines.clip.gate import Gate, read_gate
 from pipelines.clip.job import STEPS, EditVideo
-from pipelines.clip.motion import held, motion
+from pipelines.clip.motion import averaged, held, motion
 from pipelines.errors import InputError
 from pipelines.events import Event, Note
 from pipelines.media import Clip, floats_at, read_clip
@@ -32,8 +32,8 @@ from pipelines.runs import record, run_folder, settings
 from pipelines.runs.record import Order
 from pipelines.teachers.catalog import video_teacher
 from pipelines.teachers.compiling import expect_compiler
-from pipelines.teachers.loaded import LoadedVideoTeacher, notes, step_down
-from pipelines.teachers.loading import announcements, load_video_teacher
+from pipelines.teachers.loaded import LoadedVideoTeacher, notes
+from pipelines.teachers.loading import announcements, load_video_teacher, step_down
 from pipelines.teachers.prompts import video_prompts
 from pipelines.teachers.shortage import shortage
 from pipelines.teachers.teacher import Recipe, VideoTeacher, check_prompt
@@ -153,7 +153,7 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
     latent_gate = None
     if gate is not None:
         latent_gate = to_latent_frames(gate.latent(grid), stride, count).to(loaded.device)
-    moves = job.steady > 1 or job.method.smooth_along_flow
+    follows = job.method.smooth_along_flow or averaged(job.steady, stride) > 1
     # The file that was given may be gone by the time its sound is needed.
     (kept,) = run_folder.input_files(job.out, {"clip": job.clip.name}).values()
     return Edit(
@@ -166,7 +166,7 @@ def _prepare(job: EditVideo, clip: Clip, gate: Gate | None, teacher: VideoTeache
         x=x_src.clone(),
         shown=x_src.clone(),
         latent_gate=latent_gate,
-        motion=motion(small, x_src, stride) if moves else None,
+        motion=motion(small, x_src, stride) if follows else None,
         smoothed=torch.zeros_like(x_src[:, :1]),
         prompts=prompts,
         colours=colours,

@@ -76,11 +76,11 @@ def stream(make_events: MakeEvents, folder: Path, seconds: float = 60) -> Iterat
     """A job's events, as it makes them on a thread of its own. What it raises is raised here.
 
     Jobs take turns: one at a time in this process, in the order they came. A job that waits says
-    `Waiting`; one that `stop` takes out of the line says `Left` and ends. `make_events` is called
-    on the job's thread when its turn comes. Closing this iterator gives up a place in the line, or
-    asks the job to stop after its current step, by the stop file in `folder`, and to write its
-    result there. It does not wait for that, because a page may close it on the thread that serves
-    everyone; the next job does.
+    `Waiting`; one that is stopped in line, or before its folder is there, says `Left` and ends.
+    `make_events` is called on the job's thread when its turn comes. Closing this iterator gives up
+    a place in the line, or asks the job to stop after its current step, by the stop file in
+    `folder`, and to write its result there. It does not wait for that, because a page may close it
+    on the thread that serves everyone; the next job does.
 
     make_events: on ZeroGPU it must pickle: a `functools.partial`, not a lambda.
     seconds: how long the job is expected to take on ZeroGPU, which ends it if it takes longer.
@@ -158,7 +158,8 @@ def _join(folder: Path) -> _Place:
         if len(_line) > LONGEST_LINE:
             raise LineFull(f"{LONGEST_LINE} runs are waiting already. Try again in a few minutes.")
         _line.append(place)
-        _tell(len(_line) - 1)
+        # Who comes first is told by what the job says.
+        _tell(max(len(_line) - 1, 1))
     return place
 
 
@@ -167,9 +168,8 @@ def _join(folder: Path) -> _Place:
 
 def _tell(first: int) -> None:
     """Tell those in line, from number `first` on, how many are ahead of them."""
-    for index, place in enumerate(_line):
-        if index and index >= first:
-            place.events.put(Waiting(index - (_line[0].folder is None)))
+    for index, place in list(enumerate(_line))[first:]:
+        place.events.put(Waiting(index - (_line[0].folder is None)))
 
 
 def _leave(place: _Place) -> None:
@@ -227,9 +227,12 @@ def _drive(make_events: MakeEvents, seconds: float, place: _Place) -> None:
                 if isinstance(event, Begun) and not place.read:
                     # Nothing is done yet, and nobody waits for it. The run can be resumed.
                     return
-                # Again after every event: what a job says before it begins may come before its
-                # folder does, and as it begins it forgets older stop files.
-                if place.stop and place.folder.exists():
+                if place.stop:
+                    if not place.folder.exists():
+                        # It need not begin: to read what it was given may take minutes yet.
+                        place.events.put(Left())
+                        return
+                    # Again after every event: as a job begins it forgets older stop files.
                     ask_to_stop(place.folder)
     finally:
         allocator.give_back()

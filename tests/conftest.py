@@ -1,4 +1,4 @@
-"""The studio in a process of its own."""
+"""The studio in a process of its own, and a card where there is none."""
 
 import os
 import shutil
@@ -62,6 +62,16 @@ def runs_folder(running_studio):
 def studio(running_studio):
     """The address of the studio that all tests share."""
     return running_studio.address
+
+
+@pytest.fixture
+def like_a_card(monkeypatch):
+    """The card is other memory of the same machine here, and no teacher was left there."""
+    # Not at the top: what is read when the libraries are imported comes first.
+    from pipelines.teachers import loading, thrift
+
+    monkeypatch.setattr(thrift, "rungs", lambda device: thrift.LADDER)
+    monkeypatch.setattr(loading, "_last", {})
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from sds.priors import compiled
 from tests.bench import gpu
 
 
-def test_the_smallest_configuration_runs_end_to_end(tmp_path, monkeypatch):
+def test_the_smallest_configuration_runs_end_to_end(tmp_path, monkeypatch, like_a_card):
     out = tmp_path / "gpu.json"
     words = ["gpu", "--json", str(out), "--rounds", "1", "--small", "--no-compile"]
     monkeypatch.setattr("sys.argv", words)
@@ -47,7 +47,7 @@ def test_the_smallest_configuration_runs_end_to_end(tmp_path, monkeypatch):
     assert abs(work["DDS, another prompt on the same clip"] / work["DDS"] - 0.5) < 0.02
 
 
-def test_compiled_blocks_are_measured_and_the_plain_ones_come_back(monkeypatch):
+def test_compiled_blocks_are_measured_and_the_plain_ones_come_back(monkeypatch, like_a_card):
     switched, switch = [], compiled.switch
     monkeypatch.setattr(compiled, "_BACKEND", "eager")
     monkeypatch.setattr(compiled, "switch", lambda n, on: switched.append(on) or switch(n, on))

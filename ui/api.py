@@ -25,7 +25,7 @@ from pipelines.teachers.catalog import mesh_teachers, video_teachers
 from pipelines.video import EditVideo
 from ui.folders import new_folder
 from ui.running import in_turn, said
-from ui.visitors import owner_by_api, owner_of, share_of
+from ui.visitors import owner_by_api, share_of
 
 File = NewType("File", str)
 """An uploaded file, as the path it was saved under."""
@@ -179,7 +179,7 @@ def _reports(job: Job, request: gr.Request) -> Iterator[tuple[str | None, Report
     result = None
     # A client that leaves closes this generator, and with it the stream, which stops the job.
     with (
-        share_of(owner_of(None, request), request),
+        share_of(None, request),
         closing(in_turn(job, owner_by_api(request))) as events,
     ):
         for event in events:

@@ -12,6 +12,7 @@ import base64
 import binascii
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -84,5 +85,7 @@ def kept_folder() -> Path:
 def _sweep(folder: Path) -> None:
     """Remove what was brushed more than a day ago: gradio keeps count of its own files only."""
     for old in folder.glob(f"{_PREFIX}*"):
-        if time.time() - old.stat().st_mtime > _DAY:
-            shutil.rmtree(old, ignore_errors=True)
+        # Another visitor may be sweeping too.
+        with suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > _DAY:
+                shutil.rmtree(old, ignore_errors=True)

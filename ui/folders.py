@@ -15,8 +15,5 @@ def base_folder() -> Path:
 
 
 def new_folder() -> Path:
-    """A name no other run has, which sorts by time. The run itself makes the folder.
-
-    The last twelve digits are random: whoever can guess a folder's name can fetch what is in it.
-    """
+    """A name no other run has, which sorts by time. The run itself makes the folder."""
     return base_folder() / f"{datetime.now():%Y%m%d-%H%M%S}-{uuid4().hex[:12]}"

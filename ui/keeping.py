@@ -7,6 +7,7 @@ pages.
 import math
 import os
 import time
+import traceback
 from pathlib import Path
 from threading import Thread
 
@@ -57,7 +58,11 @@ def keep_house(base: Path, days: float) -> None:
 
     def go_on() -> None:
         while True:
-            forget(base, days, time.time())
+            try:
+                forget(base, days, time.time())
+            except Exception:
+                # The log says what it was; the next look may go well.
+                traceback.print_exc()
             time.sleep(BETWEEN)
 
     Thread(target=go_on, name="keeping", daemon=True).start()

@@ -24,7 +24,7 @@ from ui.mesh_run import job_of, paint
 from ui.mesh_settings import follow_teacher, method_fold, run_fold, texture_fold
 from ui.preview import preview_box
 from ui.progress import progress_line
-from ui.running import into_sight, stop
+from ui.running import wire_run
 from ui.teachers import follow_words, teacher_fold, words_line
 from ui.viewer import viewer
 
@@ -52,7 +52,9 @@ def mesh_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, 
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
     # The metrics change when a run has ended, and what runs take is known better.
     wire_forecast(line, forecast_mesh, inputs, inputs["mesh"], outputs["metrics"])
-    _wire(inputs, outputs)
+    asked = [visitor, outputs["run"], *(inputs[name] for name in signature(job_of).parameters)]
+    wire_run(paint, asked, outputs, Shown, "painted-outcome")
+    _wire_region(inputs, outputs)
     wire_command(command, job_of, inputs)
     open_on_click(samples, lambda index: opened(examples[index]), inputs | outputs, OPENED)
     return inputs, outputs
@@ -136,29 +138,7 @@ def _download(text: str, elem_id: str) -> gr.DownloadButton:
     return gr.DownloadButton(text, visible=False, size="md", elem_id=elem_id, min_width=120)
 
 
-def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
-    start_button, stop_button = outputs["start_button"], outputs["stop_button"]
-    shown = [outputs[f.name] for f in fields(Shown)]
-    # First: gradio calls a button's next handler when the one before has ended.
-    start_button.click(None, js=into_sight("painted-outcome"), api_visibility="private")
-    start_button.click(
-        paint,
-        [inputs["visitor"], outputs["run"], *(inputs[n] for n in signature(job_of).parameters)],
-        shown,
-        api_visibility="private",
-        show_progress="minimal",
-        show_progress_on=outputs["status"],
-        # The line is the worker's: it is shown, and it ends.
-        concurrency_limit=None,
-    )
-    stop_button.click(
-        stop,
-        outputs["run"],
-        stop_button,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+def _wire_region(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     # Dragged, typed or by its keys: when it rests, and as it stands then.
     gr.on(
         [outputs["threshold"].input, outputs["threshold"].release],
@@ -169,7 +149,7 @@ def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
     gr.Button("Move the region", visible="hidden", elem_id="move-region").click(
         move,
         [inputs["visitor"], *(outputs[name] for name in ("run", "threshold", "result"))],
-        shown,
+        [outputs[f.name] for f in fields(Shown)],
         show_progress="hidden",
         concurrency_limit=1,
         trigger_mode="always_last",

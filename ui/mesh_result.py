@@ -26,15 +26,12 @@ _NUDGE = 1 + 1e-6
 class Shown(Change):
     """A change of the mesh tab."""
 
-    preview: Any = field(default_factory=gr.skip)
-    result: Any = field(default_factory=gr.skip)
     comparison: Any = field(default_factory=gr.skip)
     threshold: Any = field(default_factory=gr.skip)
     layers: Any = field(default_factory=gr.skip)
     glb_file: Any = field(default_factory=gr.skip)
     zip_file: Any = field(default_factory=gr.skip)
     turntable_file: Any = field(default_factory=gr.skip)
-    seed: Any = field(default_factory=gr.skip)
 
 
 def nothing(**changes: Any) -> Shown:
@@ -77,6 +74,7 @@ def result_of(
     if metrics is None:
         metrics = facts(run_folder.read_settings(folder), measured) if measured else ""
     return Shown(
+        run=str(folder),
         status=gr.skip() if status is None else status,
         preview=gr.HTML(visible=False),
         result=gr.Model3D(str(folder / RESULT), visible=True, **seen),

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import gradio as gr
 
 from pipelines.errors import RunFailed
-from pipelines.events import Done, Preview
-from pipelines.mesh import PaintMesh, usual
+from pipelines.events import Done
+from pipelines.mesh import RESULT, PaintMesh, usual
 from pipelines.paint.checks import without_idle
 from pipelines.paint.job import Preset
 from pipelines.teachers.catalog import mesh_teachers
@@ -23,10 +23,9 @@ from ui.folders import new_folder
 from ui.following import follow, loading
 from ui.mesh_mask import NO_MESH, Where, mask_of
 from ui.mesh_result import Shown, ended, failed, nothing, painted, result_of
-from ui.preview import previewed
 from ui.progress import duration, progress
 from ui.running import facts, given, seed_of, values_of
-from ui.visitors import owner_of, share_of
+from ui.visitors import share_of
 
 
 def paint(
@@ -38,8 +37,7 @@ def paint(
     """
 
     def begin() -> Iterator[Shown]:
-        owner = owner_of(visitor, request)
-        with share_of(owner, request):
+        with share_of(visitor, request) as owner:
             yield from _shown(job_of(*asked), owner)
 
     yield from values_of(begin, failed, before)
@@ -187,16 +185,13 @@ def _shown(job: PaintMesh, owner: str | None, resumes: bool = False) -> Iterator
     yield Shown(seed=job.seed, threshold=gr.Slider(interactive=False), **loading(job))
     try:
         done = partial(_done, job.out)
-        yield from follow(job, owner, resumes, Shown, _looked, done, nothing())
+        yield from follow(job, owner, resumes, Shown, done, nothing())
         yield ended()
     except RunFailed:
-        # What was kept is a full result, and the message says so.
-        yield result_of(job.out)
+        # Where a result was kept, it is a full one, and the message says so.
+        if (job.out / RESULT).is_file():
+            yield result_of(job.out)
         raise
-
-
-def _looked(preview: Preview) -> Shown:
-    return Shown(preview=previewed(preview, columns=2), result=gr.Model3D(visible="hidden"))
 
 
 def _done(folder: Path, event: Done, notes: list[str]) -> Shown:

@@ -4,7 +4,7 @@ Knows nothing about the jobs.
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from pipelines import worker
 from pipelines.bounds import check_seed
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Event, Left, Step, Waiting, Writing
 from pipelines.runs.history import Job, begin
-from pipelines.runs.run_folder import is_run
 from ui.gpu_time import gpu_seconds
 from ui.progress import duration, progress
 from ui.visitors import owned
@@ -39,6 +39,9 @@ class Change:
     start_button: Any = field(default_factory=gr.skip)
     stop_button: Any = field(default_factory=gr.skip)
     metrics: Any = field(default_factory=gr.skip)
+    preview: Any = field(default_factory=gr.skip)
+    result: Any = field(default_factory=gr.skip)
+    seed: Any = field(default_factory=gr.skip)
 
     def values(self) -> tuple[Any, ...]:
         """In the order of the fields."""
@@ -60,24 +63,18 @@ def values_of(
     """The values of each `Change` that `begin()` yields; an error becomes a sentence on the page.
 
     failed: makes the tab's change from `status` and whatever else makes it ready again. before: the
-    run whose result the tab shows, which it goes back to where nothing comes of this.
+    run whose result the tab shows, which a change whose run is None goes back to.
     """
-    folder = None
     try:
         with closing(begin()) as changes:
             for change in changes:
-                if isinstance(change.run, str):
-                    folder = Path(change.run)
-                elif change.run is None:
-                    change = replace(change, run=before)
-                yield change.values()
+                yield (replace(change, run=before) if change.run is None else change).values()
     except Exception as error:
         # gr.Error is ZeroGPU's own: whose time is up, and what to do about it.
         known = isinstance(error, InputError | RunFailed | LineFull | gr.Error)
         text = str(error) if known else "This is a defect of the program. Its log says more."
         # Whatever happened, the page is ready for the next run.
-        back = {} if folder is None or is_run(folder) else {"run": before}
-        yield failed(status=progress(text, 0, failed=True), **ready(), **back).values()
+        yield failed(status=progress(text, 0, failed=True), **ready()).values()
         if not known:
             raise
         raise gr.Error(on_the_page(text), print_exception=False) from error
@@ -134,9 +131,9 @@ def said(event: Waiting | Left | Step | Writing) -> str:
     """How far a run is, in words."""
     match event:
         case Left():
-            return "Taken out of the line."
+            return "Stopped before it began."
         case Waiting(0):
-            return "Next in line. The teachers are being loaded."
+            return "Nobody is ahead of you. The teachers are being loaded."
         case Waiting(ahead):
             return f"In line, {ahead} ahead of you."
         case Step(index, steps):
@@ -169,7 +166,42 @@ def stop(run: str | None) -> dict[str, Any]:
     return gr.Button(interactive=False)
 
 
-def into_sight(elem_id: str) -> str:
+def wire_run(
+    run: Callable[..., Iterator[tuple[Any, ...]]],
+    asked: list[Component],
+    shown: Mapping[str, Component],
+    change: type[Change],
+    outcome: str,
+) -> None:
+    """What a tab's two buttons do.
+
+    run: yields the values of a `change`. asked: the components whose values it takes. shown: the
+    tab's outputs, by name. outcome: the id of what is brought into sight.
+    """
+    start_button, stop_button = shown["start_button"], shown["stop_button"]
+    # First: gradio calls a button's next handler when the one before has ended.
+    start_button.click(None, js=_into_sight(outcome), api_visibility="private")
+    start_button.click(
+        run,
+        asked,
+        [shown[f.name] for f in fields(change)],
+        api_visibility="private",
+        show_progress="minimal",
+        show_progress_on=shown["status"],
+        # The line is the worker's: it is shown, and it ends.
+        concurrency_limit=None,
+    )
+    stop_button.click(
+        stop,
+        shown["run"],
+        stop_button,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def _into_sight(elem_id: str) -> str:
     """A script that shows what comes of a run; on a narrow page that lies below the form."""
     # In the middle there: it grows downwards, and gradio's messages lie over the top.
     return f"""() => document.getElementById('{elem_id}').scrollIntoView({{

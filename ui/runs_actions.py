@@ -155,8 +155,7 @@ class Actions:
         *folders: str | None,
     ) -> Iterator[Changes]:
         """Go on with a run."""
-        owner = owner_of(visitor, request)
-        with said_on_the_page(), share_of(owner, request):
+        with said_on_the_page(), share_of(visitor, request) as owner:
             job = _job(_own(chosen, owner, request))
             yield self._opened(request, job, folders)
             # It stays whose it is.
@@ -170,8 +169,7 @@ class Actions:
         *folders: str | None,
     ) -> Iterator[Changes]:
         """Run the same again, as a run of its own."""
-        owner = owner_of(visitor, request)
-        with said_on_the_page(), share_of(owner, request):
+        with said_on_the_page(), share_of(visitor, request) as owner:
             job = _job(_own(chosen, owner, request))
             yield self._opened(request, job, folders)
             yield from self._run(history.again(job, new_folder()), owner, False, folders)
@@ -247,9 +245,16 @@ def _job(run: Past) -> Job:
 
 
 def _gone(job: Job) -> list[str]:
-    """The settings whose files are not there."""
+    """The settings whose files are not there, among the runs' own.
+
+    What a dropped result names may be any file of this machine.
+    """
     paths = {f.name: getattr(job, f.name) for f in fields(job) if f.name != "out"}
-    return [k for k, path in paths.items() if isinstance(path, Path) and not path.is_file()]
+    return [k for k, path in paths.items() if isinstance(path, Path) and not _is_kept(path)]
+
+
+def _is_kept(path: Path) -> bool:
+    return path.is_relative_to(base_folder()) and path.is_file()
 
 
 def _expect_offered(teacher: str, choices: gr.Dropdown) -> None:

@@ -3,7 +3,6 @@
 Knows nothing about how an edit runs (`ui.video_run`) or what its settings mean.
 """
 
-from dataclasses import fields
 from inspect import signature
 
 import gradio as gr
@@ -17,7 +16,7 @@ from ui.forecast import forecast_line, forecast_video, wire_forecast
 from ui.keys import keys
 from ui.preview import preview_box
 from ui.progress import progress_line
-from ui.running import into_sight, stop
+from ui.running import wire_run
 from ui.teachers import follow_words, teacher_fold, words_line
 from ui.video_examples import OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
@@ -44,7 +43,8 @@ def video_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str,
     outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
     # The metrics change when a run has ended, and what runs take is known better.
     wire_forecast(line, forecast_video, inputs, outputs["metrics"])
-    _wire(inputs, outputs)
+    asked = [visitor, outputs["run"], *(inputs[name] for name in signature(job_of).parameters)]
+    wire_run(edit, asked, outputs, Shown, "outcome")
     wire_command(command, job_of, inputs)
     open_on_click(samples, lambda index: opened(examples[index]), inputs | outputs, OPENED)
     return inputs, outputs
@@ -102,27 +102,3 @@ def _outcome() -> dict[str, Component]:
         "settings_file": settings_file,
         "metrics": gr.Markdown(label="Metrics", elem_id="metrics"),
     }
-
-
-def _wire(inputs: dict[str, Component], outputs: dict[str, Component]) -> None:
-    start_button, stop_button = outputs["start_button"], outputs["stop_button"]
-    # First: gradio calls a button's next handler when the one before has ended.
-    start_button.click(None, js=into_sight("outcome"), api_visibility="private")
-    start_button.click(
-        edit,
-        [inputs["visitor"], outputs["run"], *(inputs[n] for n in signature(job_of).parameters)],
-        [outputs[f.name] for f in fields(Shown)],
-        api_visibility="private",
-        show_progress="minimal",
-        show_progress_on=outputs["status"],
-        # The line is the worker's: it is shown, and it ends.
-        concurrency_limit=None,
-    )
-    stop_button.click(
-        stop,
-        outputs["run"],
-        stop_button,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )

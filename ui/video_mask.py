@@ -84,7 +84,7 @@ def _edges() -> dict[str, Component]:
             "mask_feather": gr.Number(
                 _DEFAULT["mask_feather"],
                 label="Feather",
-                info="Soft edge, pixels.",
+                info="Pixels; the soft edge reaches 3 times as far.",
                 minimum=0,
                 min_width=110,
             ),

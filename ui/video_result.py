@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.clip.edit import RESULT
 from pipelines.runs import run_folder
 from ui.running import Change, facts, ready
 from ui.viewer import compared
@@ -19,11 +20,8 @@ from ui.viewer import compared
 class Shown(Change):
     """A change of the video tab."""
 
-    preview: Any = field(default_factory=gr.skip)
-    result: Any = field(default_factory=gr.skip)
     result_file: Any = field(default_factory=gr.skip)
     settings_file: Any = field(default_factory=gr.skip)
-    seed: Any = field(default_factory=gr.skip)
 
 
 def nothing(**changes: Any) -> Shown:
@@ -40,13 +38,14 @@ def nothing(**changes: Any) -> Shown:
 
 def result_of(folder: Path, status: Any = None, metrics: str | None = None) -> Shown:
     """The files a run wrote, on the page. metrics: None says how it went."""
-    result, settings = folder / "result.mp4", folder / run_folder.SETTINGS
+    result, settings = folder / RESULT, folder / run_folder.SETTINGS
     if not result.is_file():
         return nothing(**ready())
     measured = run_folder.read_metrics(folder)
     if metrics is None:
         metrics = facts_of(run_folder.read_settings(folder), measured) if measured else ""
     return Shown(
+        run=str(folder),
         status=gr.skip() if status is None else status,
         preview=gr.HTML(visible=False),
         result=gr.HTML(compared(folder, measured), visible=True),

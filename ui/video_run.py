@@ -11,19 +11,19 @@ from typing import Any, Literal
 import gradio as gr
 
 from pipelines.clip.checks import without_idle
+from pipelines.clip.edit import RESULT
 from pipelines.clip.job import Method, Preset
 from pipelines.errors import RunFailed
-from pipelines.events import Done, Preview
+from pipelines.events import Done
 from pipelines.video import EditVideo, settled
 from ui.brush import no_brush
 from ui.folders import new_folder
 from ui.following import follow, loading
-from ui.preview import previewed
 from ui.progress import duration, progress
 from ui.running import given, seed_of, values_of
 from ui.video_mask import NO_CLIP, Where, cut_of, mask_of
 from ui.video_result import Shown, facts_of, nothing, result_of
-from ui.visitors import owner_of, share_of
+from ui.visitors import share_of
 
 
 def edit(
@@ -35,8 +35,7 @@ def edit(
     """
 
     def begin() -> Iterator[Shown]:
-        owner = owner_of(visitor, request)
-        with share_of(owner, request):
+        with share_of(visitor, request) as owner:
             yield from _shown(job_of(*asked), owner)
 
     yield from values_of(begin, Shown, before)
@@ -170,15 +169,12 @@ def _shown(job: EditVideo, owner: str | None, resumes: bool = False) -> Iterator
     yield Shown(seed=job.seed, **loading(job))
     try:
         done = partial(_done, job.out)
-        yield from follow(job, owner, resumes, Shown, _looked, done, nothing())
+        yield from follow(job, owner, resumes, Shown, done, nothing())
     except RunFailed:
-        # What was kept is a full result, and the message says so.
-        yield result_of(job.out)
+        # Where a result was kept, it is a full one, and the message says so.
+        if (job.out / RESULT).is_file():
+            yield result_of(job.out)
         raise
-
-
-def _looked(preview: Preview) -> Shown:
-    return Shown(preview=previewed(preview, columns=2), result=gr.HTML(visible="hidden"))
 
 
 def _done(folder: Path, event: Done, notes: list[str]) -> Shown:

@@ -178,7 +178,8 @@ def method_fold() -> dict[str, Component]:
                 1,
                 15,
                 "Steadied over",
-                "Frames along the motion that answers and the change are averaged over; 1 is off.",
+                "Frames along the motion that answers and the change are averaged over; 1 is off. "
+                "Where a latent holds 4 frames, answers are from 9 on.",
                 2,
             ),
         }

@@ -75,13 +75,15 @@ def owned(make_events: Callable[[], Iterator[Event]], owner: str | None) -> Iter
 
 
 @contextmanager
-def share_of(owner: str, request: gr.Request) -> Iterator[None]:
-    """While a run of the owner waits and works; on this machine as many as one likes.
+def share_of(token: str | None, request: gr.Request) -> Iterator[str]:
+    """While a run of a visitor waits and works; gives its owner, as `owner_of` does.
 
-    Raises LineFull where others would have to wait for too many of one visitor's.
+    On this machine as many as one likes. Raises LineFull where others would have to wait for too
+    many of one visitor's.
     """
+    owner = owner_of(token, request)
     if is_local(request):
-        yield
+        yield owner
         return
     with _counting:
         if _runs[owner] >= AT_ONCE:
@@ -90,7 +92,7 @@ def share_of(owner: str, request: gr.Request) -> Iterator[None]:
             )
         _runs[owner] += 1
     try:
-        yield
+        yield owner
     finally:
         with _counting:
             _runs[owner] -= 1

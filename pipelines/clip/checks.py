@@ -1,21 +1,25 @@
 """What no edit can be asked: numbers out of range, and settings that would do nothing.
 
-This module knows nothing about teachers, nor about files: a mask's edges are checked with it
-(`gate`).
+This module knows nothing about teachers, nor about what is in files: a mask's edges are checked
+with it (`gate`).
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf, isfinite
+from pathlib import Path
 
 from pipelines.bounds import check_amounts, check_seed, check_shares, check_steps, option
 from pipelines.clip.job import EditVideo
 from pipelines.errors import InputError
+from pipelines.media.masks import is_still
 from pipelines.media.source import MAX_SIDE
 from sds.assd import Method
 
 OF_MASK = ("mask_frame", "mask_grow", "mask_feather", "mask_invert")
 """Settings that do nothing without a mask."""
+OF_PICTURE = ("mask_frame",)
+"""Settings that do nothing with a clip of masks."""
 OF_SMOOTHING = ("smooth_along_flow", "mask_k")
 """Settings of the method that do nothing where smoothing is off."""
 
@@ -57,8 +61,13 @@ def _check_method(method: Method) -> None:
 
 def check_idle(job: EditVideo) -> None:
     """Raises InputError for settings that would do nothing. The job has no setting left out."""
-    if job.mask is None and (idle := _given(job, OF_MASK)):
-        raise InputError(f"There is no mask to go with {', '.join(idle)}: give --mask.")
+    idle = ", ".join(_given(job, _idle_with(job.mask)))
+    if idle and job.mask is None:
+        raise InputError(f"There is no mask to go with {idle}: give --mask.")
+    if idle:
+        raise InputError(
+            f"{idle} would do nothing: {job.mask.name} has a mask for every frame. Leave it out."
+        )
     if job.method.smoothing == "off" and (idle := _given(job.method, OF_SMOOTHING)):
         raise InputError(
             f"{' and '.join(idle)} would do nothing: give --smoothing residual or shared, or leave "
@@ -68,12 +77,18 @@ def check_idle(job: EditVideo) -> None:
 
 def without_idle(job: EditVideo) -> EditVideo:
     """The job without settings that do nothing, for whoever has them all: a page, an older run."""
-    if job.mask is None:
-        job = replace(job, **{name: getattr(EditVideo, name) for name in OF_MASK})
+    job = replace(job, **{name: getattr(EditVideo, name) for name in _idle_with(job.mask)})
     if job.method is not None and job.method.smoothing == "off":
         plain = {name: getattr(Method, name) for name in OF_SMOOTHING}
         job = replace(job, method=replace(job.method, **plain))
     return job
+
+
+def _idle_with(mask: Path | None) -> Sequence[str]:
+    """The settings of a mask that do nothing with this one."""
+    if mask is None:
+        return OF_MASK
+    return () if is_still(mask) else OF_PICTURE
 
 
 def _given(said: EditVideo | Method, names: Sequence[str]) -> list[str]:

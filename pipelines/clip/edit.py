@@ -22,7 +22,8 @@ from pipelines.clip.motion import Motion
 from pipelines.events import Preview
 from pipelines.media import Clip, to_uint8, write_clip
 from pipelines.media.comparison import Panel, grey, panel_size, write_comparison
-from pipelines.teachers.loaded import LoadedVideoTeacher, step_down
+from pipelines.teachers.loaded import LoadedVideoTeacher
+from pipelines.teachers.loading import step_down
 from sds.assd import Prompts, assd_score, finished
 from sds.descent import descend
 from sds.optimize import State, Step
@@ -113,6 +114,11 @@ class Edit:
     def remedy(self) -> str:
         """What the user can lower where memory is short."""
         return f"lower --side (now {self.job.side}), or edit fewer frames (--start, --end)"
+
+    @property
+    def calmer(self) -> str:
+        """What the user can lower where numbers grow beyond all bounds."""
+        return "lower --guidance-target or --strength"
 
     def preview(self, index: int) -> Preview:
         """A few frames, decoded, or as their latents look where decoding takes long."""

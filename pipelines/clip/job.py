@@ -29,7 +29,8 @@ class EditVideo:
     """Folder for result.mp4, settings.json and metrics.json."""
     teacher: str = default_video_teacher()
     """Which diffusion models judge the edit: a name of the list, or the folder or hub id of a model
-    of the same shape; two of them as VIDEO+IMAGE."""
+    of the same shape; as VIDEO+IMAGE a ModelScope-shaped model or a motion adapter with a Stable
+    Diffusion."""
     compile: bool = False
     """Compile the blocks that the teacher's networks repeat: a slow start, then faster steps. Needs
     a C++ compiler, and Triton on a GPU."""
@@ -54,8 +55,8 @@ class EditVideo:
     noise of its own, before it moves; 0 moves at every step. The teacher's own if left out."""
     steady: int | None = None
     """Frames over which what the teachers say, and in the end the change, is averaged along the
-    clip's motion, an odd number: it takes noise and flicker away. 1 leaves them. The teacher's own
-    if left out."""
+    clip's motion, an odd number: it takes noise and flicker away. 1 leaves them. Where a latent
+    holds 4 frames, what the teachers say is averaged from 9 on. The teacher's own if left out."""
     side: int | None = None
     """Work at about side x side pixels; fewer take less memory. The teacher's own if left out."""
     mask: Path | None = None
@@ -66,9 +67,10 @@ class EditVideo:
     mask_grow: float = 2.0
     """Pixels the mask is grown by before it is feathered."""
     mask_feather: float = 2.0
-    """Width of the mask's soft edge, in pixels."""
+    """Standard deviation of the blur that softens the mask's edge, in pixels; it reaches three
+    times as far."""
     mask_invert: bool = False
-    """The mask says what stays, instead of what may change."""
+    """The mask says what stays, instead of what may change; its soft edge then lies outside it."""
     cut: Cut = field(default_factory=Cut)
     method: Method | None = None
     """The teacher's own if left out."""

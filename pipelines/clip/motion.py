@@ -32,11 +32,16 @@ class Motion:
 
     def mean(self, said: Tensor, size: int) -> Tensor:
         """The mean over about `size` frames of the clip, an odd number: (1, C, f, h, w) -> same."""
-        latents = 2 * (size // 2 // self.stride) + 1
-        if latents == 1:
+        if averaged(size, self.stride) == 1:
             return said
         rows = said[0].transpose(0, 1)
-        return steady_mean(rows, self.shown, self.flows, latents).transpose(0, 1)[None]
+        mean = steady_mean(rows, self.shown, self.flows, averaged(size, self.stride))
+        return mean.transpose(0, 1)[None]
+
+
+def averaged(size: int, stride: int) -> int:
+    """Of how many latents of `stride` frames a mean over about `size` frames is; 1 is none."""
+    return 2 * (size // 2 // stride) + 1
 
 
 def motion(frames: Tensor, x: Tensor, stride: int = 1) -> Motion:

@@ -1,8 +1,9 @@
 """The files a mesh may name: those in its own folder, or in its own zip, and no others.
 
-A mesh from a stranger may name any path. Absolute paths, drives, URLs, `..` that leaves the folder
-and links that lead out of it are refused with a sentence, before anything is opened. This module
-knows nothing about what is in the files.
+A mesh from a stranger may name any path. URLs, `..` that leaves the folder and links that lead out
+of it are refused with a sentence, before anything is opened. An absolute path, which many programs
+write, is never followed: it stands for a file of its name beside the mesh. This module knows
+nothing about what is in the files.
 """
 
 import lzma
@@ -10,10 +11,10 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
 from pipelines.errors import InputError
@@ -25,6 +26,7 @@ MAX_ENTRIES = 2000
 BESIDE = "Put it beside the mesh, or give both as a zip."
 """What to do about a file that a mesh names and that is not there."""
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError)
+DAMAGED += (UnicodeDecodeError,)
 """What a zip raises that is damaged, has a password, or is packed in a way Python does not know."""
 
 
@@ -32,7 +34,10 @@ class Files(Protocol):
     """What lies around a mesh."""
 
     def read(self, name: str) -> bytes | None:
-        """The file `name`, relative to the mesh; None if there is none. InputError if outside."""
+        """The file `name`, relative to the mesh; None if there is none. InputError if outside.
+
+        However often a file is asked for, it is held in memory once.
+        """
         ...
 
 
@@ -41,22 +46,20 @@ class Folder:
     """The folder a mesh lies in, and what is below it."""
 
     root: Path
-    found: list[str] = field(default_factory=list)
-    """The files that were read so far, relative to `root`."""
+    found: dict[str, bytes] = field(default_factory=dict)
+    """The files that were read so far, by their names relative to `root`."""
 
     def read(self, name: str) -> bytes | None:
-        inside = _inside(name, PurePosixPath())
+        inside = _inside(_beside(name), PurePosixPath())
         path = self.root / inside
         if not path.resolve().is_relative_to(self.root.resolve()):
             raise InputError(
                 f"{name!r} is a link that leads out of the mesh's folder; it is not followed. "
                 "Put the file itself there."
             )
-        if not path.is_file():
-            return None
-        if inside not in self.found:
-            self.found.append(inside)
-        return read_bounded(path)
+        if inside not in self.found and path.is_file():
+            self.found[inside] = read_bounded(path)
+        return self.found.get(inside)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +71,19 @@ class Archive:
     """The zip's own, for messages."""
     start: PurePosixPath
     """The folder of the mesh inside the zip."""
+    entries: dict[str, zipfile.ZipInfo]
+    """By their paths from the zip's root, and by the same without capitals."""
+    found: dict[zipfile.ZipInfo, bytes]
+    """The entries that were unpacked so far."""
 
     def read(self, name: str) -> bytes | None:
-        inside = _inside(name, self.start)
-        try:
+        inside = _inside(_beside(name), self.start)
+        # Names that differ in capitals only are one file where most meshes are made.
+        entry = self.entries.get(inside) or self.entries.get(inside.casefold())
+        if entry is not None and entry not in self.found:
             with damage_is_said(self.name):
-                return self.zip.read(inside)
-        except KeyError:
-            return None
+                self.found[entry] = self.zip.read(entry)
+        return self.found.get(entry)
 
 
 @contextmanager
@@ -113,13 +121,23 @@ def open_archive(path: Path, kinds: tuple[str, ...]) -> tuple[str, bytes, Archiv
     """
     with damage_is_said(path.name):
         archive = zipfile.ZipFile(path)
-        found = _checked(archive, path.name, kinds)
-        return found, archive.read(found), Archive(archive, path.name, PurePosixPath(found).parent)
+        entries = _checked(archive, path.name)
+        mesh = _mesh(entries, path.name, kinds)
+        content = archive.read(entries[mesh])
+    lower = {inside.casefold(): entry for inside, entry in entries.items()}
+    found = {entries[mesh]: content}
+    around = Archive(archive, path.name, PurePosixPath(mesh).parent, lower | entries, found)
+    return mesh, content, around
 
 
-def _checked(archive: zipfile.ZipFile, name: str, kinds: tuple[str, ...]) -> str:
+def _checked(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
+    """The files in a zip by their paths from its root; errors as `open_archive`. name: the zip's.
+
+    Programs write `./a.obj` and `maps\\wood.png` too: the keys are without dots, with slashes.
+    """
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    # zipfile never unpacks more of an entry than the size it declares, so the sum is a real bound.
+    # zipfile never unpacks more of an entry than the size it declares, and `Archive` unpacks each
+    # once, so the sum is a real bound.
     if len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in entries) > MAX_BYTES:
         raise InputError(
             f"{name} unpacks to more than {MAX_BYTES >> 20} MB or {MAX_ENTRIES} files. "
@@ -131,8 +149,12 @@ def _checked(archive: zipfile.ZipFile, name: str, kinds: tuple[str, ...]) -> str
                 f"{name} holds the link {entry.filename!r}, which is not followed. "
                 "Zip the files themselves."
             )
-        _inside(entry.filename, PurePosixPath())
-    paths = [PurePosixPath(entry.filename) for entry in entries]
+    return {_inside(entry.filename, PurePosixPath()): entry for entry in entries}
+
+
+def _mesh(entries: Iterable[str], name: str, kinds: tuple[str, ...]) -> str:
+    """The one mesh among the files of a zip; InputError unless there is one. name: the zip's."""
+    paths = map(PurePosixPath, entries)
     meshes = [
         str(p) for p in paths if p.suffix.lower() in kinds and not _hidden(p) and p.name[0] != "."
     ]
@@ -146,6 +168,13 @@ def _checked(archive: zipfile.ZipFile, name: str, kinds: tuple[str, ...]) -> str
 
 def _hidden(path: PurePosixPath) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts[:-1])
+
+
+def _beside(name: str) -> str:
+    """What an absolute path names, in the mesh's own folder; any other `name` as it is."""
+    # Windows' rules know the roots of both: `C:\`, `\\server\share\` and `/`.
+    path = PureWindowsPath(name)
+    return path.name if path.anchor else name
 
 
 def _inside(name: str, start: PurePosixPath) -> str:

@@ -8,6 +8,7 @@ module knows nothing about meshes or colours.
 
 import base64
 import json
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,7 @@ def parse(content: bytes, files: Files, notes: list[str]) -> Document:
     Raises InputError for names outside the folder, compressed geometry and missing buffers, and
     ValueError, KeyError, ... for what is no glTF 2.0.
     """
-    tree, binary = _chunks(content) if content[:4] == b"glTF" else (json.loads(content), None)
+    tree, binary = _chunks(content) if content[:4] == b"glTF" else (_json(content), None)
     if str(tree["asset"].get("version", "2")).split(".")[0] != "2":
         raise InputError("The file is glTF 1, which is not read. Export it as glTF 2.0 or GLB.")
     packed = COMPRESSED & set(tree.get("extensionsUsed", []))
@@ -64,14 +65,16 @@ def parse(content: bytes, files: Files, notes: list[str]) -> Document:
             f"The mesh is compressed with {sorted(packed)[0]}. Export it without compression."
         )
     buffers = [_buffer(buffer, binary, files) for buffer in tree.get("buffers", [])]
-    if sum(view["byteLength"] for view in tree.get("bufferViews", [])) > 2 * MAX_BYTES:
+    # A negative length is refused where its view is cut; here it must not make room for others.
+    if sum(max(view["byteLength"], 0) for view in tree.get("bufferViews", [])) > 2 * MAX_BYTES:
         raise InputError(
             f"The mesh unpacks to more than {2 * MAX_BYTES >> 20} MB. Simplify it first."
         )
     views = [_view(view, buffers) for view in tree.get("bufferViews", [])]
     document = Document(tree, views)
+    held: dict[bytes, int] = {}
     for image in tree.get("images", []):
-        _embed(document, image, files, notes)
+        _embed(document, image, files, held, notes)
     return document
 
 
@@ -155,13 +158,28 @@ def _chunks(content: bytes) -> tuple[Tree, bytes | None]:
     length, kind = struct.unpack_from("<II", content, 12)
     if kind != JSON_CHUNK:
         raise ValueError("the first chunk of the GLB is not JSON")
-    tree, at = json.loads(content[20 : 20 + length]), 20 + length
+    tree, at = _json(content[20 : 20 + length]), 20 + length
     while at + 8 <= len(content):
         length, kind = struct.unpack_from("<II", content, at)
         if kind == BIN_CHUNK:
             return tree, content[at + 8 : at + 8 + length]
         at += 8 + length
     return tree, None
+
+
+def _json(content: bytes) -> Tree:
+    """ValueError for NaN, Infinity and 1e999 too: Python reads them, and JSON has no such numbers.
+
+    They could be painted, and only then not written.
+    """
+    return json.loads(content, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number that JSON has")
+    return number
 
 
 def _buffer(buffer: Tree, binary: bytes | None, files: Files) -> bytes:
@@ -186,8 +204,13 @@ def _view(view: Tree, buffers: list[bytes]) -> bytes:
     return content
 
 
-def _embed(document: Document, image: Tree, files: Files, notes: list[str]) -> None:
-    """Turn a picture that is named into one that is embedded."""
+def _embed(
+    document: Document, image: Tree, files: Files, held: dict[bytes, int], notes: list[str]
+) -> None:
+    """Turn a picture that is named into one that is embedded.
+
+    held: the views that were made so far, by what is in them; images of one picture share it.
+    """
     uri = image.pop("uri", None)
     if uri is None:
         return
@@ -198,7 +221,9 @@ def _embed(document: Document, image: Tree, files: Files, notes: list[str]) -> N
         content = WHITE_PNG
         uri = "white.png"
     kind = "image/jpeg" if content[:2] == b"\xff\xd8" else image.get("mimeType", "image/png")
-    image["bufferView"], image["mimeType"] = add_view(document, content), kind
+    if content not in held:
+        held[content] = add_view(document, content)
+    image["bufferView"], image["mimeType"] = held[content], kind
     if not uri.startswith("data:"):
         image.setdefault("name", unquote(uri).rsplit("/", 1)[-1])
 

@@ -6,6 +6,7 @@ nothing about writing.
 """
 
 from dataclasses import dataclass
+from itertools import count, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from pipelines.geometry import pictures
 from pipelines.geometry.files import Files
 from pipelines.geometry.gltf_file import Document, Tree, array, floats, parse
-from pipelines.geometry.model import WHITE, Floats, Part
+from pipelines.geometry.model import WHITE, Floats, Part, check_size
+from pipelines.geometry.pictures import Shown
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
 TRANSFORM = "KHR_texture_transform"
@@ -42,12 +44,16 @@ class Gltf:
 
 
 def read_gltf(content: bytes, files: Files) -> tuple[list[Part], list[str], Gltf]:
-    """Parts with the UVs of the file in `old_uv`, notes, and the file itself. Errors as `parse`."""
+    """Parts with the UVs of the file in `old_uv`, notes, and the file itself.
+
+    Errors as `parse`, and InputError for more faces than a model may have.
+    """
     notes: list[str] = []
     document = parse(content, files, notes)
     worlds = _worlds(document.tree)
     parts, places = [], []
-    shown: dict[int, NDArray[np.uint8] | None] = {}
+    shown: Shown = {}
+    faces = vertices = 0
     for node, world in worlds.items():
         about = document.tree["nodes"][node]
         if "mesh" not in about:
@@ -58,11 +64,15 @@ def read_gltf(content: bytes, files: Files) -> tuple[list[Part], list[str], Gltf
             if primitive.get("mode", TRIANGLES) not in (TRIANGLES, STRIP, FAN):
                 notes.append(f"{name} holds points or lines, which are left as they are.")
                 continue
-            if not len(triangles(document, primitive)):
+            size = len(triangles(document, primitive))
+            if not size:
                 continue
-            vertices, mirrored = _vertices(document, primitive, about, world, worlds)
+            # Many nodes may show one mesh: the sums are checked before each part is made.
+            faces, vertices = faces + size, vertices + _vertex_count(document, primitive)
+            check_size(faces, vertices)
+            points, mirrored = _vertices(document, primitive, about, world, worlds)
             label = name if len(mesh["primitives"]) == 1 else f"{name} {k + 1}"
-            parts.append(_part(document, primitive, label, vertices, mirrored, shown, notes))
+            parts.append(_part(document, primitive, label, points, mirrored, shown, notes))
             places.append(Place(node, k, mirrored))
     return parts, notes, Gltf(document, tuple(places))
 
@@ -72,8 +82,7 @@ def triangles(document: Document, primitive: Tree) -> NDArray[np.int64]:
     if "indices" in primitive:
         flat = array(document, primitive["indices"])[:, 0].astype(np.int64)
     else:
-        position = primitive["attributes"]["POSITION"]
-        flat = np.arange(document.tree["accessors"][position]["count"])
+        flat = np.arange(_vertex_count(document, primitive))
     mode = primitive.get("mode", TRIANGLES)
     if mode == TRIANGLES:
         return flat.reshape(-1, 3)
@@ -82,6 +91,10 @@ def triangles(document: Document, primitive: Tree) -> NDArray[np.int64]:
     strip = np.stack([flat[:-2], flat[1:-1], flat[2:]], axis=1)
     strip[1::2] = strip[1::2][:, [0, 2, 1]]
     return strip
+
+
+def _vertex_count(document: Document, primitive: Tree) -> int:
+    return len(array(document, primitive["attributes"]["POSITION"]))
 
 
 def base_slot(material: Tree) -> tuple[Tree, str, str]:
@@ -107,7 +120,7 @@ def _part(
     name: str,
     vertices: Floats,
     mirrored: bool,
-    shown: dict[int, NDArray[np.uint8] | None],
+    shown: Shown,
     notes: list[str],
 ) -> Part:
     faces = triangles(document, primitive)
@@ -153,22 +166,18 @@ def _uv(document: Document, attributes: Tree, info: Tree) -> Floats | None:
 
 
 def _picture(
-    document: Document,
-    texture: int,
-    shown: dict[int, NDArray[np.uint8] | None],
-    notes: list[str],
+    document: Document, texture: int, shown: Shown, notes: list[str]
 ) -> NDArray[np.uint8] | None:
     image = image_of(document.tree["textures"][texture])
     if image is None:
         notes.append("A texture is in a format that is not read; what it covered starts white.")
         return None
-    if image not in shown:
-        about = document.tree["images"][image]
-        name = about.get("name", f"number {image + 1}")
-        shown[image] = pictures.decode(document.views[about["bufferView"]], name)
-        if shown[image] is None:
-            notes.append(f"The texture {name} is no picture that is read; it starts white.")
-    return shown[image]
+    about = document.tree["images"][image]
+    name = about.get("name", f"number {image + 1}")
+    picture = pictures.decode_once(document.views[about["bufferView"]], name, shown)
+    if picture is None:
+        notes.append(f"The texture {name} is no picture that is read; it starts white.")
+    return picture
 
 
 def _worlds(tree: Tree) -> dict[int, Floats]:
@@ -222,7 +231,20 @@ def _vertices(
         stored = floats(document, skin["inverseBindMatrices"])
         inverse = stored.reshape(-1, 4, 4).transpose(0, 2, 1)
     pose = np.stack([worlds[k] for k in skin["joints"]]) @ inverse
-    joints = array(document, attributes["JOINTS_0"]).astype(np.int64)
-    weights = floats(document, attributes["WEIGHTS_0"])
-    posed = np.einsum("vk,vkij,vj->vi", weights, pose[joints], points)
+    posed = np.zeros_like(points)
+    for joint, weight in zip(*_influences(document, attributes), strict=True):
+        posed += weight[:, None] * np.einsum("vij,vj->vi", pose[joint], points)
     return posed[:, :3], bool(np.linalg.det(pose[0, :3, :3]) < 0)
+
+
+def _influences(document: Document, attributes: Tree) -> tuple[NDArray[np.int64], Floats]:
+    """The joints that move each vertex and their weights, both (K, V); the weights sum to 1.
+
+    K is 4 for every set, JOINTS_0 and WEIGHTS_0, JOINTS_1 and WEIGHTS_1, ...
+    """
+    sets = list(takewhile(lambda n: f"JOINTS_{n}" in attributes, count()))
+    joints = np.concatenate([array(document, attributes[f"JOINTS_{n}"]) for n in sets], axis=1)
+    weights = np.concatenate([floats(document, attributes[f"WEIGHTS_{n}"]) for n in sets], axis=1)
+    # A vertex without any weight would fall into the origin: its first joint moves it.
+    weights[weights.sum(axis=1) == 0, 0] = 1
+    return joints.T.astype(np.int64), (weights / weights.sum(axis=1, keepdims=True)).T

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from pipelines.geometry import pictures
 from pipelines.geometry.base import with_alpha
 from pipelines.geometry.corners import corner_normals, split
-from pipelines.geometry.gltf_file import Document, Tree, add_array, add_view, array, to_glb
+from pipelines.geometry.gltf_file import (
+    Document,
+    Tree,
+    add_array,
+    add_view,
+    array,
+    floats,
+    to_glb,
+)
 from pipelines.geometry.gltf_read import (
     TRANSFORM,
     TRIANGLES,
@@ -130,7 +138,17 @@ def _paint(document: Document, place: Place, part: Part, texture: NDArray[np.uin
     info["index"] = _replace_texture(document, info.get("index"), content)
     # The texture holds the whole base colour now: what multiplied it must not do so again.
     slot[factor] = [1.0, 1.0, 1.0, part.factor[3]]
-    primitive["attributes"].pop("COLOR_0", None)
+    _whiten(document, primitive["attributes"])
+
+
+def _whiten(document: Document, attributes: Tree) -> None:
+    """Take the vertex colours away; where they are see-through, only their colour."""
+    if "COLOR_0" not in attributes:
+        return
+    colours = floats(document, attributes.pop("COLOR_0"))
+    if colours.shape[1] == 4 and (colours[:, 3] < 1).any():
+        colours[:, :3] = 1
+        attributes["COLOR_0"] = add_array(document, colours.astype(np.float32))
 
 
 def _own_primitive(document: Document, place: Place) -> Tree:

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.errors import InputError
+
 if TYPE_CHECKING:
     from pipelines.geometry.gltf_file import Gltf
     from pipelines.geometry.obj_read import Obj
 
 Floats = NDArray[np.floating]
 WHITE = (1.0, 1.0, 1.0, 1.0)
+MAX_FACES = 2_000_000
+"""Of a model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,15 @@ class Model:
     def faces(self) -> int:
         """Faces of all parts together."""
         return sum(len(part.faces) for part in self.parts)
+
+
+def check_size(faces: int, vertices: int = 0) -> None:
+    """InputError above MAX_FACES, or above the vertices that so many faces can have."""
+    if faces > MAX_FACES or vertices > 3 * MAX_FACES:
+        raise InputError(
+            f"The mesh has more than {MAX_FACES:,} faces, or more vertices than those can have. "
+            "Simplify it first, for example with Blender's Decimate."
+        )
 
 
 def linear(srgb: Floats) -> Floats:

@@ -3,6 +3,7 @@
 This module knows nothing about meshes.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pipelines.geometry import pictures
 from pipelines.geometry.files import BESIDE, Files
 from pipelines.geometry.model import linear
+from pipelines.geometry.pictures import Shown
 
 OPTIONS = {"-blendu": 1, "-blendv": 1, "-boost": 1, "-mm": 2, "-texres": 1, "-clamp": 1, "-bm": 1}
 OPTIONS |= {"-imfchan": 1, "-type": 1, "-cc": 1, "-colorspace": 1}
@@ -36,7 +38,7 @@ def read_materials(libraries: list[str], files: Files) -> tuple[dict[str, Materi
     """
     found: dict[str, Material] = {}
     notes: list[str] = []
-    for library in libraries:
+    for library in dict.fromkeys(libraries):
         content = files.read(library)
         if content is None:
             notes.append(f"The material file {library} is missing; its parts start white. {BESIDE}")
@@ -88,16 +90,18 @@ def map_file(line: str) -> str | None:
 
 def _is_number(word: str) -> bool:
     try:
-        float(word)
+        return math.isfinite(float(word))
     except ValueError:
         return False
-    return True
 
 
 def base_of(
-    material: Material, label: str, notes: list[str]
+    material: Material, label: str, shown: Shown, notes: list[str]
 ) -> tuple[NDArray[np.uint8] | None, tuple[float, float, float, float]]:
-    """A material's base-colour picture and factor; the factor is 1 where there is a picture."""
+    """A material's base-colour picture, and its factor: `Kd` in linear light, and its opacity.
+
+    shown: the pictures that were decoded so far.
+    """
     colour, opacity, picture = (1.0, 1.0, 1.0), 1.0, None
     for line in material.lines:
         words = line.split()
@@ -109,7 +113,7 @@ def base_of(
         elif key == "tr" and _is_number(words[-1]):
             opacity = 1 - float(words[-1])
         elif key == "map_kd" and (name := map_file(line)) in material.maps:
-            picture = pictures.decode(material.maps[name], name)
+            picture = pictures.decode_once(material.maps[name], name, shown)
             if picture is None:
                 notes.append(f"The texture {name} of {label} is no picture; save it again as PNG.")
     if picture is not None and not any(colour):

@@ -14,6 +14,7 @@ from pipelines.errors import InputError
 from pipelines.geometry.files import Files
 from pipelines.geometry.model import WHITE, Floats, Part, linear
 from pipelines.geometry.mtl import Material, base_of, read_materials
+from pipelines.geometry.pictures import Shown
 from pipelines.geometry.polygons import fans
 
 Face = tuple[int, int, str, tuple[int, int, int]]
@@ -58,16 +59,17 @@ def read_obj(content: bytes, files: Files) -> tuple[list[Part], list[str], Obj]:
     uvs = _table(obj.uvs, (1, 2, 3)) if obj.uvs else np.zeros((0, 2))
     _check_indices(obj.corners, len(points), len(uvs), len(obj.normals))
     obj = replace(obj, materials=materials)
-    parts = [_part(obj, k, points, uvs, notes) for k in range(len(obj.labels))]
+    shown: Shown = {}
+    parts = [_part(obj, k, points, uvs, shown, notes) for k in range(len(obj.labels))]
     return parts, notes, obj
 
 
-def _part(obj: Obj, k: int, points: Floats, uvs: Floats, notes: list[str]) -> Part:
+def _part(obj: Obj, k: int, points: Floats, uvs: Floats, shown: Shown, notes: list[str]) -> Part:
     corners = obj.corners[obj.part_of == k]
     label = obj.labels[k]
     picture, factor = None, WHITE
     if label in obj.materials:
-        picture, factor = base_of(obj.materials[label], label, notes)
+        picture, factor = base_of(obj.materials[label], label, shown, notes)
     elif label:
         notes.append(f"The material {label!r} is in no material file; that part starts white.")
     complete = bool((corners[..., 1] >= 0).all()) and uvs.shape[1] >= 2

@@ -7,31 +7,29 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from pipelines.errors import InputError
+from pipelines.media import stills
 
-MAX_PIXELS = 8192 * 8192
-FORMATS = ("PNG", "JPEG", "WEBP", "TGA", "BMP", "TIFF", "GIF")
+Shown = dict[bytes, NDArray[np.uint8] | None]
+"""What `decode_once` gave so far, by the bytes it came from."""
 
 
 def decode(content: bytes, name: str) -> NDArray[np.uint8] | None:
     """A picture as uint8 (h, w, 3), or (h, w, 4) with its alpha; first row on top.
 
-    None where it is damaged or of another format. Raises InputError above MAX_PIXELS.
+    None where it is damaged or of another format. Raises InputError above `stills.MAX_PIXELS`.
     """
-    try:
-        picture = Image.open(io.BytesIO(content), formats=FORMATS)
-        small = picture.size[0] * picture.size[1] <= MAX_PIXELS
-        if small:
-            clear = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
-            return np.array(picture.convert("RGBA" if clear else "RGB"))
-    except Image.DecompressionBombError:
-        # Pillow's own bound, above ours.
-        pass
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return None
-    raise InputError(f"The texture {name} has more than 8192 x 8192 pixels. Shrink it first.")
+    # UVs point into the picture as it is stored: EXIF data do not turn it.
+    picture = stills.decode(io.BytesIO(content), name, upright=False)
+    return None if picture is None else np.array(picture)
+
+
+def decode_once(content: bytes, name: str, shown: Shown) -> NDArray[np.uint8] | None:
+    """`decode`, but parts that show one picture share one array."""
+    if content not in shown:
+        shown[content] = decode(content, name)
+    return shown[content]
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:

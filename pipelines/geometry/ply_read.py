@@ -68,11 +68,18 @@ def _uv(
 def _texture(content: bytes, files: Files, notes: list[str]) -> NDArray[np.uint8] | None:
     """The picture a PLY names in a comment, as MeshLab writes it."""
     header = content[: content.find(b"end_header")].decode("utf-8", "surrogateescape")
-    for line in header.splitlines():
-        words = line.split(None, 2)
-        if len(words) == 3 and words[0] == "comment" and words[1].lower() == "texturefile":
-            return _picture(words[2].strip(), files, notes)
-    return None
+    lines = [line.split(None, 2) for line in header.splitlines()]
+    names = [
+        words[2].strip()
+        for words in lines
+        if len(words) == 3 and words[0] == "comment" and words[1].lower() == "texturefile"
+    ]
+    if len(names) > 1:
+        notes.append(
+            f"Of the mesh's {len(names)} textures only the first, {names[0]}, is read, and it "
+            "covers everything. Save the mesh as OBJ or GLB to keep them all."
+        )
+    return _picture(names[0], files, notes) if names else None
 
 
 def _picture(name: str, files: Files, notes: list[str]) -> NDArray[np.uint8] | None:

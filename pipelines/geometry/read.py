@@ -4,6 +4,7 @@ This module knows nothing about the formats themselves, nor about painting.
 """
 
 import json
+import re
 import struct
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ from pipelines.errors import InputError
 from pipelines.geometry.corners import face_normals
 from pipelines.geometry.files import Files, Folder, open_archive, read_bounded
 from pipelines.geometry.gltf_read import Gltf, read_gltf
-from pipelines.geometry.model import Model, Part
+from pipelines.geometry.model import Model, Part, check_size
 from pipelines.geometry.obj_read import Obj, read_obj
 from pipelines.geometry.plain import read_off, read_stl
 from pipelines.geometry.ply_read import read_ply
@@ -23,7 +24,6 @@ from pipelines.geometry.uv import unusable
 
 MESHES = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off")
 READABLE = "OBJ, GLB, glTF, PLY, STL, OFF, or a zip of one of them with its textures"
-MAX_FACES = 2_000_000
 SETTINGS_KEY = "scorebrush"
 """Where `write_glb` embeds a run's settings, in asset.extras."""
 
@@ -48,16 +48,17 @@ def read_mesh(path: Path | str) -> Model:
         raise InputError(f"{path.name} is no mesh that is read here. Give {READABLE}.")
     try:
         parts, notes, source = _parse(content, name, files)
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(_readable(str(error))) from error
     except Exception as error:
         # A damaged file can fail anywhere in a parser, in any way.
         raise InputError(
             f"{name.name} is not a {name.suffix[1:].upper()} that can be read, or it is damaged. "
             f"Export it again as {READABLE}."
         ) from error
+    named = tuple(replace(part, name=_readable(part.name)) for part in parts)
     beside = tuple(folder.found)
-    return _checked(Model(PurePosixPath(name.name), tuple(parts), tuple(notes), source, beside))
+    return _checked(Model(PurePosixPath(name.name), named, tuple(notes), source, beside))
 
 
 def read_settings(path: Path | str) -> dict[str, Any] | None:
@@ -92,6 +93,14 @@ def _parse(
     return (read_stl if kind == ".stl" else read_off)(content, name.stem)
 
 
+def _readable(text: str) -> str:
+    """The text with a replacement character for what is no character.
+
+    Names in another encoding than UTF-8 hold lone surrogates, which no page and no JSON takes.
+    """
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
 def _checked(model: Model) -> Model:
     """The model with its UVs judged; InputError for what cannot be painted."""
     if not model.parts or not model.faces:
@@ -99,16 +108,13 @@ def _checked(model: Model) -> Model:
             f"{model.name} holds no faces: it is empty, or a point cloud. "
             "Make a mesh of it first, for example with MeshLab's surface reconstruction."
         )
-    if model.faces > MAX_FACES:
-        raise InputError(
-            f"{model.name} has {model.faces:,} faces, and {MAX_FACES:,} are the most. "
-            "Simplify it first, for example with Blender's Decimate."
-        )
+    check_size(model.faces)
     for part in model.parts:
         _check_part(part)
     if not any(face_normals(part.vertices, part.faces).any() for part in model.parts):
         raise InputError(f"No face of {model.name} has an area. Scale or repair it in a 3D editor.")
-    kept, notes = [], list(model.notes)
+    # A file may name the same thing many times over.
+    kept, notes = [], list(dict.fromkeys(map(_readable, model.notes)))
     for part in model.parts:
         why = unusable(part.vertices, part.faces, part.old_uv)
         kept.append(part if why else replace(part, uv=part.old_uv))

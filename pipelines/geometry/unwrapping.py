@@ -6,6 +6,7 @@ This module knows nothing about files or about why the old UVs were not kept.
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,20 +19,27 @@ from pipelines.geometry.model import Floats, Model, Part
 
 MAX_FACES = 250_000
 """A part with more faces is not unwrapped: xatlas would take many minutes."""
-TIMEOUT = 300.0
-"""Seconds a part may take."""
+TIMEOUT = 600.0
+"""Seconds that all parts of a model may take together."""
 
 
 def unwrap(model: Model, timeout: float = TIMEOUT) -> Model:
     """The model with UVs on every part; those that are there stay as they are.
 
-    timeout: seconds for a part. Raises InputError above MAX_FACES, and when xatlas takes too long
-    or gives up.
+    timeout: seconds for all parts. Raises InputError above MAX_FACES, and when xatlas takes too
+    long or gives up.
     """
-    parts = tuple(
-        part if part.uv is not None else replace(part, uv=_charts(part, timeout))
-        for part in model.parts
-    )
+    end = time.monotonic() + timeout
+    try:
+        parts = tuple(
+            part if part.uv is not None else replace(part, uv=_charts(part, end - time.monotonic()))
+            for part in model.parts
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(
+            f"Making UVs for {model.name} ({model.faces:,} faces) took more than {timeout:.0f} s. "
+            "Simplify it with --max-faces 50000, join its small parts, or give it UVs."
+        ) from None
     return replace(model, parts=parts)
 
 
@@ -68,7 +76,7 @@ def _simpler(part: Part, share: float) -> Part:
 
 
 def _charts(part: Part, timeout: float) -> Floats:
-    """(F, 3, 2) from xatlas."""
+    """(F, 3, 2) from xatlas. Raises subprocess.TimeoutExpired after `timeout` seconds."""
     if len(part.faces) > MAX_FACES:
         raise InputError(
             f"{part.name} has {len(part.faces):,} faces and needs new UVs, which takes too long "
@@ -83,18 +91,12 @@ def _charts(part: Part, timeout: float) -> Floats:
         given, made = Path(folder) / "mesh.npz", Path(folder) / "uv.npz"
         np.savez(given, vertices=vertices, faces=faces.reshape(-1, 3))
         script = Path(__file__).with_name("charts.py")
-        try:
-            run = subprocess.run(
-                [sys.executable, str(script), str(given), str(made)],
-                capture_output=True,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise InputError(
-                f"Making UVs for {part.name} ({len(part.faces):,} faces) took more than "
-                f"{timeout:.0f} s. Simplify it with --max-faces 50000, or give it UVs."
-            ) from None
+        run = subprocess.run(
+            [sys.executable, str(script), str(given), str(made)],
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
         if run.returncode or not made.is_file():
             raise InputError(
                 f"xatlas could not make UVs for {part.name}: its surface may be broken. Repair it "

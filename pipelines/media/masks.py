@@ -32,19 +32,25 @@ def read_mask(path: Path | str, clip: Clip) -> Tensor:
         clip: the clip it belongs to; the mask must have its size.
 
     Returns:
-        float32 in [0, 1], 1 = edit: (H, W) from an image, (F, H, W) from a clip. Values within
-        8/255 of either end are moved to it.
+        White is the region to edit: float32 (H, W) in [0, 1] from an image, uint8 (F, H, W) from a
+        clip, as which a long one fits in memory. Values within 8/255 of either end are moved to it.
 
     Raises:
         InputError: no such file, unreadable, other size, other frame count, or nothing in it.
     """
     name = Path(path).name
-    if Path(path).suffix.lower() in _STILLS:
-        mask = read_level(path)
+    if is_still(path):
+        mask = settle(read_level(path))
     else:
-        mask = torch.stack([_level(frame) for frame in _frames(path, clip)])
+        levels = (settle(_level(frame)) for frame in _frames(path, clip))
+        mask = torch.stack([(level * 255).round().to(torch.uint8) for level in levels])
     _check(name, mask, clip)
-    return settle(mask)
+    return mask
+
+
+def is_still(path: Path | str) -> bool:
+    """Whether a mask's file is a picture, by its name; it is a clip of masks otherwise."""
+    return Path(path).suffix.lower() in _STILLS
 
 
 def read_level(path: Path | str) -> Tensor:
@@ -101,7 +107,7 @@ def _check(name: str, mask: Tensor, clip: Clip) -> None:
             f"The mask {name} has {len(mask)} frames and the clip has {len(clip)}. "
             "Give one mask for each frame, or a single image."
         )
-    if mask.max() < _BLACK:
+    if not mask.any():
         raise InputError(
             f"The mask {name} is empty. Paint the region to edit white, "
             "or leave the mask out to edit the whole clip."

@@ -6,15 +6,22 @@ Knows nothing about video files.
 import base64
 import math
 from pathlib import Path
+from typing import BinaryIO
 
 import imageio.v3 as iio
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
 from pipelines.errors import InputError
 from pipelines.media.files import replacing
+
+MAX_PIXELS = 8192 * 8192
+"""Of a still."""
+FORMATS = ("PNG", "JPEG", "WEBP", "TGA", "BMP", "TIFF", "GIF")
+"""What is read. Pillow knows more, some of which start other programs."""
 
 
 def to_float(frames: Tensor) -> Tensor:
@@ -57,7 +64,7 @@ def read_image(path: Path | str) -> Tensor:
     """A still as uint8 (H, W, 3), RGB 0..255, turned upright, transparent parts over white.
 
     Raises:
-        InputError: no such file, or not an image.
+        InputError: no such file, not an image, or more than MAX_PIXELS.
     """
     rgba = load_rgba(path)
     color, alpha = rgba[..., :3].float(), rgba[..., 3:].float() / 255
@@ -69,13 +76,40 @@ def load_rgba(path: Path | str) -> Tensor:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"There is no file {path}. Check its name.")
-    try:
-        picture = iio.imread(path, index=0, plugin="pillow", mode="RGBA", rotate=True)
-    except (OSError, ValueError, SyntaxError) as error:
+    picture = decode(path, path.name, upright=True)
+    if picture is None:
         raise InputError(
             f"{path.name} is not an image that can be read. Save it again as PNG or JPEG."
-        ) from error
-    return torch.from_numpy(np.array(picture))
+        )
+    return torch.from_numpy(np.array(picture.convert("RGBA")))
+
+
+def decode(file: Path | BinaryIO, name: str, upright: bool) -> Image.Image | None:
+    """A picture of one of FORMATS as RGB, or as RGBA where it has alpha; None for any other file.
+
+    name: for messages. upright: turn it as its EXIF data say. Raises InputError above MAX_PIXELS,
+    before it is decoded.
+    """
+    try:
+        with Image.open(file, formats=FORMATS) as picture:
+            if picture.size[0] * picture.size[1] <= MAX_PIXELS:
+                turned = ImageOps.exif_transpose(picture) if upright else picture
+                mode = "RGBA" if picture.has_transparency_data else "RGB"
+                return _eight_bits(turned).convert(mode)
+    except Image.DecompressionBombError:
+        # Pillow's own bound, above ours.
+        pass
+    except Exception:
+        # A damaged file can fail anywhere in a decoder, in any way.
+        return None
+    raise InputError(f"The picture {name} has more than 8192 x 8192 pixels. Shrink it first.")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Grey of 16 bits brought to 8, where Pillow would cut at 255; any other picture as it is."""
+    if not picture.mode.startswith("I;16"):
+        return picture
+    return Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
 
 
 def save_png(path: Path | str, picture: Tensor) -> None:

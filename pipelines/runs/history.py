@@ -7,6 +7,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,12 @@ def past(base: Path, seen: Callable[[Path], bool] = lambda folder: True) -> list
     """
     if not base.is_dir():
         return []
-    folders = [path for path in base.iterdir() if path.is_dir() and path.name[0] != "."]
-    found = [one(folder) for folder in folders if _was_begun(folder) and seen(folder)]
+    found = []
+    for folder in [path for path in base.iterdir() if path.is_dir() and path.name[0] != "."]:
+        # Anybody may delete it meanwhile.
+        with suppress(FileNotFoundError):
+            if _was_begun(folder) and seen(folder):
+                found.append(one(folder))
     return sorted(found, key=lambda run: (run.status.began, run.folder.name), reverse=True)
 
 

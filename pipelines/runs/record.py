@@ -22,6 +22,7 @@ from pipelines.media.stills import write_thumbnail
 from pipelines.runs import checkpoint, curve, run_folder
 from pipelines.runs.checkpoint import Checkpoint
 from pipelines.runs.hold import hold
+from pipelines.runs.written import expect_nothing_replaced
 from pipelines.teachers import fitting
 from pipelines.teachers.compiling import compiler_is_said
 from pipelines.teachers.fitting import Frugal
@@ -39,6 +40,11 @@ class Work(Frugal, Protocol):
 
     def preview(self, index: int) -> Preview:
         """What the result looks like after step `index`."""
+        ...
+
+    @property
+    def calmer(self) -> str:
+        """What the user can lower where numbers grow beyond all bounds."""
         ...
 
     def write(self, settings: dict[str, Any]) -> tuple[Path, list[str], dict[str, Any]]:
@@ -76,7 +82,7 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
     A file called `stop` in the folder ends it after the current step, as a full result. Raises
     InputError when the folder or what was asked cannot be used, and the folder is then as it was;
     RunFailed when the numbers stop being finite (the last good state is then written first), the
-    disk is full, the GPU's memory does not suffice or a network cannot be compiled.
+    disk is full, memory does not suffice or a network cannot be compiled.
     """
     if not parallel.is_main():
         yield from _follow(order, prepare)
@@ -85,6 +91,8 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
         # Before anything is touched: this may be no run at all.
         run_folder.read_settings(order.folder)
     before = run_folder.open_folder(order.folder)
+    if not order.resumes:
+        expect_nothing_replaced(order.folder, before, order.settings)
     with hold(order.folder):
         run_folder.sweep(order.folder)
         run_folder.forget_peak_memory()
@@ -180,7 +188,10 @@ def _work(order: Order, work: Work, since: Checkpoint) -> Iterator[Event]:
                     taken = event.index + 1
                 yield event
     except NonFinite as error:
-        failure = f"{error}. The result is the last good state."
+        failure = (
+            f"Step {error.index} produced NaN or infinity: {work.calmer}. The result is the last "
+            "good state."
+        )
     seconds = time.monotonic() - started
     yield Writing()
     write = partial(work.write, order.settings)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Room:
     """The card, as a teacher that is to be loaded finds it."""
 
-    make: Callable[[], None]
+    make: Callable[[], object]
     """Lets go of what is on the card and need not be."""
     lighter: bool = False
     """Whether the weights ran out of memory as they were planned: some more of them stay away."""

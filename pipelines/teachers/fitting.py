@@ -1,4 +1,4 @@
-"""Where the GPU's memory runs out in the middle of a run: do without something more, and go on.
+"""Where memory runs out in the middle of a run: do without something more, and go on.
 
 Steps go on from the last one that was taken. When nothing is left to do without the run fails, and
 says what the user can lower. This module knows nothing about what can be done without (`thrift`),
@@ -68,8 +68,8 @@ def shortage_is_said() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise RunFailed(
-            "The GPU's memory does not suffice to begin: choose a smaller teacher, or lower --side "
-            f"or --views. It said: {shortage(error)}"
+            "There is not enough memory to begin: choose a smaller teacher, or lower --side or "
+            f"--views. It said: {shortage(error)}"
         ) from error
 
 
@@ -80,6 +80,6 @@ def _less(work: Frugal, short: str) -> Iterator[Note]:
     """
     said = work.step_down() if parallel.count() == 1 else []
     if not said:
-        raise RunFailed(f"The GPU's memory does not suffice: {work.remedy}. It said: {short}")
-    yield Note("The GPU's memory ran out; going on with less of it.")
+        raise RunFailed(f"There is not enough memory: {work.remedy}. It said: {short}")
+    yield Note("Memory ran out; going on with less of it.")
     yield from map(Note, said)

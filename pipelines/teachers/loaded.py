@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from pipelines.teachers import thrift
-from pipelines.teachers.machine import let_go
 from pipelines.teachers.thrift import Thrift
 from pipelines.teachers.turns import Turns
 from sds import assd, csd
@@ -104,14 +103,3 @@ def notes(loaded: Loaded) -> list[str]:
     if loaded.compile:
         said.append(COMPILES_NOT if loaded.thrift.fp8 else COMPILES)
     return said
-
-
-def step_down(loaded: Loaded) -> list[str]:
-    """Do without something more, for good; what to tell the user, nothing where nothing is left."""
-    after = thrift.following(loaded.thrift)
-    if after is None:
-        return []
-    let_go()
-    loaded.settle(after, loaded.compile)
-    let_go()
-    return notes(loaded)

@@ -1,5 +1,6 @@
 """Which teachers are in memory: the last one of each job stays, and another one takes its place.
 
+Where memory runs out, the other job's teacher goes before the one that works does without anything.
 Blocks are compiled where a run asks for that, and plain again where the next one does not. This
 module knows nothing about edits or prompts, nor about what a teacher is made of.
 """
@@ -8,10 +9,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pipelines.errors import InputError, RunFailed
-from pipelines.teachers import hub
+from pipelines.teachers import hub, thrift
 from pipelines.teachers.building import Room, build_mesh, build_video
 from pipelines.teachers.catalog import mesh_teacher, video_teacher
-from pipelines.teachers.loaded import LoadedMeshTeacher, LoadedVideoTeacher
+from pipelines.teachers.loaded import Loaded, LoadedMeshTeacher, LoadedVideoTeacher, notes
 from pipelines.teachers.machine import let_go, takes_half
 from pipelines.teachers.shortage import shortage
 from pipelines.teachers.teacher import Teacher, needs
@@ -21,6 +22,7 @@ T = TypeVar("T")
 Build = Callable[[Any, Room], tuple[T, Thrift]]
 _last: dict[type[Teacher], tuple[Teacher, Any]] = {}
 """The last teacher of each job, and what was loaded of it."""
+LET_GO = "The teacher that the other job had left in memory was let go."
 
 
 def announcements(teacher: Teacher) -> list[str]:
@@ -53,6 +55,21 @@ def load_mesh_teacher(name: str, compile: bool = False) -> LoadedMeshTeacher:
     return _kept(mesh_teacher(name), build_mesh, compile)
 
 
+def step_down(loaded: Loaded) -> list[str]:
+    """Take less memory from here on; what to tell the user, nothing where nothing is left."""
+    if _make_room(loaded):
+        return [LET_GO]
+    after = thrift.following(loaded.thrift, loaded.device)
+    if after is None:
+        return []
+    if after.fp8 and not loaded.thrift.fp8:
+        # The next run begins with weights that are not rounded, as this one did.
+        _last.clear()
+    loaded.settle(after, loaded.compile)
+    let_go()
+    return notes(loaded)
+
+
 def _kept(teacher: Teacher, build: Build[T], compile: bool) -> T:
     """The last teacher of this job if it is this one, else a new one, compiled or not as asked."""
     before, loaded = _last.get(type(teacher), (None, None))
@@ -81,9 +98,8 @@ def _fitting(teacher: Teacher, build: Build[T], compile: bool) -> T:
         # Outside of the handler, which holds on to what was too much.
         _make_room()
     raise RunFailed(
-        f"The teacher {teacher.name} is too large for the GPU's memory, even with less of its "
-        "weights there: choose a smaller one, or end what else is on the GPU. "
-        f"It said: {short}"
+        f"There is not enough memory for the teacher {teacher.name}: choose a smaller one, or end "
+        f"what else takes memory. It said: {short}"
     )
 
 
@@ -99,7 +115,10 @@ def _new(teacher: Teacher, build: Build[T], compile: bool, lighter: bool) -> T:
     return loaded
 
 
-def _make_room() -> None:
-    """Let go of the other job's teacher: one that does not fit beside it comes first."""
-    _last.clear()
+def _make_room(loaded: Loaded | None = None) -> bool:
+    """Let go of every teacher but this one, which comes first; whether there was another."""
+    others = [job for job, (_, kept) in _last.items() if kept is not loaded]
+    for job in others:
+        del _last[job]
     let_go()
+    return bool(others)

@@ -1,7 +1,7 @@
 """Which errors mean that memory ran out, whoever asked for it.
 
-torch's own allocator has an error for that; what cuBLAS, cuDNN and the driver ask for besides fails
-as a plain RuntimeError, and only its words tell. This module knows nothing about what to do then.
+torch has an error for that on a GPU. On a CPU, and where cuBLAS, cuDNN and the driver ask, it is a
+plain RuntimeError, and only its words tell. This module knows nothing about what to do then.
 """
 
 import torch
@@ -13,7 +13,9 @@ _WORDS = (
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUDA error: out of memory",
     "CUDA driver error: out of memory",
-    "not enough memory",
+    "DefaultCPUAllocator: not enough memory",
+    # The same on Linux.
+    "DefaultCPUAllocator: can't allocate memory",
 )
 
 

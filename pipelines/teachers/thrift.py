@@ -7,8 +7,9 @@
     fp8        weights kept in fp8, in the compute dtype layer by layer   half the weights, rounded
     offload    weights in the computer's memory, visiting the card        hardly any weights, slow
 
-Each rung has what the one before it has. How much slower turns are was not measured on a GPU. This
-module knows nothing about jobs, nor about which teachers there are.
+Each rung has what the one before it has. On a CPU there is no other memory for weights to wait in,
+so few rows are all. How much slower turns are was not measured on a GPU. This module knows nothing
+about jobs, nor about which teachers there are.
 """
 
 from collections.abc import Sequence
@@ -76,9 +77,14 @@ def plan(free: int, weights: Sequence[int], needs: int | None) -> Thrift:
     return LADDER[-1]
 
 
-def following(thrift: Thrift) -> Thrift | None:
-    """The next rung; None after the last."""
-    rest = LADDER[LADDER.index(thrift) + 1 :]
+def rungs(device: torch.device) -> tuple[Thrift, ...]:
+    """The rungs that spare memory of the device."""
+    return LADDER[:2] if device.type == "cpu" else LADDER
+
+
+def following(thrift: Thrift, device: torch.device) -> Thrift | None:
+    """The next rung on the device; None after the last."""
+    rest = rungs(device)[LADDER.index(thrift) + 1 :]
     return rest[0] if rest else None
 
 
@@ -91,7 +97,7 @@ def lighter(thrift: Thrift) -> Thrift:
 def said(thrift: Thrift) -> list[str]:
     """What the user should know: a sentence, or nothing where nothing is spared."""
     done = [_SAID[rung] for rung in LADDER[1 : LADDER.index(thrift) + 1]]
-    return [f"To fit the GPU's memory: {'; '.join(done)}."] if done else []
+    return [f"To take less memory: {'; '.join(done)}."] if done else []
 
 
 def spare_network(network: nn.Module, before: Thrift, after: Thrift, turns: Turns) -> None:
@@ -130,7 +136,7 @@ def spare_teachers(
         video = FewRows(video)
         if image is not None:
             image = replace(image, frames_per_call=-(-image.frames_per_call // FEWER))
-        codec = _in_tiles(codec)
+        codec.vae.enable_tiling()
     if after.in_turn and not before.in_turn:
         codec.vae.to("cpu")
         codec = Visiting(codec, turns)
@@ -163,12 +169,6 @@ def networks_of(teachers: Teachers | Cascade) -> list[nn.Module]:
         # A teacher that asks the video's network about single frames brings none of its own.
         found = [teachers.video.network, getattr(teachers.image, "network", None)]
     return list({id(network): network for network in found if network is not None}.values())
-
-
-def _in_tiles(codec: Codec) -> Codec:
-    """The autoencoder in tiles, and picture by picture where it takes several."""
-    codec.vae.enable_tiling()
-    return replace(codec, chunk=1) if hasattr(codec, "chunk") else codec
 
 
 def _on(prior: T, device: torch.device) -> T:

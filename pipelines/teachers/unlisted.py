@@ -1,6 +1,6 @@
 """Teachers that are not in the list: checkpoints of the same shapes, by folder or hub id.
 
-    video   VIDEO, or VIDEO+IMAGE with an image model that shares its latent space
+    video   VIDEO, or VIDEO+IMAGE where an image model can share its latent space
     mesh    STAGE_1+STAGE_2
 
 The shape is told from the class that a checkpoint's own index names; the order of the two does not
@@ -19,14 +19,16 @@ from pipelines.teachers import hub
 from pipelines.teachers.teacher import MeshShape, MeshTeacher, VideoShape, VideoTeacher, listed
 
 AnyTeacher = TypeVar("AnyTeacher", VideoTeacher, MeshTeacher)
-IMAGE, ADAPTER = "StableDiffusionPipeline", "MotionAdapter"
+IMAGE, ADAPTER, UNET = "StableDiffusionPipeline", "MotionAdapter", "TextToVideoSDPipeline"
 VIDEO: dict[str, VideoShape] = {
     "WanPipeline": "wan",
     "CogVideoXPipeline": "cogvideox",
-    "TextToVideoSDPipeline": "unet3d",
+    UNET: "unet3d",
     "AnimateDiffPipeline": "animatediff",
 }
-"""Shapes by the class of the video model. An adapter is the last one too, on an image model."""
+"""Shapes by the class of a video model that is given alone."""
+WITH_IMAGE: dict[str, VideoShape] = {UNET: "unet3d", ADAPTER: "animatediff"}
+"""The same beside an image model: others have latents of their own, or that model already."""
 MESH: dict[tuple[str, str], MeshShape] = {
     ("IFPipeline", "IFSuperResolutionPipeline"): "deepfloyd",
     (IMAGE, "StableDiffusionUpscalePipeline"): "latent",
@@ -42,26 +44,23 @@ def video_teacher(name: str, teachers: Mapping[str, VideoTeacher]) -> VideoTeach
             image = given.get(one.image, one.image)
             return replace(one, name=name, video=given[one.video], image=image)
     found = _checkpoints(name, "video", teachers)
-    match sorted(found, key=lambda kind: kind == IMAGE):
-        case [kind] if kind in VIDEO:
-            image = None
-        case [kind, "StableDiffusionPipeline"] if kind in VIDEO or kind == ADAPTER:
-            image = found[IMAGE]
-        case _:
-            raise InputError(
-                f"{name} is {_said(found)}, and that is no video teacher. Give a "
-                f"{listed(list(VIDEO), 'or')}, alone or with an image model that shares its "
-                f"latent space (VIDEO+IMAGE), or a {ADAPTER} with a {IMAGE}; or choose one of: "
-                f"{', '.join(teachers)}."
-            )
+    shapes, image = (WITH_IMAGE, found[IMAGE]) if IMAGE in found else (VIDEO, None)
+    kinds = [kind for kind in found if kind != IMAGE]
+    if len(kinds) != 1 or kinds[0] not in shapes:
+        raise InputError(
+            f"{name} is {_said(found)}, and that is no video teacher. Give a "
+            f"{listed(list(VIDEO), 'or')} alone; or, as VIDEO+IMAGE, a "
+            f"{listed(list(WITH_IMAGE), 'or')} with a {IMAGE}; or choose one of: "
+            f"{', '.join(teachers)}."
+        )
+    (kind,) = kinds
     # Known before more than a hundred gigabytes are fetched.
     if hub.read_index(found[kind]).get("boundary_ratio") is not None:
         raise InputError(
             f"{name} has two transformers, one for high and one for low noise. Give a Wan with a "
             "single one, such as Wan-AI/Wan2.1-T2V-14B-Diffusers."
         )
-    shape = VIDEO.get(kind, "animatediff")
-    like = next(t for t in _large(teachers) if t.shape == shape)
+    like = next(t for t in _large(teachers) if t.shape == shapes[kind])
     betas = like.betas if kind == ADAPTER else None
     own = {"video": found[kind], "image": image, "betas": betas, "memory_gb": None}
     return replace(like, name=name, **own, **_unknown(_said(found)))
@@ -94,12 +93,17 @@ def _large(teachers: Mapping[str, AnyTeacher]) -> list[AnyTeacher]:
 
 
 def _by_repo(name: str) -> dict[str, str]:
-    """What `name` joins, by their ids on the hub without a revision."""
-    return {hub.name_of(source)[0]: source for source in name.split("+")}
+    """What `name` joins, by their ids on the hub without a revision; nothing if one comes twice."""
+    sources = name.split("+")
+    found = {hub.name_of(source)[0]: source for source in sources}
+    return found if len(found) == len(sources) else {}
 
 
 def _checkpoints(name: str, job: str, teachers: Mapping[str, object]) -> dict[str, str]:
-    """The checkpoints that `name` joins, by their classes. Raises InputError where it has none."""
+    """The checkpoints that `name` joins, by their classes.
+
+    Raises InputError where it has none, or two of one class.
+    """
     # The empty path is a folder too.
     sources = [name] if name and Path(name).is_dir() else name.split("+")
     if not all(source and ("/" in source or Path(source).is_dir()) for source in sources):
@@ -107,7 +111,13 @@ def _checkpoints(name: str, job: str, teachers: Mapping[str, object]) -> dict[st
             f"There is no {job} teacher called {name!r}. Choose one of: {', '.join(teachers)}; or "
             "give a model's folder or its id on the Hugging Face hub."
         )
-    return {hub.read_index(source)["_class_name"]: source for source in sources}
+    found: dict[str, str] = {}
+    for source in sources:
+        kind = hub.read_index(source)["_class_name"]
+        if kind in found:
+            raise InputError(f"{found[kind]} and {source} are both a {kind}. Give one of them.")
+        found[kind] = source
+    return found
 
 
 def _said(found: Mapping[str, str]) -> str:

@@ -45,6 +45,11 @@ class Codec(Protocol):
     """Frames to latents and back. The first frame has a latent of its own."""
 
     @property
+    def vae(self) -> nn.Module:
+        """The autoencoder, one of diffusers'; in tiles (`enable_tiling`) it takes less memory."""
+        ...
+
+    @property
     def factor(self) -> int:
         """Pixels per latent cell, along each side."""
         ...

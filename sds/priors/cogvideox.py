@@ -18,7 +18,7 @@ from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
 from torch import Tensor
 
-from sds.priors.loading import check_length, frozen, no_progress_bars, read_schedule, reading
+from sds.priors.loading import NETWORKS, TEXT, check_length, frozen, opened, read_schedule
 from sds.priors.video_codec import VideoCodec
 from sds.schedules import Schedule, eps_from_output, model_time
 
@@ -115,14 +115,9 @@ def embed(
 
 def load(folder: str, dtype: torch.dtype, vae_dtype: torch.dtype) -> CogVideoXPipeline:
     """The networks in a folder, without the text encoder."""
-    kind = reading(folder, dtype, vae_dtype)
-    with no_progress_bars():
-        return CogVideoXPipeline.from_pretrained(folder, **kind, tokenizer=None, text_encoder=None)
+    return opened(CogVideoXPipeline, folder, dtype, TEXT, vae_dtype)
 
 
 def load_text(folder: str, dtype: torch.dtype) -> CogVideoXPipeline:
     """The text encoder in a folder, without the networks."""
-    with no_progress_bars():
-        return CogVideoXPipeline.from_pretrained(
-            folder, **reading(folder, dtype), transformer=None, vae=None
-        )
+    return opened(CogVideoXPipeline, folder, dtype, NETWORKS)

@@ -11,19 +11,13 @@ import torch
 from diffusers import IFPipeline, IFSuperResolutionPipeline, UNet2DConditionModel
 from torch import Tensor
 
-from sds.priors.loading import check_length, frozen, no_progress_bars, read_schedule, reading
+from sds.priors.loading import NETWORKS, TEXT, check_length, frozen, opened, read_schedule
 from sds.priors.stages import StageOnePrior, StageTwoPrior
 from sds.schedules import ddpm
 
 TOKENS = 77
 """The length T5's answers have for every DeepFloyd model, padding included."""
 CHANNELS = 3
-_WITHOUT = {
-    "safety_checker": None,
-    "feature_extractor": None,
-    "watermarker": None,
-    "requires_safety_checker": False,
-}
 
 
 def stage_1_prior(
@@ -66,24 +60,17 @@ def stage_2_prior(
 
 def load_stage_1(folder: str, dtype: torch.dtype = torch.float32) -> IFPipeline:
     """Stage I's network in a folder, without its text encoder and its safety checker."""
-    with no_progress_bars():
-        return IFPipeline.from_pretrained(
-            folder, **reading(folder, dtype), **_WITHOUT, tokenizer=None, text_encoder=None
-        )
+    return opened(IFPipeline, folder, dtype, TEXT)
 
 
 def load_stage_2(folder: str, dtype: torch.dtype = torch.float32) -> IFSuperResolutionPipeline:
     """Stage II's network in a folder, without a text encoder and its safety checker."""
-    with no_progress_bars():
-        return IFSuperResolutionPipeline.from_pretrained(
-            folder, **reading(folder, dtype), **_WITHOUT, tokenizer=None, text_encoder=None
-        )
+    return opened(IFSuperResolutionPipeline, folder, dtype, TEXT)
 
 
 def load_text(folder: str, dtype: torch.dtype = torch.float32) -> IFPipeline:
     """The text encoder in stage I's folder, without its network."""
-    with no_progress_bars():
-        return IFPipeline.from_pretrained(folder, **reading(folder, dtype), **_WITHOUT, unet=None)
+    return opened(IFPipeline, folder, dtype, NETWORKS)
 
 
 @torch.no_grad()

@@ -5,10 +5,11 @@ folder that asks for code of its own is refused by diffusers. This module knows 
 model predicts or how it is asked.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers import DiffusionPipeline
@@ -18,6 +19,32 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from sds.schedules import Schedule, ddpm, flow
+
+Pipe = TypeVar("Pipe", bound=DiffusionPipeline)
+TEXT = ("tokenizer", "text_encoder")
+"""The parts of a pipeline that read prompts."""
+NETWORKS = ("unet", "transformer", "transformer_2", "motion_adapter", "vae")
+"""Its networks, whichever of them its class has."""
+UNUSED = ("safety_checker", "feature_extractor", "image_encoder", "watermarker")
+
+
+def opened(
+    kind: type[Pipe],
+    folder: str,
+    dtype: torch.dtype,
+    without: Sequence[str],
+    vae: torch.dtype | None = None,
+) -> Pipe:
+    """A pipeline of a class, as a folder holds it, without some parts (`TEXT`, `NETWORKS`).
+
+    vae: the dtype of the autoencoder, where it is another one. Nothing is said of what is left out.
+    """
+    takes = inspect.signature(kind).parameters
+    left = {part: None for part in (*without, *UNUSED) if part in takes}
+    if "requires_safety_checker" in takes:
+        left["requires_safety_checker"] = False
+    with no_progress_bars():
+        return kind.from_pretrained(folder, **reading(folder, dtype, vae), **left)
 
 
 def reading(folder: str, dtype: torch.dtype, vae: torch.dtype | None = None) -> dict[str, Any]:

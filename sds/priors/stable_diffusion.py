@@ -23,21 +23,18 @@ from torch import Tensor, nn
 
 from sds.priors.calls import frame_by_frame
 from sds.priors.loading import (
+    NETWORKS,
+    TEXT,
     check_length,
     frozen,
     no_progress_bars,
+    opened,
     read_schedule,
     reading,
 )
 from sds.schedules import Schedule, eps_from_output, model_time
 
 Pipeline = StableDiffusionPipeline | AnimateDiffPipeline | TextToVideoSDPipeline
-_WITHOUT = {
-    "safety_checker": None,
-    "feature_extractor": None,
-    "image_encoder": None,
-    "requires_safety_checker": False,
-}
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,7 @@ class LatentCodec:
 
     vae: AutoencoderKL
     chunk: int
-    """Frames that go through the network together."""
+    """Frames that go through the network together; in tiles, one by one."""
 
     @property
     def factor(self) -> int:
@@ -123,7 +120,7 @@ class LatentCodec:
             )
         parts = [
             self.vae.encode(part.to(self.vae.device, self.vae.dtype) * 2 - 1).latent_dist.mean
-            for part in frames.split(self.chunk)
+            for part in self._parts(frames)
         ]
         latents = (torch.cat(parts).float() - self._shift) * self.vae.config.scaling_factor
         return latents.transpose(0, 1).unsqueeze(0)
@@ -134,7 +131,7 @@ class LatentCodec:
         z = latents.squeeze(0).transpose(0, 1) / self.vae.config.scaling_factor + self._shift
         parts = [
             self.vae.decode(part.to(self.vae.device, self.vae.dtype)).sample.float()
-            for part in z.split(self.chunk)
+            for part in self._parts(z)
         ]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
@@ -146,6 +143,9 @@ class LatentCodec:
     def frames(self, latents: Tensor, numbers: Sequence[int]) -> Tensor:
         """A few frames of the clip, numbered from 0: (n, 3, H, W), as `decode` gives them."""
         return self.decode(latents[:, :, list(numbers)])
+
+    def _parts(self, rows: Tensor) -> Sequence[Tensor]:
+        return rows.split(1 if self.vae.use_tiling else self.chunk)
 
     @property
     def _shift(self) -> float:
@@ -199,49 +199,24 @@ def load(
     folder: str, dtype: torch.dtype = torch.float32, vae_dtype: torch.dtype | None = None
 ) -> StableDiffusionPipeline:
     """The networks in a folder, without the text encoder and the safety checker."""
-    kind = reading(folder, dtype, vae_dtype)
-    with no_progress_bars():
-        return StableDiffusionPipeline.from_pretrained(
-            folder, **kind, **_WITHOUT, tokenizer=None, text_encoder=None
-        )
+    return opened(StableDiffusionPipeline, folder, dtype, TEXT, vae_dtype)
 
 
 def load_text(folder: str, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
     """The text encoder in a folder, without the networks."""
-    with no_progress_bars():
-        return StableDiffusionPipeline.from_pretrained(
-            folder, **reading(folder, dtype), **_WITHOUT, unet=None, vae=None
-        )
+    return opened(StableDiffusionPipeline, folder, dtype, NETWORKS)
 
 
 def load_motion(
     folder: str, dtype: torch.dtype = torch.float32, vae_dtype: torch.dtype | None = None
 ) -> AnimateDiffPipeline:
     """The networks of a whole AnimateDiff in a folder, without the text encoder."""
-    kind = reading(folder, dtype, vae_dtype)
-    with no_progress_bars():
-        return AnimateDiffPipeline.from_pretrained(
-            folder,
-            **kind,
-            tokenizer=None,
-            text_encoder=None,
-            feature_extractor=None,
-            image_encoder=None,
-        )
+    return opened(AnimateDiffPipeline, folder, dtype, TEXT, vae_dtype)
 
 
 def load_motion_text(folder: str, dtype: torch.dtype = torch.float32) -> AnimateDiffPipeline:
     """The text encoder of a whole AnimateDiff in a folder, without the networks."""
-    with no_progress_bars():
-        return AnimateDiffPipeline.from_pretrained(
-            folder,
-            **reading(folder, dtype),
-            unet=None,
-            vae=None,
-            motion_adapter=None,
-            feature_extractor=None,
-            image_encoder=None,
-        )
+    return opened(AnimateDiffPipeline, folder, dtype, NETWORKS)
 
 
 def with_motion(

@@ -15,7 +15,7 @@ import torch
 from diffusers import TextToVideoSDPipeline, UNet3DConditionModel
 from torch import Tensor
 
-from sds.priors.loading import frozen, no_progress_bars, read_schedule, reading
+from sds.priors.loading import NETWORKS, TEXT, frozen, opened, read_schedule
 from sds.schedules import Schedule, eps_from_output, model_time
 
 
@@ -50,16 +50,9 @@ def video_prior(
 
 def load(folder: str, dtype: torch.dtype, vae_dtype: torch.dtype) -> TextToVideoSDPipeline:
     """The networks in a folder, without the text encoder."""
-    kind = reading(folder, dtype, vae_dtype)
-    with no_progress_bars():
-        return TextToVideoSDPipeline.from_pretrained(
-            folder, **kind, tokenizer=None, text_encoder=None
-        )
+    return opened(TextToVideoSDPipeline, folder, dtype, TEXT, vae_dtype)
 
 
 def load_text(folder: str, dtype: torch.dtype) -> TextToVideoSDPipeline:
     """The text encoder in a folder, without the networks."""
-    with no_progress_bars():
-        return TextToVideoSDPipeline.from_pretrained(
-            folder, **reading(folder, dtype), unet=None, vae=None
-        )
+    return opened(TextToVideoSDPipeline, folder, dtype, NETWORKS)

@@ -20,13 +20,12 @@ from torch.utils.checkpoint import checkpoint
 
 from sds.csd import Cascade
 from sds.priors.calls import evenly
-from sds.priors.loading import frozen, no_progress_bars, read_schedule, reading
+from sds.priors.loading import NETWORKS, TEXT, frozen, opened, read_schedule
 from sds.priors.stable_diffusion import plain
 from sds.priors.stages import StageOnePrior, StageTwoPrior
 from sds.schedules import ddpm
 
 PICTURE = 3
-_WITHOUT = {"safety_checker": None, "feature_extractor": None, "watermarker": None}
 
 
 @dataclass(frozen=True)
@@ -132,16 +131,9 @@ def cascade(
 
 def load(folder: str, dtype: torch.dtype, vae_dtype: torch.dtype) -> StableDiffusionUpscalePipeline:
     """The upscaler's networks in a folder, without its text encoder."""
-    kind = reading(folder, dtype, vae_dtype)
-    with no_progress_bars():
-        return StableDiffusionUpscalePipeline.from_pretrained(
-            folder, **kind, **_WITHOUT, tokenizer=None, text_encoder=None
-        )
+    return opened(StableDiffusionUpscalePipeline, folder, dtype, TEXT, vae_dtype)
 
 
 def load_text(folder: str, dtype: torch.dtype) -> StableDiffusionUpscalePipeline:
     """The upscaler's text encoder in a folder, without its networks."""
-    with no_progress_bars():
-        return StableDiffusionUpscalePipeline.from_pretrained(
-            folder, **reading(folder, dtype), **_WITHOUT, unet=None, vae=None
-        )
+    return opened(StableDiffusionUpscalePipeline, folder, dtype, NETWORKS)

@@ -62,7 +62,7 @@ class VideoCodec:
         shown = []
         for number in numbers:
             latent = -(-number // self.stride)
-            start = max(min(latent - past, latents.shape[2] - 1 - past), 0)
+            start = max(latent - past, 0)
             few = self.decode(latents[:, :, start : start + past + 1])
             shown.append(few[number - self.stride * start])
         return torch.stack(shown)

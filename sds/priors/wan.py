@@ -17,7 +17,7 @@ import torch
 from diffusers import WanPipeline, WanTransformer3DModel
 from torch import Tensor
 
-from sds.priors.loading import check_length, frozen, no_progress_bars, read_schedule, reading
+from sds.priors.loading import NETWORKS, TEXT, check_length, frozen, opened, read_schedule
 from sds.priors.video_codec import VideoCodec
 from sds.schedules import Schedule, eps_from_output, model_time
 
@@ -99,14 +99,9 @@ def load(folder: str, dtype: torch.dtype) -> WanPipeline:
 
     In half precision it changes what it is given more than an edit should.
     """
-    kind = reading(folder, dtype, vae=torch.float32)
-    with no_progress_bars():
-        return WanPipeline.from_pretrained(folder, **kind, tokenizer=None, text_encoder=None)
+    return opened(WanPipeline, folder, dtype, TEXT, vae=torch.float32)
 
 
 def load_text(folder: str, dtype: torch.dtype) -> WanPipeline:
     """The text encoder in a folder, without the networks."""
-    with no_progress_bars():
-        return WanPipeline.from_pretrained(
-            folder, **reading(folder, dtype), transformer=None, transformer_2=None, vae=None
-        )
+    return opened(WanPipeline, folder, dtype, NETWORKS)

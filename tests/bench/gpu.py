@@ -30,7 +30,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from miniature.meshes import sample_mesh, surface
 from pipelines.paint.task import Task
 from pipelines.teachers.catalog import video_teacher
-from pipelines.teachers.loaded import LoadedMeshTeacher, LoadedVideoTeacher, step_down
+from pipelines.teachers.loaded import LoadedMeshTeacher, LoadedVideoTeacher
+from pipelines.teachers.loading import step_down
 from pipelines.teachers.machine import autoencoder_dtype, compute_dtype, let_go
 from pipelines.teachers.painting import PAPER, Painting
 from pipelines.teachers.thrift import Thrift

@@ -35,7 +35,7 @@ def test_place_in_line_is_shown_and_can_be_given_up(page, somebody_else, runs_fo
     expect(page.locator("#edit")).to_be_disabled()
 
     page.locator("#stop").click()
-    expect(page.locator("#status")).to_contain_text("Taken out of the line.")
+    expect(page.locator("#status")).to_contain_text("Stopped before it began.")
     expect(page.locator("#edit")).to_be_enabled()
     expect(page.locator("#stop")).to_be_disabled()
     assert set(runs_folder.iterdir()) == before

@@ -271,6 +271,12 @@ def tree_of(path: Path) -> dict:
     return json.loads(content[20 : 20 + length])
 
 
+def tree_and_blob(path: Path) -> tuple[dict, bytes]:
+    """The JSON of a .glb and its binary, for `write_tree`."""
+    content = path.read_bytes()
+    return tree_of(path), content[content.index(b"BIN\0") + 4 :]
+
+
 def corners_of(path: Path) -> dict[str, np.ndarray]:
     """What trimesh makes of a file: by node, the corners (F, 3, 3) in the scene's coordinates."""
     scene = trimesh.load_scene(path, process=False)

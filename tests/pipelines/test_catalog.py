@@ -173,13 +173,36 @@ def test_a_cascade_is_known_by_its_classes(made, names):
     assert teacher.shape == ("deepfloyd" if "if" in names else "latent")
 
 
-@pytest.mark.parametrize("names", ["flux", "sd", "motion", "if_1", "wan+cog", "flux+sd", "x4+sd"])
+NO_VIDEO_TEACHERS = ["flux", "sd", "motion", "if_1", "wan+cog", "flux+sd", "x4+sd"]
+NOT_BESIDE_AN_IMAGE_MODEL = ["wan+sd", "sd+cog", "animate+sd", "scope+motion+sd"]
+
+
+@pytest.mark.parametrize("names", NO_VIDEO_TEACHERS + NOT_BESIDE_AN_IMAGE_MODEL)
 def test_another_shape_is_refused_by_its_name_with_the_shapes_there_are(made, names):
     with pytest.raises(InputError, match="no video teacher") as told:
         video_teacher("+".join(made[name] for name in names.split("+")))
     for name in names.split("+"):
         assert hub.read_index(made[name])["_class_name"] in str(told.value)
-    assert "WanPipeline, CogVideoXPipeline, TextToVideoSDPipeline or AnimateDiff" in str(told.value)
+    said = str(told.value)
+    assert "WanPipeline, CogVideoXPipeline, TextToVideoSDPipeline or AnimateDiffPipeline" in said
+    pairs = "VIDEO+IMAGE, a TextToVideoSDPipeline or MotionAdapter with a StableDiffusionPipeline"
+    assert pairs in said
+
+
+@pytest.mark.parametrize("look_up, names", [(video_teacher, "scope"), (mesh_teacher, "if_1+if_2")])
+def test_two_checkpoints_of_one_class_are_refused(made, tmp_path, look_up, names):
+    first = names.split("+")[0]
+    kind = hub.read_index(made[first])["_class_name"]
+    twice = [checkpoint(tmp_path / "again", kind), *(made[name] for name in names.split("+"))]
+    with pytest.raises(InputError, match=f"{first} are both a {kind}. Give one of them"):
+        look_up("+".join(twice))
+
+
+def test_so_are_two_revisions_of_a_teacher_of_the_list(monkeypatch):
+    monkeypatch.setattr(hub, "read_index", lambda _: {"_class_name": "TextToVideoSDPipeline"})
+    one = video_teachers()["zeroscope"].video
+    with pytest.raises(InputError, match=f"{one}@a and {one}@b are both a TextToVideoSDPipeline"):
+        video_teacher(f"{one}@a+{one}@b")
 
 
 def test_two_transformers_are_refused_before_they_are_fetched(made):

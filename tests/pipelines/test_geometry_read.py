@@ -1,6 +1,5 @@
 """Reading: each kind of mesh gives the vertices, faces, UVs and colours that its file says."""
 
-import io
 import zipfile
 from dataclasses import replace
 
@@ -9,7 +8,9 @@ import numpy as np
 import pytest
 from geometry_files import CORNER_UV, CUBE, TRIANGLES
 
-from pipelines.geometry import base_colour, read_mesh, surface, unwrap
+from pipelines.errors import InputError
+from pipelines.geometry import base_colour, read_mesh, surface, unwrap, write_obj
+from pipelines.geometry.files import Folder, open_archive
 from pipelines.geometry.gltf_read import triangles
 from pipelines.geometry.model import linear, srgb
 
@@ -185,7 +186,7 @@ def test_strips_and_fans_become_triangles(mode):
     primitive = {"attributes": {"POSITION": 0}, "mode": mode}
 
     class Stub:
-        tree = {"accessors": [{"count": 5}]}  # noqa: RUF012
+        tree = {"accessors": [{"count": 5, "componentType": 5126, "type": "VEC3"}]}  # noqa: RUF012
 
     expected = {
         5: [[0, 1, 2], [1, 3, 2], [2, 3, 4]],
@@ -205,36 +206,49 @@ def test_strips_and_fans_become_triangles(mode):
     ],
 )
 def test_texture_transforms(transform, expected, tmp_path):
-    path = files.gltf_scene(tmp_path)
-    tree, content = files.tree_of(path), path.read_bytes()
+    tree, blob = files.tree_and_blob(files.gltf_scene(tmp_path))
     info = tree["materials"][0]["pbrMetallicRoughness"]["baseColorTexture"]
     info["extensions"] = {"KHR_texture_transform": transform}
-    blob = content[content.index(b"BIN\0") + 4 :]
     uv = read_mesh(files.write_tree(tmp_path / "t.glb", tree, blob)).parts[0].old_uv
     corner = np.argwhere((CORNER_UV == (1, 0)).all(-1))[0]
     assert np.allclose(uv[tuple(corner)], (expected[0], 1 - expected[1]), atol=1e-6)
 
 
-def test_a_skinned_mesh_is_where_its_joints_are(tmp_path):
-    path = files.gltf_scene(tmp_path)
-    tree, content = files.tree_of(path), path.read_bytes()
-    blob = content[content.index(b"BIN\0") + 4 :]
-    start = len(blob)
-    blob += (
-        np.zeros((36, 4), "<u1").tobytes()
-        + np.tile([[1, 0, 0, 0]], (36, 1)).astype("<f4").tobytes()
-    )
-    for offset, length, component in ((start, 144, 5121), (start + 144, 576, 5126)):
-        tree["bufferViews"].append({"buffer": 0, "byteOffset": offset, "byteLength": length})
-        about = {"componentType": component, "count": 36, "type": "VEC4"}
-        tree["accessors"].append({"bufferView": len(tree["bufferViews"]) - 1, **about})
-    tree["nodes"].append({"translation": [0, 0, 7]})
-    tree["scenes"][0]["nodes"].append(4)
-    tree["skins"] = [{"joints": [4]}]
+def skinned(folder, *sets: tuple[list[int], list[float]]):
+    """`gltf_scene` with the cube on two joints, at z = 7 and z = 9; joints and weights of sets."""
+    tree, blob = files.tree_and_blob(files.gltf_scene(folder))
+    attributes = tree["meshes"][0]["primitives"][0]["attributes"]
+    for n, (joints, weights) in enumerate(sets):
+        columns = {"JOINTS": np.array(joints, "<u1"), "WEIGHTS": np.array(weights, "<f4")}
+        for key, row in columns.items():
+            data = np.tile(row, (36, 1)).tobytes()
+            view = {"buffer": 0, "byteOffset": len(blob), "byteLength": len(data)}
+            tree["bufferViews"].append(view)
+            blob += data
+            kind = {"componentType": 5121 if key == "JOINTS" else 5126, "type": "VEC4"}
+            view = len(tree["bufferViews"]) - 1
+            tree["accessors"].append({"bufferView": view, "count": 36, **kind})
+            attributes[f"{key}_{n}"] = len(tree["accessors"]) - 1
+    tree["nodes"] += [{"translation": [0, 0, 7]}, {"translation": [0, 0, 9]}]
+    tree["scenes"][0]["nodes"] += [4, 5]
+    tree["skins"] = [{"joints": [4, 5]}]
     tree["nodes"][1]["skin"] = 0
-    tree["meshes"][0]["primitives"][0]["attributes"] |= {"JOINTS_0": 6, "WEIGHTS_0": 7}
-    part = read_mesh(files.write_tree(tmp_path / "skin.glb", tree, blob)).parts[0]
-    assert np.allclose(part.vertices[part.faces], CUBE[TRIANGLES] + (0, 0, 7))
+    return files.write_tree(folder / "skin.glb", tree, blob)
+
+
+@pytest.mark.parametrize(
+    ("sets", "z"),
+    [
+        ([([0, 0, 0, 0], [1, 0, 0, 0])], 7),
+        # Of eight influences the first four do not sum to 1.
+        ([([0, 0, 0, 0], [0.25, 0, 0, 0]), ([1, 1, 1, 1], [0.25, 0.5, 0, 0])], 8.5),
+        ([([0, 1, 0, 0], [0.2, 0.2, 0, 0])], 8),
+        ([([1, 0, 0, 0], [0, 0, 0, 0])], 9),
+    ],
+)
+def test_a_skinned_mesh_is_where_its_joints_are(sets, z, tmp_path):
+    part = read_mesh(skinned(tmp_path, *sets)).parts[0]
+    assert np.allclose(part.vertices[part.faces], CUBE[TRIANGLES] + (0, 0, z), atol=1e-6)
 
 
 def test_a_zip_reads_as_the_folder_does(tmp_path):
@@ -251,6 +265,63 @@ def test_a_zip_reads_as_the_folder_does(tmp_path):
     assert read_mesh(packed).notes == ()
 
 
+@pytest.mark.parametrize("spelt", ["./{}", ".\\{}", "deep\\{}", "deep/./{}"])
+def test_a_zip_of_any_program_reads_as_the_folder_does(spelt, tmp_path):
+    files.obj_cube(tmp_path)
+    packed = tmp_path / "cube.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("cube.obj", "cube.mtl", "maps/wood.png", "maps/rough.png"):
+            entry = name.replace("/", "\\") if "\\" in spelt else name
+            archive.writestr(spelt.format(entry), (tmp_path / name).read_bytes())
+    model = read_mesh(packed)
+    assert np.array_equal(model.parts[0].picture, files.picture())
+    assert not any("missing" in note for note in model.notes)
+
+
+def test_capitals_do_not_matter_in_a_zip_unless_they_tell_files_apart(tmp_path):
+    files.obj_cube(tmp_path)
+    packed = tmp_path / "cube.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(tmp_path / "cube.obj", "cube.obj")
+        archive.write(tmp_path / "cube.mtl", "Cube.MTL")
+        archive.write(tmp_path / "maps" / "wood.png", "Maps/Wood.PNG")
+    assert np.array_equal(read_mesh(packed).parts[0].picture, files.picture())
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.write(tmp_path / "maps" / "rough.png", "maps/wood.png")
+    assert np.array_equal(read_mesh(packed).parts[0].picture, files.picture((4, 4), seed=1))
+
+
+def test_a_file_that_is_named_again_is_the_same_in_memory(tmp_path):
+    path = files.obj_cube(tmp_path)
+    packed = tmp_path / "cube.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(path, "deep/cube.obj")
+        archive.write(tmp_path / "cube.mtl", "deep/cube.mtl")
+    _, content, archive = open_archive(packed, (".obj",))
+    assert archive.read("CUBE.OBJ") is archive.read("../deep/cube.obj") is content
+    assert archive.read("cube.mtl") is archive.read("./cube.MTL")
+    folder = Folder(tmp_path)
+    assert folder.read("maps/wood.png") is folder.read("maps\\..\\maps\\wood.png")
+    assert list(folder.found) == ["maps/wood.png"]
+
+
+def test_materials_that_show_one_picture_share_it(tmp_path):
+    path = files.obj_cube(tmp_path)
+    with (tmp_path / "cube.mtl").open("a") as file:
+        file.write("map_Kd ./maps/wood.png\n")
+    wood, red = read_mesh(path).parts
+    assert red.picture is wood.picture
+
+
+def test_images_that_are_one_file_are_embedded_once(tmp_path):
+    tree, blob = files.tree_and_blob(files.gltf_scene(tmp_path))
+    tree["images"] = [{"uri": "c.png"}, {"uri": "./c.png"}]
+    path = files.write_tree(tmp_path / "t.glb", tree, blob)
+    model = read_mesh(path)
+    assert model.parts[0].picture is model.parts[1].picture
+    assert len(model.source.document.views) == len(tree["bufferViews"]) + 1
+
+
 def test_a_missing_texture_is_noted_and_the_part_starts_white(tmp_path):
     path = files.obj_cube(tmp_path)
     (tmp_path / "maps" / "wood.png").unlink()
@@ -261,10 +332,8 @@ def test_a_missing_texture_is_noted_and_the_part_starts_white(tmp_path):
 
 
 def test_a_missing_gltf_texture_is_noted(tmp_path):
-    path = files.gltf_scene(tmp_path)
-    tree, content = files.tree_of(path), path.read_bytes()
+    tree, blob = files.tree_and_blob(files.gltf_scene(tmp_path))
     tree["images"][0] = {"uri": "gone.png"}
-    blob = content[content.index(b"BIN\0") + 4 :]
     model = read_mesh(files.write_tree(tmp_path / "t.glb", tree, blob))
     assert (model.parts[0].picture == 255).all()
     assert any("gone.png" in note and "as a zip." in note for note in model.notes)
@@ -281,6 +350,24 @@ def test_a_missing_material_file_and_a_missing_ply_texture_are_noted(tmp_path):
     (tmp_path / "skin.png").unlink()
     (note,) = read_mesh(path).notes
     assert "skin.png is missing" in note and note.endswith("as a zip.")
+
+
+def test_a_ply_of_several_textures_says_that_it_shows_one(tmp_path):
+    path = files.ply_sides(tmp_path)
+    line = "comment TextureFile skin.png\n"
+    path.write_text(path.read_text().replace(line, f"{line}comment TextureFile hat.png\n"))
+    model = read_mesh(path)
+    assert np.array_equal(model.parts[0].picture, files.picture((64, 64)))
+    (note,) = model.notes
+    assert "2 textures" in note and "skin.png" in note and note.endswith("keep them all.")
+
+
+@pytest.mark.parametrize("line", ["Kd nan 0 0", "Kd 1e999 0 0", "d nan", "Tr inf"])
+def test_a_material_is_white_where_it_says_no_number(line, tmp_path):
+    (tmp_path / "a.mtl").write_text(f"newmtl a\n{line}\n")
+    path = tmp_path / "a.obj"
+    path.write_text("mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl a\nf 1 2 3\n")
+    assert read_mesh(path).parts[0].factor == (1, 1, 1, 1)
 
 
 def test_a_picture_that_is_none_is_noted(tmp_path):
@@ -304,9 +391,27 @@ def test_transfer_curves_are_inverse_and_hit_the_known_point():
     assert linear(np.array(0.5)) == pytest.approx(0.21404114, abs=1e-8)
 
 
-def test_names_in_other_encodings_do_not_matter(tmp_path):
+def test_names_in_other_encodings_are_shown_as_text_and_written_as_they_are(tmp_path, monkeypatch):
     path = tmp_path / "latin.obj"
-    body = io.BytesIO()
-    body.write(b"o caf\xe9\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
-    path.write_bytes(body.getvalue())
-    assert read_mesh(path).faces == 1
+    path.write_bytes(
+        b"mtllib a.mtl\no caf\xe9\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl caf\xe9\nf 1 2 3\n"
+    )
+    (tmp_path / "a.mtl").write_bytes(b"newmtl caf\xe9\nmap_Kd caf\xe9.png\n")
+    model = read_mesh(path)
+    assert model.parts[0].name == "caf\ufffd"
+    assert "caf\ufffd.png of caf\ufffd is missing" in model.notes[0]
+    assert all(note.encode() for note in model.notes)
+    out, library = write_obj(tmp_path / "out.obj", model, [None])
+    assert b"o caf\xe9\n" in out.read_bytes()
+    assert library.read_bytes() == b"newmtl caf\xe9\nmap_Kd caf\xe9.png\n"
+    files.save(tmp_path / "caf\udce9.png", files.picture())
+    monkeypatch.setattr("pipelines.media.stills.MAX_PIXELS", 95)
+    with pytest.raises(InputError, match="The picture caf\ufffd"):
+        read_mesh(path)
+
+
+def test_half_a_character_in_a_name_is_shown_as_text(tmp_path):
+    tree, blob = files.tree_and_blob(files.gltf_scene(tmp_path))
+    tree["nodes"][1]["name"] = "left \ud83d"
+    model = read_mesh(files.write_tree(tmp_path / "t.glb", tree, blob))
+    assert model.parts[0].name == "left \ufffd"

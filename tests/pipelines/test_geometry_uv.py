@@ -1,5 +1,7 @@
 """UVs: which are kept, how overlap is measured, and what unwrapping promises."""
 
+import time
+from dataclasses import replace
 from pathlib import PurePath
 
 import numpy as np
@@ -97,6 +99,23 @@ def test_a_time_out_names_the_remedy():
     vertices, faces = sphere()
     with pytest.raises(InputError, match="--max-faces"):
         unwrap(model(vertices, faces), timeout=1e-3)
+
+
+def test_the_time_is_that_of_all_parts_together(monkeypatch):
+    given = model(CUBE, TRIANGLES)
+    left = []
+
+    def charts(part, timeout):
+        left.append(timeout)
+        time.sleep(0.02)
+        return CORNER_UV
+
+    monkeypatch.setattr(unwrapping, "_charts", charts)
+    unwrap(replace(given, parts=given.parts * 3), timeout=9)
+    assert 9 >= left[0] > left[1] + 0.01 > left[2] + 0.02
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="--max-faces"):
+        unwrap(given, timeout=-1)
 
 
 def test_too_many_faces_name_the_remedy(monkeypatch):

@@ -10,7 +10,7 @@ from geometry_files import CORNER_UV, CUBE, TRIANGLES
 from PIL import Image
 
 from pipelines.geometry import read_mesh, read_settings, unwrap, write_glb, write_obj
-from pipelines.geometry.gltf_file import Document, array
+from pipelines.geometry.gltf_file import Document, array, floats
 
 PAINT = files.picture((16, 16), seed=5)
 
@@ -212,12 +212,10 @@ def test_every_instance_can_be_painted_differently(tmp_path):
 
 
 def test_a_picture_nobody_shows_any_more_is_not_kept(tmp_path):
-    path = files.gltf_scene(tmp_path)
-    tree, content = files.tree_of(path), path.read_bytes()
+    tree, blob = files.tree_and_blob(files.gltf_scene(tmp_path))
     tree["nodes"][0]["children"] = [1]
     tree["nodes"].pop(2)
     tree["scenes"][0]["nodes"] = [0, 2]
-    blob = content[content.index(b"BIN\0") + 4 :]
     model = read_mesh(files.write_tree(tmp_path / "one.glb", tree, blob))
     write_glb(tmp_path / "p.glb", model, [PAINT, None])
     after = read_mesh(tmp_path / "p.glb").source.document
@@ -232,9 +230,8 @@ TILED = (CORNER_UV * (1, -1) + (0, 1)) * 2
 
 
 def tiled_scene(folder):
-    path = files.gltf_scene(folder)
-    tree, content = files.tree_of(path), path.read_bytes()
-    blob = bytearray(content[content.index(b"BIN\0") + 4 :])
+    tree, blob = files.tree_and_blob(files.gltf_scene(folder))
+    blob = bytearray(blob)
     start, data = tree["bufferViews"][1]["byteOffset"], TILED.astype("<f4").tobytes()
     blob[start : start + len(data)] = data
     return files.write_tree(folder / "tiled.glb", tree, bytes(blob))
@@ -280,11 +277,27 @@ def test_new_uvs_leave_the_other_maps_on_the_old_ones(tmp_path):
     assert np.array_equal(again.parts[1].picture, model.parts[1].picture)
 
 
+def test_vertex_colours_that_are_see_through_leave_their_alpha(tmp_path):
+    tree, blob = files.tree_and_blob(files.gltf_scene(tmp_path))
+    colour = tree["bufferViews"][4]
+    at = colour["byteOffset"] + np.arange(3, colour["byteLength"], 4)
+    alpha = np.arange(8) * 30
+    values = np.frombuffer(bytearray(blob), np.uint8)
+    values[at] = alpha
+    model = unwrap(read_mesh(files.write_tree(tmp_path / "t.glb", tree, values.tobytes())))
+    write_glb(tmp_path / "p.glb", model, [None, None, PAINT])
+    bare = read_mesh(tmp_path / "p.glb")
+    document, place = bare.source.document, bare.source.places[2]
+    mesh = document.tree["meshes"][document.tree["nodes"][place.node]["mesh"]]
+    left = floats(document, mesh["primitives"][0]["attributes"]["COLOR_0"])
+    assert (left[:, :3] == 1).all()
+    assert np.allclose(left[:8, 3], alpha / 255)
+    assert np.array_equal(bare.parts[2].picture[..., :3], PAINT)
+
+
 def test_a_mirrored_part_is_painted_where_its_faces_are(tmp_path):
-    path = files.gltf_scene(tmp_path)
-    tree, content = files.tree_of(path), path.read_bytes()
+    tree, blob = files.tree_and_blob(files.gltf_scene(tmp_path))
     tree["meshes"][0]["primitives"][0]["attributes"].pop("TEXCOORD_0")
-    blob = content[content.index(b"BIN\0") + 4 :]
     model = unwrap(read_mesh(files.write_tree(tmp_path / "t.glb", tree, blob)))
     write_glb(tmp_path / "p.glb", model, [None, PAINT, None])
     part, old = read_mesh(tmp_path / "p.glb").parts[1], model.parts[1]

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -52,6 +53,15 @@ def test_runs_are_listed_newest_first_with_what_was_asked(base):
     assert first.job.out == first.folder
     assert first.preview is None
     assert history.past(base / "nowhere") == []
+
+
+def test_a_run_that_is_deleted_while_it_is_looked_at_is_left_out(base):
+    def seen(folder):
+        if folder.name == "first":
+            shutil.rmtree(folder)
+        return True
+
+    assert [run.folder.name for run in history.past(base, seen)] == ["second"]
 
 
 def test_a_copy_of_a_finished_run_is_a_run_with_its_inputs(base, tmp_path):

@@ -472,9 +472,9 @@ def test_a_mask_clip_is_exactly_zero_where_nothing_may_change(tmp_path):
     level = torch.stack([level.roll(8 * i, 1) for i in range(4)])
     media.write_clip(tmp_path / "mask.mp4", level[..., None].expand(-1, -1, -1, 3), clip)
     mask = media.read_mask(tmp_path / "mask.mp4", clip)
-    assert mask.shape == (4, 32, 48)
-    assert ((mask > 0.5) == (level > 127)).all()
-    assert (mask == level / 255).float().mean() > 0.75 and mask.min() == 0 and mask.max() == 1
+    assert mask.shape == (4, 32, 48) and mask.dtype == torch.uint8
+    assert ((mask > 127) == (level > 127)).all()
+    assert (mask == level).float().mean() > 0.75 and mask.min() == 0 and mask.max() == 255
 
 
 def test_unusable_masks_are_refused_with_a_remedy(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from pipelines.clip.motion import motion
+from pipelines.clip.motion import averaged, motion
 
 FRAMES, CELL = 9, 8
 
@@ -47,7 +47,8 @@ def test_a_size_in_frames_is_one_in_latents():
     said = torch.randn(1, 4, 5, 12, 12, generator=torch.Generator().manual_seed(0))
     along = motion(frames, said, stride=4)
     # Three frames before or after reach no other latent, four the next one.
-    assert along.mean(said, 7) is said
+    assert along.mean(said, 7) is said and averaged(7, 4) == 1
+    assert [averaged(size, 4) for size in (9, 15, 17)] == [3, 3, 5] and averaged(7, 1) == 7
     got = along.mean(said, 9)
     torch.testing.assert_close(got[:, :, 2], said[:, :, 1:4].mean(2))
     torch.testing.assert_close(got[:, :, 0], said[:, :, :2].mean(2))

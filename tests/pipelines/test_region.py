@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -121,9 +122,20 @@ def test_what_is_no_run_is_refused_and_left_alone(run, tmp_path):
         move_region(MoveRegion(run, 1.0))
     (run / "settings.json").unlink()
     before = contents(run)
-    with pytest.raises(InputError, match=r"settings\.json cannot be read"):
+    with pytest.raises(InputError, match=r"settings\.json in run cannot be read"):
         move_region(MoveRegion(run, 0.6))
     assert contents(run) == before
+
+
+def test_what_is_refused_does_not_say_where_the_server_s_folders_are(run):
+    for name in ("base", "style", "localization"):
+        (run / f"{name}.png").rename(run / f"{name}_0.png")
+        shutil.copy(run / f"{name}_0.png", run / f"{name}_1.png")
+    with pytest.raises(InputError, match=r"^painted\.glb in run has 1 parts and 2 textures"):
+        move_region(MoveRegion(run, 0.6))
+    (run / "metrics.json").write_text("{")
+    with pytest.raises(InputError, match=r"^metrics\.json in run cannot be read"):
+        move_region(MoveRegion(run, 0.6))
 
 
 def test_a_run_that_is_worked_on_and_a_full_disk_are_said(run, monkeypatch):

@@ -20,7 +20,10 @@ from pipelines.events import Begun, Done, Note, Preview, Step, Writing
 from pipelines.runs import checkpoint, product, record, run_folder
 from pipelines.runs.hold import hold
 from pipelines.runs.record import Order
+from pipelines.runs.run_folder import PREVIEW
+from pipelines.runs.written import expect_nothing_replaced
 from pipelines.teachers import machine
+from pipelines.teachers.catalog import ASSETS
 from tests.pipelines.tiny_run import RESULT, STEPS, Tiny, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -108,13 +111,13 @@ def test_a_run_that_fails_goes_on_from_its_checkpoint(tmp_path, whole, always, i
 
 
 def test_numbers_that_stop_being_finite_leave_the_last_good_ones_and_the_remedy(tmp_path, always):
-    with pytest.raises(RunFailed, match="lower the guidance"):
+    with pytest.raises(RunFailed, match="NaN or infinity: lower --calm"):
         list(run(tmp_path, nan_at=4))
     kept = torch.load(tmp_path / RESULT, weights_only=True)
     assert kept.isfinite().all()
     assert checkpoint.load(tmp_path).state["parameters"][0].equal(kept)
     status = run_folder.read_status(tmp_path)
-    assert status.state == "failed" and "lower the guidance" in status.said
+    assert status.state == "failed" and "lower --calm" in status.said
 
 
 def test_stopping_on_a_step_that_went_bad_keeps_the_last_good_one(tmp_path, always):
@@ -169,6 +172,32 @@ def test_a_run_is_never_lost_to_another(tmp_path):
     with pytest.raises(InputError, match="holds a run already"):
         list(run(tmp_path, steps=3))
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("job", "mine"),
+    [("mesh", "texture.png"), ("mesh", "painted_0.png"), ("video", "result.mp4"), (None, PREVIEW)],
+)
+def test_a_run_never_replaces_a_file_that_was_there(tmp_path, job, mine):
+    folder = tmp_path / "meshes"
+    folder.mkdir()
+    (folder / mine).write_bytes(b"mine")
+    settings = {"job": job, "steps": STEPS}
+    with pytest.raises(InputError, match=f"{mine} is there already.* Choose another folder"):
+        list(record.run(Order(folder, settings, {}, False), Tiny))
+    assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [(mine, b"mine")]
+    # What has another name is no reason.
+    (folder / mine).rename(folder / f"my-{mine}")
+    list(run(folder))
+    assert (folder / f"my-{mine}").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(("job", "example"), [("video", "ball"), ("mesh", "mushroom")])
+def test_every_file_of_a_result_is_one_that_a_run_would_replace(job, example):
+    made = {path.name for path in (ASSETS / "examples" / example).iterdir()}
+    for name in made - {run_folder.SETTINGS}:
+        with pytest.raises(InputError, match="would replace it"):
+            expect_nothing_replaced(Path("run"), frozenset({name}), {"job": job})
 
 
 def test_one_job_works_in_a_folder_at_a_time(tmp_path):

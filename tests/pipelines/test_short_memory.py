@@ -14,8 +14,9 @@ from pipelines.teachers.loading import load_mesh_teacher, load_video_teacher
 from pipelines.teachers.thrift import LADDER, Thrift
 from pipelines.video import edit_video
 from tests.pipelines.test_teachers_run import folder, job, painting, teacher_of
+from tests.pipelines.test_thrift import like_a_card
 
-__all__ = ["folder", "job", "painting", "teacher_of"]
+__all__ = ["folder", "job", "like_a_card", "painting", "teacher_of"]
 
 
 def runs_out(network, calls):
@@ -39,13 +40,11 @@ def latents(run):
 
 
 @pytest.fixture
-def edit(job, teacher_of):
-    # A network that no other test has stepped down.
+def edit(job, teacher_of, like_a_card):
     return replace(job, teacher=teacher_of("modelscope+sd"), steps=3, strength=5.0)
 
 
 def test_an_edit_that_runs_out_of_memory_ends_as_with_plenty(edit):
-    load_video_teacher("miniature")
     ample = list(edit_video(replace(edit, out=edit.out / "ample")))
     loaded = load_video_teacher(edit.teacher)
     assert loaded.thrift == Thrift()
@@ -53,14 +52,13 @@ def test_an_edit_that_runs_out_of_memory_ends_as_with_plenty(edit):
     short = list(edit_video(replace(edit, out=edit.out / "short")))
     ends()
     assert [e.index for e in short if isinstance(e, Step)] == [0, 1, 2]
-    assert "The GPU's memory ran out; going on with less of it." in told(short)
+    assert "Memory ran out; going on with less of it." in told(short)
     assert loaded.thrift == LADDER[1]
     assert isinstance(short[-1], Done) and isinstance(ample[-1], Done)
     torch.testing.assert_close(latents(edit.out / "short"), latents(edit.out / "ample"))
 
 
 def test_a_result_that_does_not_fit_is_decoded_in_tiles(edit):
-    load_video_teacher("miniature")
     loaded = load_video_teacher(edit.teacher)
     calls = []
     counting = loaded.codec.vae.decoder.register_forward_pre_hook(lambda *_: calls.append(1))
@@ -74,7 +72,6 @@ def test_a_result_that_does_not_fit_is_decoded_in_tiles(edit):
 
 
 def test_a_clip_that_does_not_fit_is_encoded_with_less_until_it_does(edit):
-    load_video_teacher("miniature")
     loaded = load_video_teacher(edit.teacher)
     ends = runs_out(loaded.codec.vae.encoder, {0, 1})
     events = list(edit_video(edit))
@@ -83,7 +80,6 @@ def test_a_clip_that_does_not_fit_is_encoded_with_less_until_it_does(edit):
 
 
 def test_a_clip_that_is_never_encoded_says_what_to_lower(edit):
-    load_video_teacher("miniature")
     loaded = load_video_teacher(edit.teacher)
     ends = runs_out(loaded.codec.vae.encoder, range(10**6))
     with pytest.raises(RunFailed, match=r"to begin.*lower --side.*2 GiB"):
@@ -93,7 +89,6 @@ def test_a_clip_that_is_never_encoded_says_what_to_lower(edit):
 
 
 def test_an_edit_that_never_fits_says_what_to_lower_and_can_be_resumed(edit):
-    load_video_teacher("miniature")
     ends = runs_out(load_video_teacher(edit.teacher).teachers.video.network, range(1, 10**6))
     with pytest.raises(RunFailed, match=r"lower .*--side"):
         list(edit_video(edit))
@@ -104,8 +99,7 @@ def test_an_edit_that_never_fits_says_what_to_lower_and_can_be_resumed(edit):
     assert [e.index for e in events if isinstance(e, Step)][-1] == 2
 
 
-def test_a_painting_that_runs_out_of_memory_goes_on(painting, teacher_of):
-    load_mesh_teacher("miniature")
+def test_a_painting_that_runs_out_of_memory_goes_on(painting, teacher_of, like_a_card):
     teacher = teacher_of("if_1+if_2")
     how = replace(mesh_teachers()["if-xl"].painting, views=1, detail_from=0.5)
     asked = replace(painting, teacher=teacher, steps=4, resolution=32, painting=how)
@@ -114,5 +108,5 @@ def test_a_painting_that_runs_out_of_memory_goes_on(painting, teacher_of):
     events = list(paint_mesh(asked))
     ends()
     assert [e.index for e in events if isinstance(e, Step)] == [0, 1, 2, 3]
-    assert "The GPU's memory ran out; going on with less of it." in told(events)
+    assert "Memory ran out; going on with less of it." in told(events)
     assert loaded.thrift == LADDER[1]

@@ -1,7 +1,6 @@
 """Memory that runs out by other names, and a teacher whose weights do not fit when it is loaded."""
 
 import weakref
-from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +12,8 @@ from pipelines.teachers import building, fitting, loading
 from pipelines.teachers.building import Room
 from pipelines.teachers.catalog import mesh_teachers
 from pipelines.teachers.shortage import shortage
-from pipelines.teachers.thrift import LADDER, Thrift, lighter
+from pipelines.teachers.teacher import MeshTeacher
+from pipelines.teachers.thrift import LADDER, Thrift, lighter, said
 from tests.pipelines.test_thrift import GB, short_run
 
 TORCH = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
@@ -22,6 +22,9 @@ OTHERS = [
     CUBLAS,
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 8"),
+    RuntimeError(
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+    ),
     RuntimeError("CUDA error: out of memory"),
     RuntimeError("CUDA driver error: out of memory"),
 ]
@@ -36,7 +39,7 @@ def test_a_shortage_is_known_by_its_class_or_its_words(error):
     "error",
     [
         RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
-        RunFailed("The GPU's memory does not suffice. It said: CUBLAS_STATUS_ALLOC_FAILED"),
+        RunFailed("There is not enough memory. It said: CUBLAS_STATUS_ALLOC_FAILED"),
     ],
     ids=str,
 )
@@ -46,26 +49,32 @@ def test_anything_else_is_raised_as_it_is(error):
     assert told.value is error
 
 
+def test_what_this_machine_says_of_a_shortage_is_known():
+    with pytest.raises(RuntimeError) as told:
+        torch.empty(10**15)
+    assert shortage(told.value) == str(told.value)
+
+
 def test_a_run_goes_on_where_a_library_of_the_gpu_found_no_memory(tmp_path):
     events = list(short_run(tmp_path, at=(2,), error=CUBLAS))
     assert isinstance(events[-1], Done)
 
 
 def test_before_the_first_step_a_shortage_is_a_sentence():
-    with pytest.raises(RunFailed, match="does not suffice to begin"), fitting.shortage_is_said():
+    with pytest.raises(RunFailed, match="not enough memory to begin"), fitting.shortage_is_said():
         raise CUBLAS
     with pytest.raises(ZeroDivisionError), fitting.shortage_is_said():
         raise ZeroDivisionError
 
 
-@dataclass(eq=False)
 class Heavy:
     """A teacher in memory."""
 
-    settled: Thrift | None = None
+    def __init__(self):
+        self.thrift, self.compile, self.device = Thrift(), False, torch.device("cuda")
 
     def settle(self, after, compile):
-        self.settled = after
+        self.thrift = after
 
 
 class Builds:
@@ -97,20 +106,22 @@ def kept(monkeypatch):
 def test_weights_that_do_not_fit_are_loaded_once_more_with_fewer_on_the_card(kept, error):
     teacher, builds = mesh_teachers()["if-m"], Builds(1, error)
     loaded = loading._kept(teacher, builds, compile=False)
-    assert builds.asked == [False, True] and loaded.settled.in_turn
+    assert builds.asked == [False, True] and loaded.thrift.in_turn
     assert kept == {type(teacher): (teacher, loaded)}
 
 
 def test_weights_that_fit_are_loaded_once_beside_the_other_jobs(kept):
     teacher, builds = mesh_teachers()["if-m"], Builds(0)
-    assert loading._kept(teacher, builds, compile=False).settled == Thrift()
+    assert loading._kept(teacher, builds, compile=False).thrift == Thrift()
     assert builds.asked == [False] and set(kept) == {str, type(teacher)}
 
 
 def test_a_teacher_that_never_fits_is_said_to_be_too_large(kept):
     teacher, builds = mesh_teachers()["if-m"], Builds(9)
     with (
-        pytest.raises(RunFailed, match=r"if-m is too large for the GPU.*smaller one.*It said: CU"),
+        pytest.raises(
+            RunFailed, match=r"not enough memory for the teacher if-m.*smaller.*said: CU"
+        ),
         fitting.shortage_is_said(),
     ):
         loading._kept(teacher, builds, compile=False)
@@ -122,6 +133,32 @@ def test_a_defect_is_no_shortage(kept):
     with pytest.raises(RuntimeError, match="a defect"):
         loading._kept(mesh_teachers()["if-m"], builds, compile=False)
     assert builds.asked == [False]
+
+
+def test_another_jobs_teacher_goes_before_a_run_does_without_anything(kept):
+    loaded = loading._kept(mesh_teachers()["if-m"], Builds(0), compile=False)
+    other = weakref.ref(kept[str][1])
+    assert loading.step_down(loaded) == [loading.LET_GO] and loaded.thrift == Thrift()
+    assert other() is None and list(kept) == [MeshTeacher]
+    assert loading.step_down(loaded) == said(LADDER[1]) and loaded.thrift == LADDER[1]
+
+
+@pytest.mark.parametrize("planned", LADDER)
+def test_a_teacher_that_was_rounded_on_the_way_is_not_the_next_runs(kept, planned):
+    """What stays exact is kept, and so is what would be rounded again."""
+    kept.clear()
+
+    def build(*_):
+        return Heavy(), planned
+
+    teacher = mesh_teachers()["if-m"]
+    loaded = loading._kept(teacher, build, compile=False)
+    while loading.step_down(loaded):
+        again = loading._kept(teacher, build, compile=False)
+        assert (again is loaded) == (loaded.thrift.fp8 == planned.fp8)
+        if again is not loaded:
+            assert again.thrift == planned
+            break
 
 
 def test_fewer_weights_means_a_rung_that_has_fewer():

@@ -9,15 +9,15 @@ from pipelines.errors import RunFailed
 from pipelines.events import Done, Note, Step
 from pipelines.runs import record, run_folder
 from pipelines.runs.record import Order
-from pipelines.teachers import thrift
+from pipelines.teachers import loading, thrift
 from pipelines.teachers.loaded import (
     COMPILES,
     COMPILES_NOT,
     LoadedMeshTeacher,
     LoadedVideoTeacher,
     notes,
-    step_down,
 )
+from pipelines.teachers.loading import step_down
 from pipelines.teachers.thrift import LADDER, Thrift, following, plan, said
 from sds.assd import Method, Prompts, Teachers
 from sds.csd import Cascade
@@ -67,12 +67,20 @@ def test_the_ladder_is_climbed_rung_by_rung_and_said():
     rung, seen = Thrift(), []
     while rung is not None:
         seen.append(rung)
-        rung = following(rung)
+        rung = following(rung, torch.device("cuda"))
     assert tuple(seen) == LADDER
     assert said(LADDER[0]) == []
     assert "few rows" in said(LADDER[1])[0] and "one network" not in said(LADDER[1])[0]
     assert "one network" in said(LADDER[2])[0] and "fp8" not in said(LADDER[2])[0]
     assert "fp8" in said(LADDER[4])[0] and "block by block" in said(LADDER[4])[0]
+
+
+def test_on_a_cpu_there_is_nowhere_else_for_weights_to_wait(monkeypatch):
+    monkeypatch.setattr(loading, "_last", {})
+    loaded = video_teacher()
+    assert step_down(loaded) == said(LADDER[1])
+    assert step_down(loaded) == [] and loaded.thrift == LADDER[1]
+    assert "GPU" not in said(LADDER[1])[0]
 
 
 def video_teacher():
@@ -94,7 +102,7 @@ def bytes_of(network):
     return sum(p.numel() * p.element_size() for p in network.parameters())
 
 
-def test_a_video_teacher_steps_down_and_answers_as_before():
+def test_a_video_teacher_steps_down_and_answers_as_before(like_a_card):
     """On real networks: fewer rows and offloading change nothing, fp8 rounds and halves."""
     loaded, method = video_teacher(), Method(fusion=0.7)
     network, before = loaded.teachers.video.network, asked(video_teacher(), method)
@@ -116,7 +124,7 @@ def test_a_video_teacher_steps_down_and_answers_as_before():
     assert step_down(loaded) == [] and loaded.thrift == LADDER[-1]
 
 
-def test_compiled_blocks_answer_fewer_rows_and_end_where_weights_are_cast(monkeypatch):
+def test_compiled_blocks_answer_fewer_rows_and_end_where_weights_are_cast(monkeypatch, like_a_card):
     monkeypatch.setattr(compiled, "_BACKEND", "eager")
     loaded, method = video_teacher(), Method(fusion=0.7)
     before, (network,) = asked(loaded, method), thrift.networks_of(loaded.teachers)
@@ -150,7 +158,7 @@ def are_compiled(network):
     return said
 
 
-def test_a_cascade_steps_down():
+def test_a_cascade_steps_down(like_a_card):
     kind = dict(in_channels=6, out_channels=3, class_embed_type="timestep", sample_size=16)
     one, two = tiny_teachers.unet2d(in_channels=3, out_channels=3), tiny_teachers.unet2d(**kind)
     schedule = ddpm(torch.linspace(0.9999, 0.005, 1000))
@@ -214,7 +222,7 @@ def test_a_run_goes_on_from_the_step_where_memory_ran_out(tmp_path):
     assert isinstance(events[-1], Done)
     assert [e.index for e in events if isinstance(e, Step)] == [0, 1, 2, 3]
     notes = [e.text for e in events if isinstance(e, Note)]
-    assert notes[-2:] == ["The GPU's memory ran out; going on with less of it.", "Less."]
+    assert notes[-2:] == ["Memory ran out; going on with less of it.", "Less."]
     list(short_run(tmp_path / "ample"))
     short, ample = (
         torch.load(tmp_path / name / shared_run.RESULT, weights_only=True)

@@ -4,13 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from pipelines.teachers.loaded import LoadedMeshTeacher, step_down
+from pipelines.teachers.loaded import LoadedMeshTeacher
+from pipelines.teachers.loading import step_down
 from pipelines.teachers.thrift import LADDER, Thrift
 from pipelines.teachers.turns import Turns, Visiting
 from sds.csd import Cascade
 from sds.priors import deepfloyd
 from sds.priors import stable_diffusion as sd
 from tests import tiny_teachers as tiny
+from tests.pipelines.test_thrift import like_a_card
+
+__all__ = ["like_a_card"]
 
 CPU = torch.device("cpu")
 
@@ -127,7 +131,7 @@ def test_only_one_stage_of_a_cascade_is_on_the_card():
     assert [memory(unet) for unet in unets] == homes
 
 
-def test_stages_in_turn_answer_exactly_as_together_and_more_thrift_can_follow():
+def test_stages_in_turn_answer_exactly_as_together_and_more_thrift_can_follow(like_a_card):
     loaded, plain = cascade_teacher(), cascade_teacher()
     plain.settle(Thrift(few_rows=True), compile=False)
     for _ in range(2):

@@ -145,9 +145,9 @@ def test_nan_stops_with_the_remedy_and_keeps_the_last_good_state(job, tmp_path, 
     job = replace(job, steps=6, strength=5.0)
     with monkeypatch.context() as patch:
         patch.setattr(type(teachers.video), "eps", failing)
-        with pytest.raises(RunFailed, match="lower the guidance") as failed:
+        with pytest.raises(RunFailed, match="lower --guidance-target or --strength") as failed:
             list(edit_video(job))
-    (bad,) = map(int, re.findall(r"step (\d+) produced NaN", str(failed.value)))
+    (bad,) = map(int, re.findall(r"Step (\d+) produced NaN", str(failed.value)))
     assert bad > 0
     # What a run has that is stopped just before.
     stopped = replace(job, out=tmp_path / "stopped")
@@ -180,24 +180,31 @@ BAD = {
     "beyond FlowEdit": ({"method": Method(eta=2.0)}, "--eta is 2.0: give 0 to 1"),
     "no threshold": ({"method": Method(mask_k=math.nan)}, "--mask-k is nan"),
     "missing clip": ({"clip": "nowhere.mp4"}, "nowhere.mp4"),
-    "mask frame": ({"mask": "mask", "mask_frame": 99}, "0 to 5"),
-    "a frame before the first": ({"mask": "mask", "mask_frame": -1}, "--mask-frame is -1: give 0"),
-    "a negative feather": ({"mask": "mask", "mask_feather": -1.0}, "give 0 to 4096 pixels"),
-    "a mask grown beyond measure": ({"mask": "mask", "mask_grow": math.inf}, "-4096 to 4096"),
-    "a mask shrunk to nothing": ({"mask": "spot", "mask_grow": -9.0}, "Shrink it less"),
+    "mask frame": ({"mask": "mask.png", "mask_frame": 99}, "0 to 5"),
+    "a frame before the first": (
+        {"mask": "mask.png", "mask_frame": -1},
+        "--mask-frame is -1: give 0",
+    ),
+    "a negative feather": ({"mask": "mask.png", "mask_feather": -1.0}, "give 0 to 4096 pixels"),
+    "a mask grown beyond measure": ({"mask": "mask.png", "mask_grow": math.inf}, "-4096 to 4096"),
+    "a mask shrunk to nothing": ({"mask": "spot.png", "mask_grow": -9.0}, "Shrink it less"),
     "edges without a mask": (
         {"mask_grow": 3.0, "mask_feather": 1.0},
         "--mask-grow, --mask-feather",
     ),
     "inverted without a mask": ({"mask_invert": True}, "go with --mask-invert: give --mask."),
     "a frame without a mask": ({"mask_frame": 2}, "go with --mask-frame: give --mask."),
+    "a frame of a clip of masks": (
+        {"mask": "clip.mp4", "mask_frame": 2},
+        "--mask-frame would do nothing: clip.mp4 has a mask for every frame. Leave it out.",
+    ),
     "a threshold of nothing": ({"method": Method(smoothing="off", mask_k=1.0)}, "--smoothing"),
     "nothing along the flow": (
         {"method": Method(smoothing="off", smooth_along_flow=True)},
         "--smooth-along-flow would do nothing",
     ),
-    "mask of another size": ({"mask": "small"}, "10x10"),
-    "empty mask": ({"mask": "black"}, "empty"),
+    "mask of another size": ({"mask": "small.png"}, "10x10"),
+    "empty mask": ({"mask": "black.png"}, "empty"),
 }
 
 
@@ -212,7 +219,7 @@ def test_bad_input_is_one_sentence_exit_2_and_nothing_written(job, tmp_path, cap
     change, sentence = BAD[name]
     change = dict(change)
     if "mask" in change:
-        change["mask"] = tmp_path / f"{change['mask']}.png"
+        change["mask"] = tmp_path / change["mask"]
     if "clip" in change:
         change["clip"] = tmp_path / change["clip"]
     assert command.run(edit_video(replace(job, **change)), job.out) == 2
@@ -245,6 +252,9 @@ def test_what_an_older_run_was_given_and_did_nothing_is_forgotten(job):
     assert recalled == settled(replace(job, method=Method(smoothing="off", joint=0.5)))
     with_mask = recall(known | {"mask": "m.png"}, {"clip": job.clip, "out": job.out})
     assert (with_mask.mask_grow, with_mask.mask_invert, with_mask.mask_frame) == (5.0, True, 2)
+    with_clip = recall(known | {"mask": "m.mp4"}, {"clip": job.clip, "out": job.out})
+    assert (with_clip.mask_grow, with_clip.mask_invert, with_clip.mask_frame) == (5.0, True, 0)
+    check_idle(with_clip)
 
 
 def test_an_unwritable_folder_is_one_sentence_and_exit_2(job, tmp_path, capsys):

@@ -68,22 +68,59 @@ def test_a_job_that_nobody_waits_for_any_more_ends_as_it_begins(tmp_path):
     assert log == []
 
 
-def test_a_job_that_is_stopped_before_its_folder_is_there_stops_once_it_is(tmp_path):
-    folder, asked = tmp_path / "run", threading.Event()
+@pytest.fixture
+def reading(tmp_path):
+    """A job that reads something large: its events from then on, its folder, what lets it go on."""
+    folder, reads, go_on = tmp_path / "run", threading.Event(), threading.Event()
 
     def job():
         yield Note("reading")
-        assert asked.wait(LIMIT)
+        reads.set()
+        assert go_on.wait(LIMIT)
         yield Note("unwrapping")
         folder.mkdir()
         yield Begun(folder)
         yield Note(str(run_folder.stop_asked(folder)))
 
     events = worker.stream(job, folder)
-    assert next(events) == Note("reading")
+    assert next(events) == Note("reading") and reads.wait(LIMIT)
+    return events, folder, go_on
+
+
+def test_a_job_that_is_stopped_while_it_reads_never_begins(reading):
+    events, folder, go_on = reading
     worker.stop(folder)
-    asked.set()
-    assert list(events) == [Note("unwrapping"), Begun(folder), Note("True")]
+    go_on.set()
+    assert list(events) == [Note("unwrapping"), Left()]
+    assert not folder.exists()
+
+
+def test_a_job_whose_reader_leaves_while_it_reads_never_begins(reading):
+    events, folder, go_on = reading
+    events.close()
+    go_on.set()
+    wait_for(lambda: not worker._line)
+    assert not folder.exists()
+
+
+def test_a_job_that_is_stopped_just_before_its_folder_is_there_stops_once_it_is(tmp_path):
+    folder, reads, go_on = tmp_path / "run", threading.Event(), threading.Event()
+
+    def job():
+        reads.set()
+        assert go_on.wait(LIMIT)
+        folder.mkdir()
+        yield Begun(folder)
+        yield Note(str(run_folder.stop_asked(folder)))
+
+    seen = []
+    reader = threading.Thread(target=lambda: seen.extend(worker.stream(job, folder)))
+    reader.start()
+    assert reads.wait(LIMIT)
+    worker.stop(folder)
+    go_on.set()
+    reader.join(LIMIT)
+    assert seen == [Begun(folder), Note("True")]
 
 
 def test_job_stays_on_one_thread_that_is_not_the_readers(tmp_path):
@@ -258,7 +295,8 @@ def test_who_waits_is_told_how_many_are_ahead_and_that_again_and_again(
     rest = list(second)
     assert rest[-1] == Note("2")
     places = [event.ahead for event in rest[:-1]]
-    assert places == sorted(places, reverse=True) and set(places) <= {2, 1}
+    # The last to hear of the line is who has its turn.
+    assert places == sorted(places, reverse=True) and set(places) <= {2, 1, 0} and places[-1] == 0
 
 
 def test_jobs_run_in_the_order_they_came(running, tmp_path):

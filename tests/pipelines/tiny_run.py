@@ -30,6 +30,7 @@ class Tiny:
     fails_at: int | None = None
     nan_at: int | None = None
     size: int = 8
+    calmer = "lower --calm"
 
     def __post_init__(self):
         self.x = torch.zeros(self.size, 16, 16)

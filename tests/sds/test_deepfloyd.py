@@ -10,25 +10,15 @@ from diffusers import (
     IFSuperResolutionPipeline,
     UNet2DConditionModel,
 )
-from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from sds.csd import PAPER, Cascade, Prompts, distill_cascade
 from sds.priors import Prior
 from sds.priors import deepfloyd as df
 from sds.schedules import eps_from_output
 from sds.super_resolution import show
+from tests import tiny_teachers as tiny
 
 T, S = torch.tensor([745, 20, 981]), torch.tensor([5, 980, 250])
-WORDS = ["a", "3d", "render", "of", "gray", "mushroom", "with", "yellow", "cap"]
-TEXT_WIDTH = 16
-
-
-def stirred(module):
-    """Give every weight a random value: zero-initialised layers would hide differences."""
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return module.eval().requires_grad_(False)
 
 
 def randn(*shape, seed=0):
@@ -37,7 +27,7 @@ def randn(*shape, seed=0):
 
 def tiny_unet(size, channels_in, channels_out=6, class_embed_type=None):
     torch.manual_seed(channels_in + channels_out)
-    return stirred(
+    return tiny.lively(
         UNet2DConditionModel(
             sample_size=size,
             in_channels=channels_in,
@@ -49,7 +39,7 @@ def tiny_unet(size, channels_in, channels_out=6, class_embed_type=None):
             up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
             norm_num_groups=4,
             attention_head_dim=4,
-            cross_attention_dim=TEXT_WIDTH,
+            cross_attention_dim=tiny.TEXT_WIDTH,
             class_embed_type=class_embed_type,
         )
     )
@@ -61,21 +51,15 @@ def scheduler(prediction="epsilon", variance="learned_range"):
     )
 
 
-def text_parts():
-    torch.manual_seed(0)
-    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -100.0)]
-    tokenizer = T5Tokenizer(vocab=special + [(f"▁{w}", -1.0) for w in WORDS], extra_ids=0)
-    config = T5Config(
-        vocab_size=len(tokenizer), d_model=TEXT_WIDTH, d_kv=8, d_ff=32, num_layers=2, num_heads=2
-    )
-    return tokenizer, stirred(T5EncoderModel(config))
-
-
 def stage_1(unet=None, **kind):
-    tokenizer, encoder = text_parts()
-    unet = tiny_unet(8, 3) if unet is None else unet
     return IFPipeline(
-        tokenizer, encoder, unet, scheduler(**kind), None, None, None, requires_safety_checker=False
+        **tiny.t5_parts(),
+        unet=tiny_unet(8, 3) if unet is None else unet,
+        scheduler=scheduler(**kind),
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        requires_safety_checker=False,
     )
 
 
@@ -94,7 +78,7 @@ def stage_2(unet=None, **kind):
     )
 
 
-COND = randn(3, 77, TEXT_WIDTH, seed=1)
+COND = randn(3, 77, tiny.TEXT_WIDTH, seed=1)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
@@ -211,12 +195,12 @@ def test_embed_agrees_with_the_text_encoder():
     pipe = stage_1()
     texts = ["a gray mushroom with a yellow cap", ""]
     got = df.embed(pipe, texts)
-    assert got.shape == (2, 77, TEXT_WIDTH) and got.dtype == torch.float32
+    assert got.shape == (2, 77, tiny.TEXT_WIDTH) and got.dtype == torch.float32
     tokens = pipe.tokenizer(texts, padding="max_length", max_length=77, return_tensors="pt")
     with torch.no_grad():
         want = pipe.text_encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
     assert torch.equal(got, want)
-    assert tokens.input_ids[0, :8].tolist() == [3, 7, 8, 9, 3, 10, 11, 1]
+    assert tokens.input_ids[0, :8].tolist() == [3, 12, 8, 9, 3, 10, 11, 1]
     assert len(df.embed(pipe, [" ".join(["a"] * 76)])) == 1
     with pytest.raises(ValueError, match="78 tokens and the text encoder reads 77; shorten"):
         df.embed(pipe, [" ".join(["a"] * 77)])

@@ -1,5 +1,6 @@
 """How long visitors' runs are kept."""
 
+import threading
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from pipelines.errors import InputError
 from pipelines.runs import run_folder
 from pipelines.runs.hold import hold
 from pipelines.runs.run_folder import Status
+from ui import keeping
 from ui.keeping import DAY, days_kept, forget
 from ui.visitors import claim
 
@@ -45,6 +47,22 @@ def test_a_run_that_somebody_works_in_stays_until_the_next_time(run, tmp_path, m
     assert busy.exists() and not old.exists()
     forget(tmp_path, 30, NOW)
     assert not busy.exists()
+
+
+def test_after_a_surprise_the_next_look_comes_all_the_same(tmp_path, monkeypatch, capsys):
+    looks, looked_again = [], threading.Event()
+
+    def surprised(base, days, now):
+        looks.append((base, days))
+        if len(looks) > 1:
+            looked_again.set()
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(keeping, "forget", surprised)
+    monkeypatch.setattr(keeping, "BETWEEN", 0.01)
+    keeping.keep_house(tmp_path, 30)
+    assert looked_again.wait(10) and looks[0] == (tmp_path, 30)
+    assert "OSError: the disk is gone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("said", "days"), [(None, None), ("", None), ("30", 30), ("0.5", 0.5)])

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,10 +16,12 @@ from pipelines.bounds import option
 from pipelines.clip.checks import OF_MASK, OF_SMOOTHING
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Begun, Done, Left, Note, Step, Waiting, Writing
+from pipelines.mesh import PaintMesh
 from pipelines.runs import curve, run_folder
 from pipelines.runs.curve import Point
 from pipelines.teachers.catalog import ASSETS
-from ui import following, mesh_result, video_result
+from pipelines.video import EditVideo
+from ui import following, mesh_result, mesh_run, video_result, video_run
 from ui.following import follow
 from ui.running import Change, expect_idle, in_line, said, seed_of, stop, values_of, written
 from ui.visitors import owned
@@ -84,6 +87,7 @@ def test_line_says_who_is_ahead_and_can_be_left():
     assert waiting["run"] == str(folder) and waiting["stop_button"].interactive is True
     left = in_line(Left(), folder)
     assert left["start_button"].interactive is True and left["run"] is None
+    assert stop(None).interactive is False
 
 
 def test_a_run_is_claimed_as_it_begins_though_nobody_looks(tmp_path):
@@ -124,7 +128,7 @@ def test_a_tab_follows_its_run_from_the_line_to_the_end(tmp_path, monkeypatch):
         def done(event, notes):
             return notes
 
-        return list(follow(job, None, resumes, Change, None, done, cleared))
+        return list(follow(job, None, resumes, Change, done, cleared))
 
     cleared = Change(metrics="")
 
@@ -136,7 +140,8 @@ def test_a_tab_follows_its_run_from_the_line_to_the_end(tmp_path, monkeypatch):
     assert shown.pop(3) is cleared
     line, begun, first, step, between, writing, second = (change.status for change in shown)
     assert line.value == "In line, 1 ahead of you." and shown[1].run == str(tmp_path)
-    assert begun == gr.skip()
+    # Not what the line said, for as long as the teachers take.
+    assert begun.value == "Loading" and begun.props["percent"] == "0.0"
     assert step.value == "Step 3 of 4, 1 s left" and step.props["percent"] == "75.0"
     # What was kept, and the step that is taken again.
     assert step.props["change_now"] == "0.3" and step.props["change"].count(",") == 3
@@ -146,27 +151,56 @@ def test_a_tab_follows_its_run_from_the_line_to_the_end(tmp_path, monkeypatch):
     assert notes == ["first", "between", "second"]
 
 
-def test_what_failed_stays_the_tab_s_run_so_that_it_can_be_resumed(tmp_path):
-    def begin():
-        (tmp_path / run_folder.SETTINGS).write_text("{}")
-        yield Change(run=str(tmp_path))
-        raise MemoryError
-
-    values = values_of(begin, Change, None)
-    next(values)
-    assert next(values)[RUN] == gr.skip()
+TABS = {
+    "video": (video_run, lambda folder: EditVideo(folder / "a.mp4", "ball", "cube", folder)),
+    "mesh": (mesh_run, lambda folder: PaintMesh(folder / "a.obj", "cow", "gold", folder)),
+}
 
 
-def test_a_run_that_never_began_is_not_the_tab_s(tmp_path):
-    def begin():
-        yield Change(run=str(tmp_path / "run"))
-        raise InputError("There is no clip.")
+def told_until_it_fails(tab, folder, monkeypatch, error, *events):
+    """What a tab that shows a run is told of another in `folder`, which says `events` and fails.
 
-    for before in (None, "the run that is shown"):
-        values = values_of(begin, Change, before)
-        next(values)
-        assert next(values)[RUN] == before
-    assert stop(None).interactive is False
+    By their names, the last values.
+    """
+
+    def goes_wrong(job, owner, resumes):
+        yield from events
+        raise error
+
+    monkeypatch.setattr(following, "in_turn", goes_wrong)
+    module, job_in = TABS[tab]
+    names = [f.name for f in fields(module.Shown)]
+    shown = {"run": "shown"}
+    with pytest.raises((gr.Error, MemoryError)):
+        for values in module.run(job_in(folder), None, False, "shown"):
+            told = zip(names, values, strict=True)
+            shown |= {name: value for name, value in told if value != gr.skip()}
+    return shown
+
+
+@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("error", [InputError("No clip."), RunFailed("Full."), MemoryError()])
+def test_what_fails_before_its_first_step_leaves_an_earlier_result(
+    tmp_path, monkeypatch, tab, error
+):
+    (tmp_path / run_folder.SETTINGS).write_text("{}")
+    before = Begun(tmp_path), Note("loading")
+    shown = told_until_it_fails(tab, tmp_path, monkeypatch, error, *before)
+    assert shown["run"] == "shown" and "result" not in shown and "metrics" not in shown
+    assert shown["start_button"].interactive is True
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_what_fails_later_is_the_tab_s_run_with_what_was_kept(tmp_path, monkeypatch, tab):
+    events = Begun(tmp_path), Step(0, 4, 1.0, 0.1, 0.1)
+    shown = told_until_it_fails(tab, tmp_path, monkeypatch, RunFailed("Full."), *events)
+    assert shown["run"] == str(tmp_path) and shown["result"].value is None
+    (tmp_path / TABS[tab][0].RESULT).write_bytes(b"result")
+    # Of a run that goes on the result of before is there from the beginning.
+    for since in (events, events[:1]):
+        shown = told_until_it_fails(tab, tmp_path, monkeypatch, RunFailed("Full."), *since)
+        assert shown["run"] == str(tmp_path) and shown["result"].visible is True
+        assert shown["metrics"] == "" and shown["start_button"].interactive is True
 
 
 def test_a_run_that_leaves_the_line_gives_the_tab_back():

@@ -173,8 +173,8 @@ def test_from_elsewhere_one_visitor_has_a_few_runs_at_once(base, actions):
     far = visitor("anna", host="studio.example")
     with ExitStack() as runs:
         for _ in range(AT_ONCE):
-            runs.enter_context(share_of(owner_of(ANNA.token, far), far))
-            runs.enter_context(share_of(owner_of(None, far), far))
+            runs.enter_context(share_of(ANNA.token, far))
+            runs.enter_context(share_of(None, far))
         again = (far, "one", ANNA.token, None, None)
         tries = [
             lambda: list(video_run.edit(far, ANNA.token, None)),
@@ -188,7 +188,7 @@ def test_from_elsewhere_one_visitor_has_a_few_runs_at_once(base, actions):
                 attempt()
         assert not ran
         # Nobody else is held back, nor is whoever sits at this machine.
-        with share_of(owner_of(BERT.token, far), far):
+        with share_of(BERT.token, far):
             assert list(made.repeat(ANNA, *again[1:])) and ran
     assert list(made.repeat(*again)) and not visitors._runs
 
@@ -356,6 +356,23 @@ def test_a_dropped_result_gives_its_settings_back(base, actions, tmp_path, monke
     with pytest.raises(gr.Error, match="not made here"):
         write_clip(result, frames, clip_from_frames(frames, 5))
         made.restore(ANNA, str(result), ANNA.token, None, None)
+
+
+def test_a_dropped_result_opens_no_file_of_the_studio_s_machine(
+    base, actions, tmp_path, monkeypatch
+):
+    """What it names lies where the studio was started, or elsewhere on its machine."""
+    monkeypatch.setattr(gr, "Info", lambda said: None)
+    monkeypatch.chdir(tmp_path)
+    made, _ = actions
+    trimesh.creation.box().export("box.obj")
+    Path("mask.png").write_bytes(b"secret")
+    job = PaintMesh(Path("box.obj"), "cow", "gold", Path(), edit="horns", mask=Path("mask.png"))
+    model = geometry.unwrap(geometry.read_mesh("box.obj"))
+    geometry.write_glb(Path("painted.glb"), model, [None], mesh.describe(job))
+    shown = by_label(made.restore(ANNA, "painted.glb", ANNA.token, None, None))
+    assert shown["mesh object"] == "cow"
+    assert shown["mesh mesh"] is None and shown["mesh mask"] is None
 
 
 def test_what_is_listed_says_what_it_is(base):

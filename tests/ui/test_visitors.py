@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import shutil
 import time
 from contextlib import aclosing
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 
 from pipelines.media import clip_from_frames, read_clip, read_settings, write_clip
 from pipelines.teachers.catalog import ASSETS
+from tests.conftest import ROOT
 from tests.ui.visitors import answers, happens, last, upload, visitor
 
 MANY = 30
@@ -184,6 +187,22 @@ def test_one_visitors_error_is_theirs_alone(running_studio, clips):
     assert whole[1]["settings"]["seed"] == 1
 
 
+def test_a_result_is_downloaded_and_no_file_of_a_run_is_fetched_by_its_path(running_studio, clips):
+    before = set(running_studio.runs.iterdir())
+    _, _, content = happens(one_run(running_studio.address, clips, 0))
+    (run,) = set(running_studio.runs.iterdir()) - before
+    result = run / "result.mp4"
+    assert content == result.read_bytes()
+    # As the command line names runs.
+    clip = running_studio.runs / "cow" / "inputs" / "clip" / "clip.mp4"
+    clip.parent.mkdir(parents=True)
+    clip.write_bytes(content)
+    for path in (clip, result, f"{run}/../cow/inputs/clip/clip.mp4", os.path.relpath(clip, ROOT)):
+        answer = httpx.get(f"{running_studio.address}gradio_api/file={path}")
+        assert answer.status_code == 403, path
+    shutil.rmtree(running_studio.runs / "cow")
+
+
 def test_runs_cannot_be_listed_or_reached_around(running_studio):
     folder = running_studio.runs / "20260103-000000-0123456789ab"
     folder.mkdir()
@@ -198,7 +217,7 @@ def test_runs_cannot_be_listed_or_reached_around(running_studio):
         answer = httpx.get(f"{running_studio.address}gradio_api/file={path}")
         assert answer.status_code in (403, 404), path
         assert b"root:" not in answer.content
-    # Thirty visitors in one second, and still nobody guesses another's folder.
+    # Thirty visitors in one second, and still each run has a folder of its own.
     assert all(
         re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{12}", f.name) for f in running_studio.runs.iterdir()
     )

@@ -145,6 +145,12 @@ def test_the_page_asks_for_nothing_that_does_nothing(tmp_path, monkeypatch):
     plain = replace(plain, mask_invert=False, method=Method(smoothing="off"))
     assert replace(bare, out=masked.out) == settled(plain)
     check_idle(bare)
+    # A clip of masks has one for every frame, whichever the page's clip was paused on.
+    by_clip = video_run.job_of(**page | {"mask": "m.webm"})
+    assert replace(by_clip, out=masked.out) == settled(
+        replace(masked, mask=Path("m.webm"), mask_frame=0)
+    )
+    check_idle(by_clip)
 
 
 def test_exactly_the_mask_is_no_other_than_inside_it_where_everything_is_painted():
