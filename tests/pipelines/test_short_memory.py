@@ -14,9 +14,8 @@ from pipelines.teachers.loading import load_mesh_teacher, load_video_teacher
 from pipelines.teachers.thrift import LADDER, Thrift
 from pipelines.video import edit_video
 from tests.pipelines.test_teachers_run import folder, job, painting, teacher_of
-from tests.pipelines.test_thrift import like_a_card
 
-__all__ = ["folder", "job", "like_a_card", "painting", "teacher_of"]
+__all__ = ["folder", "job", "painting", "teacher_of"]
 
 
 def runs_out(network, calls):

@@ -12,9 +12,6 @@ from sds.csd import Cascade
 from sds.priors import deepfloyd
 from sds.priors import stable_diffusion as sd
 from tests import tiny_teachers as tiny
-from tests.pipelines.test_thrift import like_a_card
-
-__all__ = ["like_a_card"]
 
 CPU = torch.device("cpu")
 

@@ -3,11 +3,10 @@
 import time
 import zipfile
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import gradio as gr
 import pytest
@@ -71,11 +70,6 @@ def make(base, name, owner=None, state="stopped", kind="video", teacher="miniatu
     return job
 
 
-@dataclass(frozen=True, eq=False)
-class Shown(Change):
-    result: Any = field(default_factory=gr.skip)
-
-
 @pytest.fixture
 def actions():
     """Two places whose components are known by their labels."""
@@ -84,10 +78,9 @@ def actions():
     def place(name, kind, inputs_of):
         def run(job, owner, resumes, before):
             ran.append((job, owner, resumes, before))
-            yield Shown(status="running").values()
-            yield Shown(status="done").values()
+            yield Change(status="running").values()
+            yield Change(status="done").values()
 
-        names = ("status", "run", "start_button", "stop_button", "metrics", "result")
         job = EditVideo(Path("a"), "", "", Path("b")) if kind is EditVideo else None
         job = job or PaintMesh(Path("a"), "", "", Path("b"))
         inputs = {key: gr.Textbox(label=f"{name} {key}") for key in inputs_of(job)}
@@ -95,11 +88,11 @@ def actions():
         return Place(
             name=name,
             kind=kind,
-            change=Shown,
+            change=Change,
             inputs=inputs,
-            outputs={key: gr.Textbox(label=f"{name} {key}") for key in names},
+            outputs={f.name: gr.Textbox(label=f"{name} {f.name}") for f in fields(Change)},
             inputs_of=inputs_of,
-            result_of=lambda folder: Shown(result=str(folder)),
+            result_of=lambda folder: Change(result=str(folder)),
             run=run,
         )
 
