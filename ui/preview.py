@@ -9,13 +9,13 @@ import gradio as gr
 from pipelines.events import Preview
 from pipelines.media import contact_sheet, data_uri, floats_at, to_uint8
 from pipelines.media.comparison import grey
+from pipelines.media.masks import OPACITY, TINT
 from ui.theme import PAGE
 
 WIDTH = 960
 """Pixels that the frames beside one another are at most wide."""
 GAP = 2
-_TINTS = {"mask": (255, 45, 120), "smoothed": (255, 176, 0)}
-_OPACITY = 0.55
+_TINTS = {"mask": TINT, "smoothed": (255, 176, 0)}
 _NOTHING = "data:,"
 
 
@@ -47,5 +47,5 @@ def previewed(preview: Preview, columns: int) -> gr.HTML:
         shown = grey(mask[:, None].float(), frames.shape[1:3])
         alpha = contact_sheet(shown[..., None].expand(-1, -1, -1, 3), columns, GAP, fill=0)[..., :1]
         colour = alpha.new_tensor(_TINTS[name]).expand(*alpha.shape[:2], 3)
-        laid[name] = data_uri(colour, (alpha.float() * _OPACITY).to(alpha.dtype))
+        laid[name] = data_uri(colour, (alpha.float() * OPACITY).to(alpha.dtype))
     return gr.HTML(data_uri(contact_sheet(frames, columns, GAP)), visible=True, **laid)

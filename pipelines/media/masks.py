@@ -15,11 +15,11 @@ from pipelines.media.part import MAX_PIXELS
 from pipelines.media.read import decode
 from pipelines.media.stills import load_rgba
 
-_STILLS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+_STILLS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff")
 _LUMA = torch.tensor([0.2126, 0.7152, 0.0722])  # BT.709
 # Lossy codecs return black as 1 or 2 of 255. A mask must be exactly 0 where nothing may change.
 _BLACK, _WHITE = 8 / 255, 247 / 255
-TINT, OPACITY = (1.0, 0.18, 0.47), 0.55
+TINT, OPACITY = (255, 45, 120), 0.55
 """How a mask is laid over pictures: a colour that few of them have, RGB."""
 
 

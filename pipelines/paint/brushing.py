@@ -111,7 +111,7 @@ def write_masks(folder: Path, masks: Sequence[Tensor]) -> Path:
 
 
 def _tinted(canvas: Canvas, masks: Masks) -> list[Tensor]:
-    tint = 255 * torch.tensor(TINT, dtype=torch.float32)
+    tint = torch.tensor(TINT, dtype=torch.float32)
     return [
         torch.lerp(base.float(), tint.expand_as(base), OPACITY * mask[0, ..., None])
         .round()
