@@ -146,7 +146,7 @@ def stage_2_only(method: Method) -> Method:
 
 
 def second_phase(method: Method) -> Method:
-    """What follows `stage_1_only` in the two-phase mode: CasTex's noise level, 0.5 of 1000."""
+    """What follows stage I alone in the two-phase mode: CasTex's noise level, half of 1000."""
     return replace(stage_2_only(method), noise_levels=(500, 500))
 
 

@@ -98,8 +98,8 @@ def descend(
         asked = asked + said
         count += 1
         if (index + 1) * moves // steps == move:
-            # No move yet; what is not finite is seen all the same.
-            x.grad = 0 * asked
+            # No move yet. What is not finite is seen by its RMS.
+            x.grad = torch.zeros_like(x)
         else:
             x.grad = mean()
             asked, count = torch.zeros_like(x), 0

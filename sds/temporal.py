@@ -107,7 +107,7 @@ def variation(g: Tensor) -> Tensor:
     return mean
 
 
-def adaptive_mask(g: Tensor, k: float = 1.0) -> Tensor:
+def adaptive_mask(g: Tensor, k: float) -> Tensor:
     """The adaptive mask of ASSD: 1 where g's temporal variation exceeds its mean + k std.
 
     The threshold is set anew every step and clip, because gradients grow over a run.

@@ -69,13 +69,22 @@ class Edit:
             self.smoothed.copy_(since["smoothed"])
             # As it was encoded then: in tiles it comes out otherwise.
             self.x_src.copy_(since["x_src"])
-        job, clip = self.job, self._clip()
+        job, question = self.job, self._question()
         flows = None if self.motion is None else self.motion.flows
 
         def gradient(x: Tensor, t: int, generator: torch.Generator) -> Tensor:
-            asked = (self.loaded.teachers, self.prompts, job.method, x, self.x_src, t, generator)
-            kept = None if clip is None else self.loaded.references(clip)
-            score = assd_score(*asked, flows, kept)
+            kept = None if question is None else self.loaded.references(question)
+            score = assd_score(
+                self.loaded.teachers,
+                self.prompts,
+                job.method,
+                x,
+                self.x_src,
+                t,
+                generator,
+                flows=flows,
+                references=kept,
+            )
             if score.adaptive_mask is not None:
                 self.smoothed.copy_(score.adaptive_mask)
             return score.said
@@ -84,16 +93,16 @@ class Edit:
             gradient,
             self.x,
             self.x_src,
-            job.total_steps,
-            job.seed,
-            job.strength,
-            self.latent_gate,
-            job.low,
-            job.high,
-            since,
-            self.loaded.teachers.video.schedule.sigma if job.ode else None,
-            job.moves,
-            lambda said: finished(job.method, self._along(said), self.x, self.x_src),
+            steps=job.total_steps,
+            seed=job.seed,
+            strength=job.strength,
+            gate=self.latent_gate,
+            low=job.low,
+            high=job.high,
+            since=since,
+            sigma=self.loaded.teachers.video.schedule.sigma if job.ode else None,
+            moves=job.moves,
+            finish=lambda said: finished(job.method, self._along(said), self.x, self.x_src),
         )
         last, more = None, {"smoothed": self.smoothed, "x_src": self.x_src}
         try:
@@ -166,7 +175,7 @@ class Edit:
         """What the teachers said, averaged along the motion."""
         return said if self.motion is None else self.motion.mean(said, self.job.steady)
 
-    def _clip(self) -> str | None:
+    def _question(self) -> str | None:
         """A name for all that the reference branch is asked but noise; None where it is the edit's.
 
         Equal questions must be asked together, to be answered the same to the last bit.

@@ -36,7 +36,7 @@ class LoadedVideoTeacher:
     compile: bool = False
     """Whether the run asks for compiled blocks. Weights kept in fp8 are not for those."""
     last: tuple[str, References] = field(default_factory=lambda: ("", References()))
-    """What the reference branch answered last, and which clip's it was."""
+    """What the reference branch answered last, and to which question."""
 
     def __post_init__(self) -> None:
         self._turns = Turns(self.device)
@@ -46,10 +46,10 @@ class LoadedVideoTeacher:
         """Whether a preview can afford the autoencoder."""
         return sum(p.numel() for p in self.codec.vae.parameters()) < SMALL
 
-    def references(self, clip: str) -> References:
-        """What the reference branch of a clip answered so far; that of any other is forgotten."""
-        if self.last[0] != clip:
-            self.last = (clip, References())
+    def references(self, question: str) -> References:
+        """What the reference branch answered to a question so far; any other is forgotten."""
+        if self.last[0] != question:
+            self.last = (question, References())
         return self.last[1]
 
     def settle(self, after: Thrift, compile: bool) -> None:
