@@ -30,7 +30,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Left:
-    """The job was stopped before it began, in line or while it read what it was given."""
+    """The job was stopped before it began: in line, or after something it said of its input."""
 
 
 @dataclass(frozen=True)

@@ -76,11 +76,11 @@ def stream(make_events: MakeEvents, folder: Path, seconds: float = 60) -> Iterat
     """A job's events, as it makes them on a thread of its own. What it raises is raised here.
 
     Jobs take turns: one at a time in this process, in the order they came. A job that waits says
-    `Waiting`; one that is stopped in line, or before its folder is there, says `Left` and ends.
-    `make_events` is called on the job's thread when its turn comes. Closing this iterator gives up
-    a place in the line, or asks the job to stop after its current step, by the stop file in
-    `folder`, and to write its result there. It does not wait for that, because a page may close it
-    on the thread that serves everyone; the next job does.
+    `Waiting`; one that is stopped in line, or that says something after that and has no folder yet,
+    says `Left` and ends. `make_events` is called on the job's thread when its turn comes. Closing
+    this iterator gives up a place in the line, or asks the job to stop after its current step, by
+    the stop file in `folder`, and to write its result there. It does not wait for that, because a
+    page may close it on the thread that serves everyone; the next job does.
 
     make_events: on ZeroGPU it must pickle: a `functools.partial`, not a lambda.
     seconds: how long the job is expected to take on ZeroGPU, which ends it if it takes longer.

@@ -25,14 +25,17 @@ every parameter. Tensors, numbers, lists and dicts only. Randomness needs no sta
 class NonFinite(FloatingPointError):
     """A gradient or a parameter became NaN or infinite; the message says what to change."""
 
-    def __init__(self, index: int) -> None:
-        super().__init__(
-            f"step {index} produced NaN or infinity; the parameters are back at the state before "
-            "it. Run the VAE in fp32, use bf16 instead of fp16 for the teacher, or lower the "
-            "guidance scale"
-        )
-        self.index = index
+    @property
+    def index(self) -> int:
         """The step, counted from 0."""
+        return self.args[0]
+
+    def __str__(self) -> str:
+        return (
+            f"step {self.index} produced NaN or infinity; the parameters are back at the state "
+            "before it. Run the VAE in fp32, use bf16 instead of fp16 for the teacher, or lower "
+            "the guidance scale"
+        )
 
 
 @dataclass(frozen=True)

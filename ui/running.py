@@ -133,7 +133,7 @@ def said(event: Waiting | Left | Step | Writing) -> str:
         case Left():
             return "Stopped before it began."
         case Waiting(0):
-            return "Nobody is ahead of you. The teachers are being loaded."
+            return "Nobody is ahead of you."
         case Waiting(ahead):
             return f"In line, {ahead} ahead of you."
         case Step(index, steps):

@@ -15,7 +15,9 @@ from ui.folders import base_folder
 
 async def _refuse(request: Request) -> None:
     # Found as gradio finds it: what goes up in it first, then its links.
-    path = Path(os.path.abspath(request.path_params.get("path_or_url", "")))
+    asked = request.path_params
+    # Gradio has two addresses for a file, `file=` and an older one, `file/`.
+    path = Path(os.path.abspath(asked.get("path_or_url") or asked.get("path", "")))
     if path.is_file() and path.resolve().is_relative_to(base_folder()):
         raise HTTPException(403, "A run's files are downloaded from its page.")
 

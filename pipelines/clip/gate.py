@@ -172,7 +172,8 @@ def _flow_size(size: tuple[int, int]) -> tuple[int, int]:
 def write_gate(path: Path, clip: Clip, gate: Gate) -> None:
     """The mask laid over the clip, small, as a silent mp4: what may change is tinted."""
     size = panel_size(_flow_size(clip.size))
-    small, tint = gate.shrunk(size), (torch.tensor(TINT) / 255).view(1, 3, 1, 1)
+    small = gate.shrunk(size)
+    tint = torch.tensor(TINT, dtype=torch.float32).view(1, 3, 1, 1) / 255
     rows = []
     for start in range(0, len(clip), 16):
         few = slice(start, start + 16)

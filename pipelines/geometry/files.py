@@ -173,8 +173,7 @@ def _hidden(path: PurePosixPath) -> bool:
 def _beside(name: str) -> str:
     """What an absolute path names, in the mesh's own folder; any other `name` as it is."""
     # Windows' rules know the roots of both: `C:\`, `\\server\share\` and `/`.
-    path = PureWindowsPath(name)
-    return path.name if path.anchor else name
+    return re.split(r"[\\/:]", name)[-1] if PureWindowsPath(name).anchor else name
 
 
 def _inside(name: str, start: PurePosixPath) -> str:

@@ -20,6 +20,8 @@ Floats = NDArray[np.floating]
 WHITE = (1.0, 1.0, 1.0, 1.0)
 MAX_FACES = 2_000_000
 """Of a model."""
+MAX_VERTICES = 8 * MAX_FACES
+"""Of all parts together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +77,14 @@ class Model:
 
 
 def check_size(faces: int, vertices: int = 0) -> None:
-    """InputError above MAX_FACES, or above the vertices that so many faces can have."""
-    if faces > MAX_FACES or vertices > 3 * MAX_FACES:
+    """InputError above MAX_FACES, or where their parts hold more vertices than fit in memory.
+
+    Parts that share vertices each hold all of them.
+    """
+    if faces > MAX_FACES or vertices > MAX_VERTICES:
         raise InputError(
-            f"The mesh has more than {MAX_FACES:,} faces, or more vertices than those can have. "
-            "Simplify it first, for example with Blender's Decimate."
+            f"The mesh has more than {MAX_FACES:,} faces, or its parts {MAX_VERTICES:,} vertices. "
+            "Simplify it first, for example with Blender's Decimate, or join parts."
         )
 
 

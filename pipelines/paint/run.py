@@ -156,8 +156,9 @@ def questions(task: Task, how: Painting) -> csd.Prompts:
     rows, guidance = task.prompts.rows, how.style_guidance
     if task.prompts.unlike is not None:
         guidance = max(guidance, min(1.0, PATTERN_GUIDANCE * guidance))
-    share = torch.tensor(shares(len(rows), guidance), device=rows.device)
-    return replace(task.prompts, share=share)
+    share = shares(len(rows), guidance)
+    kind = dict(dtype=torch.float32, device=rows.device)
+    return replace(task.prompts, share=torch.tensor(share, **kind))
 
 
 @torch.no_grad()

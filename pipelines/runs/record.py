@@ -189,8 +189,8 @@ def _work(order: Order, work: Work, since: Checkpoint) -> Iterator[Event]:
                 yield event
     except NonFinite as error:
         failure = (
-            f"Step {error.index} produced NaN or infinity: {work.calmer}. The result is the last "
-            "good state."
+            f"Step {error.index + 1} produced NaN or infinity: {work.calmer}. The result is the "
+            "last good state."
         )
     seconds = time.monotonic() - started
     yield Writing()

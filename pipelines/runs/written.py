@@ -1,4 +1,4 @@
-"""The names of a run's files in its folder, so that it never replaces what somebody put there.
+"""The names of a run's results in its folder, so that they never replace what somebody put there.
 
 Knows nothing about how they are written.
 """

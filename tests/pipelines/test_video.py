@@ -147,7 +147,7 @@ def test_nan_stops_with_the_remedy_and_keeps_the_last_good_state(job, tmp_path, 
         patch.setattr(type(teachers.video), "eps", failing)
         with pytest.raises(RunFailed, match="lower --guidance-target or --strength") as failed:
             list(edit_video(job))
-    (bad,) = map(int, re.findall(r"Step (\d+) produced NaN", str(failed.value)))
+    (bad,) = (int(k) - 1 for k in re.findall(r"Step (\d+) produced NaN", str(failed.value)))
     assert bad > 0
     # What a run has that is stopped just before.
     stopped = replace(job, out=tmp_path / "stopped")

@@ -82,7 +82,7 @@ def test_words_of_an_error_are_not_markup():
 def test_line_says_who_is_ahead_and_can_be_left():
     folder = Path("runs/one")
     assert said(Waiting(2)) == "In line, 2 ahead of you."
-    assert "teachers are being loaded" in said(Waiting(0))
+    assert said(Waiting(0)) == "Nobody is ahead of you."
     waiting = in_line(Waiting(2), folder)
     assert waiting["run"] == str(folder) and waiting["stop_button"].interactive is True
     left = in_line(Left(), folder)

@@ -198,8 +198,11 @@ def test_a_result_is_downloaded_and_no_file_of_a_run_is_fetched_by_its_path(runn
     clip.parent.mkdir(parents=True)
     clip.write_bytes(content)
     for path in (clip, result, f"{run}/../cow/inputs/clip/clip.mp4", os.path.relpath(clip, ROOT)):
-        answer = httpx.get(f"{running_studio.address}gradio_api/file={path}")
-        assert answer.status_code == 403, path
+        for address in ("file=", "file/"):
+            answer = httpx.get(f"{running_studio.address}gradio_api/{address}{path}")
+            # A client may take `..` out of an address itself: that is another file then, and none.
+            assert answer.status_code in (403, 404), (address, path)
+            assert answer.status_code == 403 or ".." in str(path), (address, path)
     shutil.rmtree(running_studio.runs / "cow")
 
 
