@@ -9,9 +9,9 @@
 
 All of them ask the same video teacher and come to a picture as the video job does
 (`pipelines.clip.change`), so that what the autoencoder loses is held against none. SDS, DDS and
-ASSD take the same steps at the same rate as that job. Of ASSD what the teacher
-says and the change are steadied along the motion, of DDS where its name says so. This module knows
-nothing about right answers.
+ASSD take the same steps at the same rate as that job. Of ASSD what the teacher says and the change
+are steadied along the motion, of DDS where its name says so. This module knows nothing about right
+answers.
 """
 
 from collections.abc import Callable

@@ -77,8 +77,8 @@ def evaluate_meshes(
     """Paint every mesh by every method; yields a result as soon as it is there."""
     for edit in wanted:
         shape = surface(edit.mesh)
+        task = MeshTask(shape, edit.words, seed)
         for name, function in functions.items():
-            task = MeshTask(shape, edit.words, seed)
             began = time.perf_counter()
             painted = function(task).to("cpu")
             seconds = time.perf_counter() - began

@@ -58,9 +58,11 @@ def base_colours(model: geometry.Model, resolution: int) -> list[Tensor]:
     many to be held at once.
     """
     found: list[Tensor] = []
+    texels = 0
     for part in model.parts:
         found.append(torch.tensor(geometry.base_colour(part, resolution)))
-        if sum(base.shape[0] * base.shape[1] for base in found) > MOST_TEXELS:
+        texels += found[-1].shape[:2].numel()
+        if texels > MOST_TEXELS:
             raise InputError(
                 f"The mesh has {len(model.parts)} parts, and textures of {resolution} x "
                 f"{resolution} or more for each of them do not fit into memory: lower --resolution "
