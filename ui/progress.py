@@ -14,7 +14,8 @@ _WIDTH, _HEIGHT = 200, 40
 
 def progress_line(elem_id: str, change_says: str) -> gr.HTML:
     """The empty line, to be placed on the page. change_says: what its first curve shows."""
-    template = (PAGE / "progress.html").read_text()
+    # Not a property: in a tab that was not open yet, gradio forgets those that a change leaves out.
+    template = (PAGE / "progress.html").read_text().replace("CHANGE", change_says)
     return gr.HTML(
         "",
         label="Progress",
@@ -27,7 +28,6 @@ def progress_line(elem_id: str, change_says: str) -> gr.HTML:
         live="polite",
         change="",
         change_now="",
-        change_says=change_says,
         loss="",
         loss_now="",
     )

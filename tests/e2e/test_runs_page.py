@@ -244,3 +244,22 @@ def test_a_run_beyond_the_page_s_sliders_and_list_is_reopened_and_run_again(
     (again,) = set(runs_folder.iterdir()) - before
     first, second = (run_folder.read_settings(run) for run in (folder, again))
     assert second == first | {"out": again.name}
+
+
+def test_a_painting_that_is_opened_says_what_its_curves_show(page, runs_folder):
+    """In a tab that was not open before."""
+    folder = runs_folder / "20260104-000000-0123456789ab"
+    shape = ASSETS / "examples" / "mushroom.obj"
+    asked = PaintMesh(shape, "mushroom", "red", folder, edit="cap", steps=2, resolution=64)
+    list(mesh.paint_mesh(asked))
+    open_tab(page, "Runs")
+    page.locator("#past-runs .thumbnail-lg").first.click()
+    expect(page.locator("#run-command textarea")).to_have_value(re.compile(folder.name))
+    page.locator("#run-open").click()
+    said = page.locator("#painting-status .curve:not(.absent) figcaption")
+    expect(said).to_have_text(
+        [
+            re.compile(r"How far it has come from gray: \d"),
+            re.compile(r"teachers still ask for: \d"),
+        ]
+    )
