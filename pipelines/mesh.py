@@ -24,7 +24,7 @@ from pipelines.paint.composites import GRAY, prompts, unlike_prompt
 from pipelines.paint.job import STEPS, PaintMesh
 from pipelines.paint.layers import base_colours
 from pipelines.paint.look import Look, look
-from pipelines.paint.painted import bake_layers, write_painted
+from pipelines.paint.painted import RESULT, RESULTS, bake_layers, write_painted
 from pipelines.paint.run import paint
 from pipelines.paint.task import Fields, Mask, Task
 from pipelines.paint.uv_mask import read_uv_mask
@@ -43,7 +43,6 @@ from sds import parallel
 from sds.optimize import State, Step
 
 PREVIEW_SIDE = 160
-RESULT = "painted.glb"
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +128,7 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
         yield from map(Note, notes(work.loaded))
         return work
 
-    order = Order(job.out, describe(job), _inputs(job, model), resumes, began)
+    order = Order(job.out, describe(job), _inputs(job, model), RESULTS, resumes, began)
     yield from record.run(order, prepare)
 
 

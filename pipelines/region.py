@@ -23,7 +23,13 @@ from pipelines.geometry.base import with_alpha
 from pipelines.geometry.pictures import encode_png
 from pipelines.media.files import replacing
 from pipelines.paint.layers import Layers, check_threshold, load_layers
-from pipelines.paint.painted import shares, touched_textures, write_textures, write_turntable
+from pipelines.paint.painted import (
+    RESULT,
+    shares,
+    touched_textures,
+    write_textures,
+    write_turntable,
+)
 from pipelines.render import Surface
 from pipelines.runs import run_folder
 from pipelines.runs.hold import hold
@@ -52,7 +58,7 @@ def move_region(job: MoveRegion) -> dict[str, Any]:
     layers = load_layers(job.run)
     settings = {**_read(job.run / run_folder.SETTINGS), "threshold": job.threshold}
     metrics = _read(job.run / run_folder.METRICS)
-    model = geometry.unwrap(geometry.read_mesh(job.run / "painted.glb"))
+    model = geometry.unwrap(geometry.read_mesh(job.run / RESULT))
     if len(model.parts) != len(layers):
         raise InputError(
             f"painted.glb in {job.run.name} has {len(model.parts)} parts and {len(layers)} "
@@ -82,7 +88,7 @@ def _write(
             # The name write_obj gave it; the OBJ and its MTL name it already.
             with replacing(job.run / f"painted_{k}.png") as unfinished:
                 unfinished.write_bytes(encode_png(with_alpha(texture, part)))
-    geometry.write_glb(job.run / "painted.glb", model, touched, settings)
+    geometry.write_glb(job.run / RESULT, model, touched, settings)
     write_turntable(job.run, surface, layers, job.threshold, settings)
 
 

@@ -21,7 +21,7 @@ from pipelines import command
 from pipelines.clip import quick_look
 from pipelines.clip.change import working_size
 from pipelines.clip.checks import check_idle, check_numbers, without_idle
-from pipelines.clip.edit import Edit
+from pipelines.clip.edit import RESULTS, Edit
 from pipelines.clip.gate import Gate, read_gate
 from pipelines.clip.job import STEPS, EditVideo
 from pipelines.clip.motion import averaged, held, motion
@@ -78,7 +78,7 @@ def edit_video(job: EditVideo, resumes: bool = False) -> Iterator[Event]:
 
     files = {"clip": job.clip} | ({} if job.mask is None else {"mask": job.mask})
     inputs = {f"{name}/{path.name}": path for name, path in files.items()}
-    order = Order(job.out, describe(job), inputs, resumes, began)
+    order = Order(job.out, describe(job), inputs, RESULTS, resumes, began)
     yield from record.run(order, prepare)
 
 

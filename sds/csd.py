@@ -135,11 +135,6 @@ class Distilled:
     """The same of stage II's, with respect to z_2."""
 
 
-def stage_1_only(method: Method) -> Method:
-    """The method without stage II: a baseline, and the first of the two phases."""
-    return replace(method, lambda_2=(0.0, 0.0))
-
-
 def stage_2_only(method: Method) -> Method:
     """The method without stage I, stage II at its last weight from the start: a baseline."""
     return replace(method, lambda_1=0.0, lambda_2=(method.lambda_2[1],) * 2)

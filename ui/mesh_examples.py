@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.mesh import RESULT
+from pipelines.paint.painted import RESULT
 from pipelines.runs import history, run_folder
 from pipelines.runs.run_folder import METRICS
 from ui.examples import EXAMPLES

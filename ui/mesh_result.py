@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import RunFailed
-from pipelines.mesh import RESULT
+from pipelines.paint.painted import RESULT
 from pipelines.runs import run_folder
 from pipelines.runs.history import archive
 from ui.running import Change, facts, ready

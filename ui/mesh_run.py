@@ -13,9 +13,10 @@ import gradio as gr
 
 from pipelines.errors import RunFailed
 from pipelines.events import Done
-from pipelines.mesh import RESULT, PaintMesh, usual
+from pipelines.mesh import PaintMesh, usual
 from pipelines.paint.checks import without_idle
 from pipelines.paint.job import Preset
+from pipelines.paint.painted import RESULT
 from pipelines.teachers.catalog import mesh_teachers
 from pipelines.teachers.painting import FieldKind, Painting
 from ui.brush import no_brush

@@ -20,7 +20,7 @@ from pipelines.clip.gate import Gate
 from pipelines.clip.job import EditVideo
 from pipelines.clip.motion import Motion
 from pipelines.events import Preview
-from pipelines.media import Clip, to_uint8, write_clip
+from pipelines.media import Clip, comparison, to_uint8, write_clip
 from pipelines.media.comparison import Panel, grey, panel_size, write_comparison
 from pipelines.teachers.loaded import LoadedVideoTeacher
 from pipelines.teachers.loading import step_down
@@ -30,6 +30,8 @@ from sds.optimize import State, Step
 
 PREVIEW_FRAMES = 4
 RESULT = "result.mp4"
+RESULTS = (RESULT, comparison.NAME)
+"""Every file that an edit ends with."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,14 +14,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines import geometry
-from pipelines.media import clip_from_frames, read_image, save_png, to_uint8, write_clip
+from pipelines.media import (
+    clip_from_frames,
+    comparison,
+    read_image,
+    save_png,
+    to_uint8,
+    write_clip,
+)
 from pipelines.media.comparison import write_comparison
-from pipelines.paint.layers import Layers, file_name, save_layers
+from pipelines.paint.layers import NAMES, Layers, file_name, save_layers
 from pipelines.paint.look import Look, look
 from pipelines.paint.task import Fields, Task, sample_atlases
 from pipelines.render import Cameras, Points, Surface, at, downsample, orbit
 from pipelines.render.bake import texels, texture_image
 
+RESULT = "painted.glb"
+RESULTS = (
+    "painted.*",
+    "painted_*",
+    *(f"{layer}{number}.png" for layer in (*NAMES, "texture") for number in ("", "_*")),
+    "turntable.mp4",
+    comparison.NAME,
+)
+"""Every file that a painting ends with, as shell patterns."""
 CHUNK = 1 << 17
 """Texels that the fields are asked about at once."""
 SAMPLES = 50_000
@@ -55,7 +71,7 @@ def write_painted(
     save_layers(folder, layers)
     geometry.write_obj(folder / "painted.obj", model, touched)
     write_textures(folder, textures)
-    geometry.write_glb(folder / "painted.glb", model, touched, settings)
+    geometry.write_glb(folder / RESULT, model, touched, settings)
     panels = write_turntable(folder, surface, layers, threshold, settings)
     return {**shares(folder, surface, layers, threshold), "panels": panels}
 

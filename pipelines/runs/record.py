@@ -65,6 +65,8 @@ class Order:
     """Everything needed to repeat the run, as JSON; `steps` among it."""
     inputs: Mapping[str, Path]
     """The files it needs, by the names they get in the run's folder."""
+    results: tuple[str, ...]
+    """The names of the files it ends with, as shell patterns."""
     resumes: bool
     """Whether the run goes on that the folder holds, instead of beginning one."""
     began: float = field(default_factory=time.monotonic)
@@ -92,7 +94,7 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
         run_folder.read_settings(order.folder)
     before = run_folder.open_folder(order.folder)
     if not order.resumes:
-        expect_nothing_replaced(order.folder, before, order.settings)
+        expect_nothing_replaced(order.folder, before, order.results)
     with hold(order.folder):
         run_folder.sweep(order.folder)
         run_folder.forget_peak_memory()

@@ -115,7 +115,7 @@ def run(kind, folder, steps=STEPS, **how):
         yield Note("ready")
         return kind(folder, steps, **how)
 
-    yield from record.run(Order(folder, settings, {}, False), prepare)
+    yield from record.run(Order(folder, settings, {}, (), False), prepare)
 
 
 def main():

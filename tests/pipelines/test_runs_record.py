@@ -15,8 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
+from pipelines.clip import edit
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Begun, Done, Note, Preview, Step, Writing
+from pipelines.paint import painted
 from pipelines.runs import checkpoint, product, record, run_folder
 from pipelines.runs.hold import hold
 from pipelines.runs.record import Order
@@ -175,16 +177,21 @@ def test_a_run_is_never_lost_to_another(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("job", "mine"),
-    [("mesh", "texture.png"), ("mesh", "painted_0.png"), ("video", "result.mp4"), (None, PREVIEW)],
+    ("results", "mine"),
+    [
+        (painted.RESULTS, "texture.png"),
+        (painted.RESULTS, "painted_0.png"),
+        (edit.RESULTS, "result.mp4"),
+        ((), PREVIEW),
+    ],
 )
-def test_a_run_never_replaces_a_file_that_was_there(tmp_path, job, mine):
+def test_a_run_never_replaces_a_file_that_was_there(tmp_path, results, mine):
     folder = tmp_path / "meshes"
     folder.mkdir()
     (folder / mine).write_bytes(b"mine")
-    settings = {"job": job, "steps": STEPS}
+    order = Order(folder, {"steps": STEPS}, {}, results, False)
     with pytest.raises(InputError, match=f"{mine} is there already.* Choose another folder"):
-        list(record.run(Order(folder, settings, {}, False), Tiny))
+        list(record.run(order, Tiny))
     assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [(mine, b"mine")]
     # What has another name is no reason.
     (folder / mine).rename(folder / f"my-{mine}")
@@ -192,12 +199,14 @@ def test_a_run_never_replaces_a_file_that_was_there(tmp_path, job, mine):
     assert (folder / f"my-{mine}").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize(("job", "example"), [("video", "ball"), ("mesh", "mushroom")])
-def test_every_file_of_a_result_is_one_that_a_run_would_replace(job, example):
+@pytest.mark.parametrize(
+    ("results", "example"), [(edit.RESULTS, "ball"), (painted.RESULTS, "mushroom")]
+)
+def test_every_file_of_a_result_is_one_that_a_run_would_replace(results, example):
     made = {path.name for path in (ASSETS / "examples" / example).iterdir()}
     for name in made - {run_folder.SETTINGS}:
         with pytest.raises(InputError, match="would replace it"):
-            expect_nothing_replaced(Path("run"), frozenset({name}), {"job": job})
+            expect_nothing_replaced(Path("run"), frozenset({name}), results)
 
 
 def test_one_job_works_in_a_folder_at_a_time(tmp_path):
@@ -224,7 +233,7 @@ def refused(folder, resumes=False):
     given = folder.parent / "given.txt"
     given.write_text("input")
     settings = {"job": "tiny", "steps": STEPS, "versions": run_folder.versions()}
-    order = Order(folder, settings, {"clip/given.txt": given}, resumes)
+    order = Order(folder, settings, {"clip/given.txt": given}, (), resumes)
     with pytest.raises(InputError, match="cannot be used"):
         list(record.run(order, prepare))
 
@@ -252,7 +261,7 @@ def test_what_was_read_before_a_run_counts_too(tmp_path):
         yield Note("loading")
         return Tiny(folder, 1)
 
-    order = Order(folder, settings, {}, False, began=time.monotonic() - 100)
+    order = Order(folder, settings, {}, (), False, began=time.monotonic() - 100)
     metrics = list(record.run(order, prepare))[-1].metrics
     assert 100 <= metrics["seconds_in_all"] < 150 and metrics["seconds"] < 50
 

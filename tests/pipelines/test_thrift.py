@@ -214,7 +214,7 @@ def short_run(folder, **how):
             setattr(work, name, value)
         return work
 
-    yield from record.run(Order(folder, settings, {}, False), prepare)
+    yield from record.run(Order(folder, settings, {}, (), False), prepare)
 
 
 def test_a_run_goes_on_from_the_step_where_memory_ran_out(tmp_path):

@@ -68,7 +68,7 @@ def run(folder, resumes=False, steps=STEPS, inputs=None, **how):
         yield Note("tiny")
         return Tiny(folder, steps, **how)
 
-    yield from record.run(Order(folder, settings, inputs or {}, resumes), prepare)
+    yield from record.run(Order(folder, settings, inputs or {}, (RESULT,), resumes), prepare)
 
 
 def main():

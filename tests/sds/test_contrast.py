@@ -4,7 +4,20 @@ from dataclasses import replace
 
 import torch
 from gaussian import GaussianTeacher
-from test_csd import BAR, LARGE, LOW_BAR, STEPS, N, Toy, cascade, draws, gradient, randn, world
+from test_csd import (
+    BAR,
+    LARGE,
+    LOW_BAR,
+    STAGE_1,
+    STEPS,
+    N,
+    Toy,
+    cascade,
+    draws,
+    gradient,
+    randn,
+    world,
+)
 from torch.nn.functional import avg_pool2d, interpolate
 
 from sds import csd, super_resolution
@@ -13,10 +26,7 @@ from sds.csd import PAPER, Asking, Method, distill_cascade
 from sds.schedules import add_noise, ddpm
 
 ROWS = torch.tensor([1, 4])
-
-
 UNLIKE = randn(1, 2, 3, seed=8)
-STAGE_1 = csd.stage_1_only(PAPER)
 
 
 def parts(size=LARGE):
