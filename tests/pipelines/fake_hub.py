@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-import httpx2
+from huggingface_hub.utils import _http
 
+# Whichever the hub's library speaks through: httpx2 from its version 2 on, httpx before.
+httpx = _http.httpx2 if hasattr(_http, "httpx2") else _http.httpx
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -25,15 +27,15 @@ class FakeHub:
     """Names of the files that were sent."""
     asked: int = 0
 
-    def client(self) -> httpx2.Client:
-        return httpx2.Client(transport=httpx2.MockTransport(self.answer), follow_redirects=True)
+    def client(self) -> httpx.Client:
+        return httpx.Client(transport=httpx.MockTransport(self.answer), follow_redirects=True)
 
-    def answer(self, request: httpx2.Request) -> httpx2.Response:
+    def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
         if self.down:
-            raise httpx2.ConnectError("no route to host", request=request)
+            raise httpx.ConnectError("no route to host", request=request)
         if self.ill:
-            return httpx2.Response(503, request=request)
+            return httpx.Response(503, request=request)
         path = unquote(request.url.path).strip("/").removeprefix("api/models/")
         owner, name, kind, rest = path.split("/", 3)
         repo = f"{owner}/{name}"
@@ -62,7 +64,7 @@ class FakeHub:
             for path in files
         ]
 
-    def _file(self, request: httpx2.Request, repo: str, name: str) -> httpx2.Response:
+    def _file(self, request: httpx.Request, repo: str, name: str) -> httpx.Response:
         path = self.repos[repo] / name
         if not path.is_file():
             return self._no(request, 404, "EntryNotFound")
@@ -73,13 +75,13 @@ class FakeHub:
             "Content-Length": str(len(data)),
         }
         if request.method == "HEAD":
-            return httpx2.Response(200, headers=headers, request=request)
+            return httpx.Response(200, headers=headers, request=request)
         self.fetched.append(name)
-        return httpx2.Response(200, headers=headers, content=data, request=request)
+        return httpx.Response(200, headers=headers, content=data, request=request)
 
-    def _json(self, request: httpx2.Request, value: object) -> httpx2.Response:
-        return httpx2.Response(200, content=json.dumps(value), request=request)
+    def _json(self, request: httpx.Request, value: object) -> httpx.Response:
+        return httpx.Response(200, content=json.dumps(value), request=request)
 
-    def _no(self, request: httpx2.Request, status: int, code: str) -> httpx2.Response:
+    def _no(self, request: httpx.Request, status: int, code: str) -> httpx.Response:
         headers = {"X-Error-Code": code, "X-Repo-Commit": SHA}
-        return httpx2.Response(status, headers=headers, request=request)
+        return httpx.Response(status, headers=headers, request=request)
