@@ -26,7 +26,7 @@ def cfg(uncond: Tensor, cond: Tensor, scale: float | Tensor) -> Tensor:
 
 def from_threestudio(scale: float) -> float:
     """A guidance scale written in threestudio's convention, in ours: 20 -> 21."""
-    return scale + 1
+    return scale + 1.0
 
 
 def ask(prior: Prior, questions: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, ...]:

@@ -19,6 +19,7 @@ Networks are told apart by the blocks that are there, because not all classes na
 who asks for it.
 """
 
+import inspect
 from collections.abc import Iterable
 
 import torch
@@ -59,6 +60,7 @@ def switch(networks: Iterable[nn.Module], on: bool) -> None:
     found = [block for network in networks for block in blocks(network)]
     if on:
         torch._dynamo.config.recompile_limit = SHAPES
+        _know_the_version()
         if any(block._compiled_call_impl is None for block in found):
             # The limit also counts what was compiled for networks that are gone.
             torch._dynamo.reset()
@@ -84,6 +86,14 @@ def failure(error: Exception) -> str | None:
     from torch._dynamo.exc import TorchDynamoException
 
     return _reason(error) if isinstance(error, TorchDynamoException) else None
+
+
+def _know_the_version() -> None:
+    """Spare the compiler what upsampling in bf16 asks on the way: that of torch 2.8 fails on it."""
+    # It takes seconds to import; whoever has networks has it already.
+    from diffusers.utils.import_utils import is_torch_version
+
+    torch.compiler.assume_constant_result(inspect.unwrap(is_torch_version))
 
 
 def _nothing(x: Tensor) -> Tensor:

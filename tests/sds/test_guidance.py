@@ -31,7 +31,8 @@ def test_our_21_is_threestudios_20():
     theirs = cond + 20 * (cond - uncond)
     assert theirs.item() == 11.5
     assert cfg(uncond, cond, 21).item() == 11.5
-    assert from_threestudio(20) == 21
+    # A whole number too, where a command line expects any number.
+    assert from_threestudio(20) == 21 and type(from_threestudio(20)) is float
     assert cfg(uncond, cond, 7.5).item() == 4.75
 
 

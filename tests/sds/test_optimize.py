@@ -8,7 +8,7 @@ import torch
 from sds.optimize import NonFinite, optimize, step_generator
 
 
-def setup(lr=0.1):
+def begun(lr=0.1):
     x = torch.zeros(3, 4)
     return x, torch.optim.Adam([x], lr=lr)
 
@@ -26,7 +26,7 @@ def noisy_pull(x, calls=None):
 
 
 def test_assigned_gradients_reach_the_answer():
-    x, optimizer = setup(lr=0.05)
+    x, optimizer = begun(lr=0.05)
     calls = []
     steps = list(optimize(noisy_pull(x, calls), [x], optimizer, 300))
     assert calls == [s.index for s in steps] == list(range(300))
@@ -50,34 +50,34 @@ def test_backward_gradients_work_and_do_not_pile_up():
 
 @pytest.mark.parametrize("last", [0, 4, 10])
 def test_a_resumed_run_is_the_same_run(last):
-    x, optimizer = setup()
+    x, optimizer = begun()
     list(optimize(noisy_pull(x), [x], optimizer, 12))
-    y, first = setup()
+    y, first = begun()
     run = optimize(noisy_pull(y), [y], first, 12)
     while (step := next(run)).index < last:
         pass
     saved = copy.deepcopy(step.state())
     assert saved["step"] == last + 1 and torch.equal(saved["parameters"][0], y)
     run.close()
-    z, second = setup()
+    z, second = begun()
     indices = [s.index for s in optimize(noisy_pull(z), [z], second, 12, saved)]
     assert indices == list(range(last + 1, 12)) and torch.equal(z, x)
 
 
 def test_without_the_optimisers_state_it_would_be_another_run():
     """That the state above matters: Adam that forgot its moments ends elsewhere."""
-    x, optimizer = setup()
+    x, optimizer = begun()
     steps = [copy.deepcopy(step.state()) for step in optimize(noisy_pull(x), [x], optimizer, 12)]
-    z, second = setup()
+    z, second = begun()
     list(optimize(noisy_pull(z), [z], second, 12, steps[4] | {"optimizer": {}}))
     assert not torch.equal(z, x)
 
 
 def test_a_resumed_run_has_the_rates_of_now_and_other_shapes_are_refused():
-    x, optimizer = setup(lr=0.0)
+    x, optimizer = begun(lr=0.0)
     (step,) = optimize(noisy_pull(x), [x], optimizer, 1)
     saved = copy.deepcopy(step.state())
-    z, second = setup(lr=0.5)
+    z, second = begun(lr=0.5)
     list(optimize(noisy_pull(z), [z], second, 2, saved))
     assert not torch.equal(z, x)
     other = torch.zeros(2, 2)
@@ -87,7 +87,7 @@ def test_a_resumed_run_has_the_rates_of_now_and_other_shapes_are_refused():
 
 @pytest.mark.parametrize("bad, poison", [(0, "grad"), (3, "grad"), (9, "grad"), (3, "value")])
 def test_nan_restores_the_last_good_state_and_names_the_remedy(bad, poison):
-    x, optimizer = setup()
+    x, optimizer = begun()
     good = {}
 
     def gradient(index):
@@ -116,7 +116,7 @@ def test_a_parameter_that_overflows_is_caught_too():
 
 
 def test_closing_right_after_a_bad_step_leaves_the_last_good_state():
-    x, optimizer = setup()
+    x, optimizer = begun()
 
     def gradient(index):
         x.grad = torch.full_like(x, torch.nan if index == 1 else 1.0)
@@ -131,7 +131,7 @@ def test_closing_right_after_a_bad_step_leaves_the_last_good_state():
 
 
 def test_a_gradient_that_raises_on_a_bad_state_still_restores_it():
-    x, optimizer = setup()
+    x, optimizer = begun()
 
     def gradient(index):
         if index == 1:
@@ -145,7 +145,7 @@ def test_a_gradient_that_raises_on_a_bad_state_still_restores_it():
 
 
 def test_yielding_leaves_the_grad_mode_alone():
-    x, optimizer = setup()
+    x, optimizer = begun()
     run = optimize(noisy_pull(x), [x], optimizer, 4)
     assert torch.is_grad_enabled()
     next(run)
@@ -160,7 +160,7 @@ def test_yielding_leaves_the_grad_mode_alone():
 
 
 def test_wrong_use_is_refused():
-    x, optimizer = setup()
+    x, optimizer = begun()
     with pytest.raises(ValueError, match=r"parameters\[0\]\.grad empty"):
         next(optimize(lambda index: torch.zeros(()), [x], optimizer, 1))
     half = torch.zeros(2, dtype=torch.bfloat16)
