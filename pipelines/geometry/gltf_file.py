@@ -12,7 +12,7 @@ import math
 import struct
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
 DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
+STARTS = {b"\x89PNG": "image/png", b"\xff\xd8": "image/jpeg", b"RIFF": "image/webp"}
+"""What kind a picture is, by its first bytes."""
 MAX_ROWS = 20_000_000
 """Entries of an accessor. A few bytes can declare any number of them."""
 COMPRESSED = {
@@ -103,7 +105,7 @@ def array(document: Document, accessor: int) -> NDArray:
     """An accessor's values as they are stored, (count, width)."""
     about = document.tree["accessors"][accessor]
     width = WIDTHS[about["type"]]
-    if about["count"] > MAX_ROWS:
+    if max(about["count"], about.get("sparse", {}).get("count", 0)) > MAX_ROWS:
         raise InputError(
             f"The mesh has lists of more than {MAX_ROWS:,} entries. Simplify it first."
         )
@@ -220,7 +222,8 @@ def _embed(
         notes.append(f"{missing} {BESIDE}")
         content = WHITE_PNG
         uri = "white.png"
-    kind = "image/jpeg" if content[:2] == b"\xff\xd8" else image.get("mimeType", "image/png")
+    kinds = [kind for start, kind in STARTS.items() if content.startswith(start)]
+    kind = kinds[0] if kinds else image.get("mimeType", "image/png")
     if content not in held:
         held[content] = add_view(document, content)
     image["bufferView"], image["mimeType"] = held[content], kind
@@ -229,9 +232,12 @@ def _embed(
 
 
 def _fetch(uri: str, files: Files) -> bytes | None:
-    if uri.startswith("data:"):
-        return base64.b64decode(uri.split(",", 1)[1])
-    return files.read(unquote(uri))
+    if not uri.startswith("data:"):
+        return files.read(unquote(uri))
+    # RFC 2397: what follows the comma may be escaped, in base64 or not.
+    head, _, body = uri.partition(",")
+    content = unquote_to_bytes(body)
+    return base64.b64decode(content) if head.endswith(";base64") else content
 
 
 def _strided(document: Document, about: Tree, count: int, component: int, width: int) -> NDArray:

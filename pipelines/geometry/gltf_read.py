@@ -87,7 +87,8 @@ def triangles(document: Document, primitive: Tree) -> NDArray[np.int64]:
     if mode == TRIANGLES:
         return flat.reshape(-1, 3)
     if mode == FAN:
-        return np.stack([np.full(len(flat) - 2, flat[0]), flat[1:-1], flat[2:]], axis=1)
+        first = np.broadcast_to(flat[:1], flat[2:].shape)
+        return np.stack([first, flat[1:-1], flat[2:]], axis=1)
     strip = np.stack([flat[:-2], flat[1:-1], flat[2:]], axis=1)
     strip[1::2] = strip[1::2][:, [0, 2, 1]]
     return strip
@@ -126,8 +127,6 @@ def _part(
     faces = triangles(document, primitive)
     order = [0, 2, 1] if mirrored else [0, 1, 2]
     faces = faces[:, order]
-    if faces.size and (faces.min() < 0 or faces.max() >= len(vertices)):
-        raise IndexError("a face names a vertex that the file does not have")
     info, factor, picture = {}, WHITE, None
     if "material" in primitive:
         material = document.tree["materials"][primitive["material"]]
@@ -229,7 +228,8 @@ def _vertices(
     inverse = np.tile(np.eye(4), (len(skin["joints"]), 1, 1))
     if "inverseBindMatrices" in skin:
         stored = floats(document, skin["inverseBindMatrices"])
-        inverse = stored.reshape(-1, 4, 4).transpose(0, 2, 1)
+        # There may be more of them than joints.
+        inverse = stored.reshape(-1, 4, 4).transpose(0, 2, 1)[: len(inverse)]
     pose = np.stack([worlds[k] for k in skin["joints"]]) @ inverse
     posed = np.zeros_like(points)
     for joint, weight in zip(*_influences(document, attributes), strict=True):

@@ -132,12 +132,17 @@ def _paint(document: Document, place: Place, part: Part, texture: NDArray[np.uin
     material = _own_material(document, primitive)
     slot, key, factor = base_slot(material)
     info = slot.setdefault(key, {})
+    plain = material.setdefault("pbrMetallicRoughness", {"metallicFactor": 0.0})
+    if slot is not plain:
+        # The colour is kept in an extension; what viewers without it show is replaced as well.
+        plain.pop("baseColorTexture", None)
     if not part.keeps_uv:
         _new_uv(document, primitive, material, info, part, place.mirrored)
     content = pictures.encode_png(with_alpha(texture, part))
     info["index"] = _replace_texture(document, info.get("index"), content)
     # The texture holds the whole base colour now: what multiplied it must not do so again.
     slot[factor] = [1.0, 1.0, 1.0, part.factor[3]]
+    plain.update(baseColorTexture=info, baseColorFactor=slot[factor])
     _whiten(document, primitive["attributes"])
 
 

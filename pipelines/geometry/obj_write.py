@@ -6,7 +6,7 @@ triangles. This module knows nothing about how textures are made.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,11 +169,11 @@ def _with_copied_map(line: str, material: Material, stem: str, files: dict[str, 
 
 
 def _put(files: dict[str, bytes], name: str, content: bytes) -> str:
-    """Add a picture and give its name, with a number in front if another has that name."""
+    """Add a picture and give its name, with a number at its end if another has that name."""
     taken, k = name, 1
     while files.setdefault(taken, content) != content:
         k += 1
-        taken = f"{k}_{name}"
+        taken = f"{PurePath(name).stem}_{k}{PurePath(name).suffix}"
     return taken
 
 

@@ -106,7 +106,7 @@ def _charts(part: Part, timeout: float) -> Floats:
 
 
 def _box(part: Part) -> tuple[Floats, float]:
-    """The lowest corner of a part's box, and its longest side."""
+    """The lowest corner of a part's box, and its longest side; 1 where it is a point."""
     points = part.vertices[np.unique(part.faces)]
     low = points.min(axis=0)
-    return low, float((points.max(axis=0) - low).max())
+    return low, float((points.max(axis=0) - low).max()) or 1.0

@@ -247,6 +247,60 @@ def gltf_scene(folder: Path, name: str = "scene.glb") -> Path:
     return write_tree(folder / name, tree, blob)
 
 
+def added(tree: dict, blob: bytes, values: np.ndarray) -> tuple[int, bytes]:
+    """Put an array into a new view of the tree: the view's number, and the blob with it."""
+    blob += bytes(-len(blob) % 4)
+    data = values.tobytes()
+    tree["bufferViews"].append({"buffer": 0, "byteOffset": len(blob), "byteLength": len(data)})
+    return len(tree["bufferViews"]) - 1, blob + data
+
+
+def sparse(
+    tree: dict, blob: bytes, base: int | None, at: np.ndarray, values: np.ndarray
+) -> tuple[int, bytes]:
+    """An accessor of 8 vertices: `base` (a view, or zeros) but for some rows; and the blob."""
+    where, blob = added(tree, blob, at)
+    what, blob = added(tree, blob, values.astype("<f4"))
+    component = {1: 5121, 2: 5123, 4: 5125}[at.itemsize]
+    about = {"componentType": 5126, "type": "VEC3", "count": 8}
+    about["sparse"] = {
+        "count": len(at),
+        "indices": {"bufferView": where, "componentType": component},
+        "values": {"bufferView": what},
+    }
+    tree["accessors"].append(about if base is None else about | {"bufferView": base})
+    return len(tree["accessors"]) - 1, blob
+
+
+def skinned(
+    folder: Path, *sets: tuple[list[int], list[float]], inverse: list | None = None
+) -> Path:
+    """`gltf_scene` with the cube on two joints, at z = 7 and z = 9; joints and weights of sets.
+
+    inverse: the inverse bind matrices, row by row; none are the identity.
+    """
+    tree, blob = tree_and_blob(gltf_scene(folder))
+    attributes = tree["meshes"][0]["primitives"][0]["attributes"]
+    for n, (joints, weights) in enumerate(sets):
+        columns = {"JOINTS": np.array(joints, "<u1"), "WEIGHTS": np.array(weights, "<f4")}
+        for key, row in columns.items():
+            view, blob = added(tree, blob, np.tile(row, (36, 1)))
+            kind = {"componentType": 5121 if key == "JOINTS" else 5126, "type": "VEC4"}
+            tree["accessors"].append({"bufferView": view, "count": 36, **kind})
+            attributes[f"{key}_{n}"] = len(tree["accessors"]) - 1
+    tree["nodes"] += [{"translation": [0, 0, 7]}, {"translation": [0, 0, 9]}]
+    tree["scenes"][0]["nodes"] += [4, 5]
+    tree["skins"] = [{"joints": [4, 5]}]
+    if inverse is not None:
+        # The file has the columns of a matrix one after the other.
+        view, blob = added(tree, blob, np.array(inverse, "<f4").transpose(0, 2, 1))
+        kind = {"componentType": 5126, "count": len(inverse), "type": "MAT4"}
+        tree["accessors"].append({"bufferView": view, **kind})
+        tree["skins"][0]["inverseBindMatrices"] = len(tree["accessors"]) - 1
+    tree["nodes"][1]["skin"] = 0
+    return write_tree(folder / "skin.glb", tree, blob)
+
+
 def write_tree(path: Path, tree: dict, blob: bytes) -> Path:
     """A .glb, or a .gltf with its buffer in a file of its own."""
     if path.suffix == ".gltf":

@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from pathlib import Path
 
 import geometry_files as files
 import numpy as np
@@ -99,6 +100,16 @@ def test_a_file_that_is_too_large(tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.geometry.files.MAX_BYTES", 100)
     with pytest.raises(InputError, match="larger than"):
         read_mesh(files.off_cube(tmp_path))
+
+
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied")
+
+    path = files.off_cube(tmp_path)
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(InputError, match=r"^cube\.off .*\(Permission denied\)\. Check its perm"):
+        read_mesh(path)
 
 
 def test_a_glb_that_was_cut_short(tmp_path):

@@ -214,28 +214,6 @@ def test_texture_transforms(transform, expected, tmp_path):
     assert np.allclose(uv[tuple(corner)], (expected[0], 1 - expected[1]), atol=1e-6)
 
 
-def skinned(folder, *sets: tuple[list[int], list[float]]):
-    """`gltf_scene` with the cube on two joints, at z = 7 and z = 9; joints and weights of sets."""
-    tree, blob = files.tree_and_blob(files.gltf_scene(folder))
-    attributes = tree["meshes"][0]["primitives"][0]["attributes"]
-    for n, (joints, weights) in enumerate(sets):
-        columns = {"JOINTS": np.array(joints, "<u1"), "WEIGHTS": np.array(weights, "<f4")}
-        for key, row in columns.items():
-            data = np.tile(row, (36, 1)).tobytes()
-            view = {"buffer": 0, "byteOffset": len(blob), "byteLength": len(data)}
-            tree["bufferViews"].append(view)
-            blob += data
-            kind = {"componentType": 5121 if key == "JOINTS" else 5126, "type": "VEC4"}
-            view = len(tree["bufferViews"]) - 1
-            tree["accessors"].append({"bufferView": view, "count": 36, **kind})
-            attributes[f"{key}_{n}"] = len(tree["accessors"]) - 1
-    tree["nodes"] += [{"translation": [0, 0, 7]}, {"translation": [0, 0, 9]}]
-    tree["scenes"][0]["nodes"] += [4, 5]
-    tree["skins"] = [{"joints": [4, 5]}]
-    tree["nodes"][1]["skin"] = 0
-    return files.write_tree(folder / "skin.glb", tree, blob)
-
-
 @pytest.mark.parametrize(
     ("sets", "z"),
     [
@@ -247,7 +225,7 @@ def skinned(folder, *sets: tuple[list[int], list[float]]):
     ],
 )
 def test_a_skinned_mesh_is_where_its_joints_are(sets, z, tmp_path):
-    part = read_mesh(skinned(tmp_path, *sets)).parts[0]
+    part = read_mesh(files.skinned(tmp_path, *sets)).parts[0]
     assert np.allclose(part.vertices[part.faces], CUBE[TRIANGLES] + (0, 0, z), atol=1e-6)
 
 

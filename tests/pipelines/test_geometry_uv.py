@@ -1,5 +1,7 @@
 """UVs: which are kept, how overlap is measured, and what unwrapping promises."""
 
+import shutil
+import sys
 import time
 from dataclasses import replace
 from pathlib import PurePath
@@ -133,6 +135,54 @@ def test_decimation_comes_near_the_count_and_keeps_the_shape():
     assert np.allclose(np.linalg.norm(points, axis=1), 1, atol=0.03)
     small = model(CUBE, TRIANGLES)
     assert decimate(small, 12) is small
+
+
+def test_a_mesh_of_fewer_faces_than_a_solid_has_is_refused():
+    with pytest.raises(InputError, match=r"^3 faces make no mesh\. Ask for 4 or more\.$"):
+        decimate(model(*sphere()), 3)
+    assert decimate(model(*sphere()), 4).faces >= 4
+
+
+def beside_a_sphere(vertices, faces) -> Model:
+    """A sphere of 1280 faces, and a second part."""
+    given = model(*sphere(3))
+    return replace(given, parts=(*given.parts, *model(vertices, faces).parts))
+
+
+def test_a_part_that_has_few_faces_is_not_simplified():
+    # Its faces share no vertices, and simplified they would.
+    solid = np.eye(4, 3)[[[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]]].reshape(12, 3)
+    faces = np.arange(12).reshape(4, 3)
+    big, small = decimate(beside_a_sphere(solid, faces), 200).parts
+    assert len(big.faces) == pytest.approx(200, rel=0.05)
+    assert np.array_equal(small.vertices, solid)
+    assert np.array_equal(small.faces, faces)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("places", [1, 2])
+def test_a_part_that_is_a_point_or_a_line_can_be_beside_what_is_simplified(places):
+    given = beside_a_sphere(np.eye(places, 3) + 5, [[0, places - 1, 0]] * 40)
+    big, thin = unwrap(decimate(given, 200)).parts
+    assert len(big.faces) < 200
+    assert {tuple(x) for x in thin.vertices[thin.faces].reshape(-1, 3)} == {
+        tuple(x) for x in np.eye(places, 3) + 5
+    }
+    assert not thin.uv.any()
+
+
+def test_a_part_without_area_gets_uvs_without_area():
+    given = unwrap(beside_a_sphere(np.eye(3) * (1, 0, 0), [[0, 1, 2], [2, 1, 0]]))
+    big, flat = given.parts
+    assert unusable(big.vertices, big.faces, big.uv) is None
+    assert flat.uv.shape == (2, 3, 2)
+    assert not flat.uv.any()
+
+
+def test_a_surface_that_xatlas_gives_up_on_names_the_remedy(monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(InputError, match=r"for thing: .* Repair it in a 3D editor, or give it UVs"):
+        unwrap(model(CUBE, TRIANGLES))
 
 
 def test_normals_of_a_sphere_point_outwards():
