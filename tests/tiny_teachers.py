@@ -289,8 +289,9 @@ def cogvideox(rotary: bool = False) -> CogVideoXPipeline:
         latent_channels=4,
         layers_per_block=1,
         norm_num_groups=2,
-        sample_height=32,
-        sample_width=32,
+        # Tiles of half of that, which must not leave a rim narrower than its convolutions.
+        sample_height=128,
+        sample_width=128,
     )
     scheduler = CogVideoXDDIMScheduler(
         **BETAS,
