@@ -12,8 +12,6 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from pipelines.errors import InputError
-
 COPIED = frozenset({"aac", "mp3", "opus", "flac", "alac", "ac3", "eac3"})
 _AAC_BITS_PER_CHANNEL = 96_000
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -37,33 +35,31 @@ def add_sound(
 
     Returns:
         The packets, which already name their stream in `target`, and a note for the user about
-        each stream that was not copied as it is.
-
-    Raises:
-        InputError: the sound cannot be read.
+        each stream that was not copied as it is. Sound that cannot be decoded is silent: by now the
+        pictures are made, and would be lost with it.
     """
-    converters, notes = {}, []
+    converters, notes, damaged = {}, [], {}
     for number, stream in enumerate(source.streams.audio, start=1):
         if stream.codec_context is None:
             notes.append(f"Sound stream {number} has an unknown codec and was left out.")
             continue
         codec = stream.codec_context.codec.canonical_name
-        converters[stream.index] = (_copied if codec in COPIED else _as_aac)(stream, target, part)
+        convert = (_copied if codec in COPIED else _as_aac)(stream, target, part)
+        converters[stream.index] = (number, convert)
         if codec not in COPIED:
             notes.append(
                 f"Sound stream {number} is {codec}, which players do not accept in mp4; "
                 "it was encoded as AAC."
             )
     packets = []
-    try:
-        for packet in source.demux():
-            if packet.stream.index in converters:
-                packets += converters[packet.stream.index](packet)
-    except av.error.FFmpegError as error:
-        raise InputError(
-            "The clip's sound is damaged. Export the clip again, or without sound."
-        ) from error
-    return packets, notes
+    for packet in source.demux():
+        if packet.stream.index in converters:
+            number, convert = converters[packet.stream.index]
+            try:
+                packets += convert(packet)
+            except av.error.FFmpegError:
+                damaged[number] = f"Sound stream {number} is damaged, and silent where it is."
+    return packets, [*notes, *damaged.values()]
 
 
 def _copied(stream: av.AudioStream, target: av.container.OutputContainer, part: _Part) -> _Convert:
@@ -75,8 +71,6 @@ def _copied(stream: av.AudioStream, target: av.container.OutputContainer, part: 
     def convert(packet: av.Packet) -> list[av.Packet]:
         if packet.dts is None:  # the demuxer's end mark, which holds no data
             return []
-        if packet.pts is None:  # audio is never reordered
-            packet.pts = packet.dts
         second = packet.pts * packet.time_base
         # Without a start the encoder's priming before 0 belongs to the clip.
         if (start and second < start) or (end is not None and second >= end):

@@ -51,7 +51,7 @@ def facts(path: Path | str) -> Facts:
         elif container.duration is not None:
             seconds = Fraction(container.duration, av.time_base)
         else:
-            seconds = stream.frames / rate
+            rate, seconds = _measured(container, stream)
         size, sound = (stream.height, stream.width), bool(container.streams.audio)
         return Facts(size, float(rate), float(seconds), sound)
 
@@ -98,7 +98,21 @@ def seek(container: av.container.InputContainer, stream: av.VideoStream, cut: Cu
     seekable = any(name in container.format.name for name in _SEEKABLE)
     # The library counts no further than that; all is read then, and the part found empty.
     if seekable and second > 0 and target < 2**63:
-        container.seek(target, stream=stream)
+        try:
+            container.seek(target, stream=stream)
+        except av.error.FFmpegError:
+            # Pictures that begin long after the sound have no key frame before that, but after.
+            container.seek(target, stream=stream, backward=False)
+
+
+def _measured(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> tuple[Fraction, Fraction]:
+    """(frames per second, seconds) of what a browser recorded, whose file says neither."""
+    times = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+    span = (max(times, default=0) - min(times, default=0)) * stream.time_base
+    rate = (len(times) - 1) / span if span else FALLBACK_RATE
+    return rate, len(times) / rate
 
 
 def damaged(name: str) -> InputError:

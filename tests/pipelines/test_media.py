@@ -198,6 +198,27 @@ def test_other_sound_becomes_aac_and_says_so(tmp_path, codec, container):
     assert np.abs(np.fft.rfft(middle)).argmax() == 440 * len(middle) // 48000
 
 
+@pytest.mark.parametrize(
+    "name, video, audio, known, unknown",
+    [
+        ("in.mkv", "libx264", "aac", b"A_AAC", b"A_XYZ"),
+        ("in.mov", "libx264", "pcm_s16le", b"sowt", b"what"),
+    ],
+)
+def test_sound_that_nobody_knows_is_left_out_and_says_so(
+    tmp_path, name, video, audio, known, unknown
+):
+    source = make_file(tmp_path / name, video, audio)
+    data = source.read_bytes()
+    assert data.count(known) == 1
+    source.write_bytes(data.replace(known, unknown))
+    clip = media.read_clip(source)
+    notes = media.write_clip(tmp_path / "out.mp4", clip.frames, clip)
+    assert notes == ["Sound stream 1 has an unknown codec and was left out."]
+    assert len(media.read_clip(tmp_path / "out.mp4")) == len(clip) == 6
+    assert not media.facts(tmp_path / "out.mp4").sound
+
+
 def test_every_sound_stream_is_kept_also_before_the_pictures(tmp_path):
     container = av.open(str(tmp_path / "in.mp4"), "w")
     sounds = [container.add_stream("aac", rate=48000, layout="mono") for _ in range(2)]

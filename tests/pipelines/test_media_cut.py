@@ -1,5 +1,6 @@
 """A part of a clip: which frames, which times, which sound."""
 
+import io
 import math
 from fractions import Fraction
 
@@ -49,6 +50,41 @@ def clip_file(path, codec="libx264", audio=None, gap=10):
         for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
             container.mux(packet)
     return path
+
+
+def recorded(path, late=0, live=True, gap=10):
+    """The frames of `clip_file`, one a second, the first so many seconds after the sound.
+
+    live: as a browser writes it, which cannot go back to say how long it became.
+    """
+    whole, file = clip_file(path.with_name("all.webm"), "libvpx-vp9", gap=gap), io.BytesIO()
+    file.seekable = lambda: not live
+    with av.open(str(whole)) as source, av.open(file, "w", format="webm") as container:
+        video = container.add_stream_from_template(source.streams.video[0])
+        sound = container.add_stream("libopus", rate=48000, layout="mono")
+        quiet = np.zeros((1, 48000 * (late + COUNT)), np.float32)
+        frame = av.AudioFrame.from_ndarray(quiet, "flt", "mono")
+        frame.sample_rate, frame.pts = 48000, 0
+        packets = [*sound.encode(frame), *sound.encode(None)]
+        for packet in source.demux():
+            if packet.size:
+                packet.pts = packet.dts = RATE * packet.pts + round(late / packet.time_base)
+                packet.stream = video
+                packets.append(packet)
+        for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
+            container.mux(packet)
+    path.write_bytes(file.getvalue())
+    return path
+
+
+def spoil(path, number, since=0.0):
+    """Damage a picture of a file, from a share of its bytes on; numbered as they are decoded."""
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][number]
+    data = bytearray(path.read_bytes())
+    begin, end = packet.pos + round(since * packet.size), packet.pos + packet.size
+    data[begin:end] = b"\xff" * (end - begin)
+    path.write_bytes(data)
 
 
 def numbers(clip):
@@ -110,7 +146,9 @@ def test_uneven_times_survive(tmp_path):
     assert part.last_duration * part.time_base == 10 * TICKS
 
 
-@pytest.mark.parametrize("name, codec", [("a.mp4", "aac"), ("a.mkv", "pcm_s16le")])
+@pytest.mark.parametrize(
+    "name, codec", [("a.mp4", "aac"), ("a.mkv", "pcm_s16le"), ("a.mov", "pcm_s16le")]
+)
 def test_a_part_keeps_its_own_sound_in_step(tmp_path, name, codec):
     path = clip_file(tmp_path / name, audio=codec)
     part = media.read_clip(path, cut=Cut(1.5, 3.0))
@@ -120,6 +158,25 @@ def test_a_part_keeps_its_own_sound_in_step(tmp_path, name, codec):
     assert onset == pytest.approx(0.5, abs=0.02)
     assert heard[-1][0] == pytest.approx(1.5, abs=0.05)
     assert min(second for second, _ in heard) < 0.03
+
+
+def test_sound_that_is_damaged_is_silent_there_and_loses_no_pictures(tmp_path):
+    path = clip_file(tmp_path / "a.mkv", audio="wavpack")
+    clip = media.read_clip(path)
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size]
+        (loud,) = (packet for packet in packets if packet.pts * packet.time_base == 2)
+    data = bytearray(path.read_bytes())
+    data[loud.pos + 20 : loud.pos + loud.size] = b"\xff" * (loud.size - 20)
+    path.write_bytes(data)
+    notes = media.write_clip(tmp_path / "out.mp4", clip.frames, clip)
+    assert "Sound stream 1 is damaged, and silent where it is." in notes and len(notes) == 2
+    assert numbers(media.read_clip(tmp_path / "out.mp4")) == list(range(COUNT))
+    heard = loudness(tmp_path / "out.mp4")
+    # An encoder's block on the edge has something of what comes after.
+    assert not any(2.05 < second < 2.95 for second, power in heard if power > 1e-3)
+    assert all(power > 0.05 for second, power in heard if 3.1 < second < 3.9)
+    assert heard[-1][0] == pytest.approx(4, abs=0.02)
 
 
 def test_all_frames_sampled_keep_all_sound(tmp_path):
@@ -167,6 +224,59 @@ def test_a_clip_of_masks_is_cut_like_its_clip(tmp_path):
     media.write_clip(tmp_path / "few.mp4", masks[[10, 15, 20, 25]], part)
     few = media.read_mask(tmp_path / "few.mp4", part)
     assert [int(48 - (m[16] > 127).sum()) for m in few] == [10, 15, 20, 25]
+
+
+def test_a_clip_of_a_part_s_masks_may_be_shorter_than_the_part_begins(tmp_path):
+    part = media.read_clip(clip_file(tmp_path / "a.mp4"), cut=Cut(3, 3.4))
+    masks = torch.zeros(4, 32, 48, 3, dtype=torch.uint8)
+    for k, mask in enumerate(masks):
+        mask[:, 10 + 5 * k :] = 255
+    media.write_clip(tmp_path / "few.mp4", masks, part)
+    few = media.read_mask(tmp_path / "few.mp4", part)
+    assert [int(48 - (m[16] > 127).sum()) for m in few] == [10, 15, 20, 25]
+    # Neither the part's nor the whole's.
+    media.write_clip(tmp_path / "three.mp4", masks[:3], clip_of(masks[:3]))
+    with pytest.raises(InputError, match="has 3 frames and the clip has 4"):
+        media.read_mask(tmp_path / "three.mp4", part)
+
+
+# A picture that was begun is drawn as far as it goes; of another there is nothing.
+@pytest.mark.parametrize("since", [0.3, 0.0])
+def test_a_damaged_picture_is_refused(tmp_path, since):
+    path = clip_file(tmp_path / "a.mp4")
+    spoil(path, 15, since)
+    with pytest.raises(InputError, match=r"a\.mp4 is damaged"):
+        media.read_clip(path)
+
+
+def test_a_damaged_picture_before_the_part_is_no_matter(tmp_path):
+    path = clip_file(tmp_path / "a.mp4")
+    spoil(path, 15, 0.3)
+    assert numbers(media.read_clip(path, cut=Cut(2.5, 2.8))) == [25, 26, 27]
+
+
+def test_pictures_that_begin_long_after_the_sound_are_found(tmp_path):
+    """Where a live recording does not even say when they begin, that is when the first one is."""
+    live = recorded(tmp_path / "live.webm", late=8)
+    assert numbers(media.read_clip(live, cut=Cut(0.5, 3))) == [1, 2]
+    assert numbers(media.read_clip(live, cut=Cut(25, 28))) == [25, 26, 27]
+    # With a single key frame, before which there is no place to go to.
+    whole = recorded(tmp_path / "whole.webm", late=8, live=False, gap=COUNT)
+    assert numbers(media.read_clip(whole, cut=Cut(8.5, 11))) == [1, 2]
+    assert numbers(media.read_clip(whole, cut=Cut(33, 36))) == [25, 26, 27]
+
+
+@pytest.mark.parametrize("name, codec", [("a.mkv", "libx264"), ("a.avi", "mpeg4")])
+def test_facts_of_formats_that_say_less(tmp_path, name, codec):
+    facts = media.facts(clip_file(tmp_path / name, codec))
+    assert (facts.rate, facts.seconds) == (RATE, pytest.approx(4))
+
+
+@pytest.mark.parametrize("late", [0, 8])
+def test_facts_of_what_a_browser_recorded_are_counted(tmp_path, late):
+    facts = media.facts(recorded(tmp_path / "live.webm", late))
+    assert (facts.size, facts.rate, facts.seconds, facts.sound) == ((32, 48), 1, COUNT, True)
+    assert facts.frames(Cut(10, 20, every=5)) == 2
 
 
 def test_facts_come_without_decoding(tmp_path):
