@@ -64,13 +64,17 @@ def decimate(model: Model, faces: int) -> Model:
 
 def _simpler(part: Part, share: float) -> Part:
     target = max(int(len(part.faces) * share), 4)
-    if len(part.faces) <= target:
-        return Part(part.name, part.vertices, part.faces, uv=None)
+    as_it_is = Part(part.name, part.vertices, part.faces, uv=None)
+    if len(part.faces) <= target or not face_normals(part.vertices, part.faces).any():
+        return as_it_is
     low, size = _box(part)
     # At unit size and welded: its tolerances are absolute, and a file's seams would tear open.
     mesh = trimesh.Trimesh((part.vertices - low) / size, part.faces, process=False)
     mesh.merge_vertices(merge_tex=True, merge_norm=True)
     mesh = mesh.simplify_quadric_decimation(face_count=target)
+    if not len(mesh.faces):
+        # Faces that all lie on each other are no longer there.
+        return as_it_is
     vertices = np.asarray(mesh.vertices, dtype=np.float64) * size + low
     return Part(part.name, vertices, np.asarray(mesh.faces, dtype=np.int64), uv=None)
 
@@ -106,7 +110,7 @@ def _charts(part: Part, timeout: float) -> Floats:
 
 
 def _box(part: Part) -> tuple[Floats, float]:
-    """The lowest corner of a part's box, and its longest side; 1 where it is a point."""
+    """The lowest corner of a part's box, and its longest side."""
     points = part.vertices[np.unique(part.faces)]
     low = points.min(axis=0)
-    return low, float((points.max(axis=0) - low).max()) or 1.0
+    return low, float((points.max(axis=0) - low).max())

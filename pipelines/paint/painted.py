@@ -178,8 +178,6 @@ def _region(layer: Layers, threshold: float) -> Tensor:
 def _bake(task: Task, painted: Fields, atlas: int, base: Tensor) -> Layers:
     size = base.shape[0], base.shape[1]
     points, index = texels(task.surface, atlas, size)
-    if not len(index):
-        return Layers(base, base, torch.zeros(size, dtype=torch.uint8))
     regions, styles = [], []
     for start in range(0, len(index), CHUNK):
         part = few(points, slice(start, start + CHUNK))

@@ -89,9 +89,6 @@ def project_mask(
     found = []
     for atlas, size in enumerate(sizes):
         points, index = texels(surface, atlas, size)
-        if not len(index):
-            found.append(torch.zeros(1, *size, dtype=torch.float32))
-            continue
         xz, yz, z = project(points.position, camera, side)[:, 0]
         x, y = xz / z, yz / z
         column, row = x.round().long(), y.round().long()

@@ -95,16 +95,24 @@ class OneWindow(Video):
 class Mesh(Numbers):
     """Three views, which two processes cannot halve; both stages, the second one in crops."""
 
+    views = 3
+
     def begin(self):
         self.painted = fields()
 
     def optimise(self, since):
         what = task([[0.8, 0.2, 0.1], [0.3, 0.7, 0.2], [0.1, 0.4, 0.9]], large=32)
-        how = replace(FAST, views=3, detail_from=0.25)
+        how = replace(FAST, views=self.views, detail_from=0.25)
         yield from paint(what, how, self.painted, self.steps, 3, since)
 
     def numbers(self):
         return torch.cat([p.detach().flatten() for p in self.painted.parameters()])
+
+
+class OneView(Mesh):
+    """One of two processes has nothing to look at."""
+
+    views = 1
 
 
 def run(kind, folder, steps=STEPS, **how):
@@ -124,6 +132,7 @@ def main():
         run(Video, folder / "video"),
         run(OneWindow, folder / "one_window"),
         run(Mesh, folder / "mesh"),
+        run(OneView, folder / "one_view"),
         run(Video, folder / "stopped", steps=10**6, stops_itself=True),
     )
     code = command.run(jobs, folder)

@@ -8,12 +8,13 @@ import torch
 import trimesh
 from geometry_files import damage, save
 
+from pipelines import geometry
 from pipelines.errors import InputError
 from pipelines.media import clip_from_frames, read_mask
 from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
 from pipelines.paint.task import sample_atlases
-from pipelines.paint.uv_mask import read_masks, read_uv_mask
+from pipelines.paint.uv_mask import MOST_BYTES, read_masks, read_uv_mask
 
 FRONT, RIGHT = (0.0, 0.0), (90.0, 0.0)
 # A box of 2 x 3 x 1: its front is 6 of the 22 units of its area, its right side 3.
@@ -118,6 +119,13 @@ def test_a_damaged_zip_of_masks_says_so(pair, tmp_path, how):
         read_masks(damaged, pair.surface, None, pair.sizes)
 
 
+def test_a_picture_too_large_for_a_mask_is_not_unpacked(pair, tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("mask_0.png", bytes(MOST_BYTES + 1))
+    with pytest.raises(InputError, match=r"mask_0\.png in m\.zip is too large for a mask"):
+        read_masks(tmp_path / "m.zip", pair.surface, None, pair.sizes)
+
+
 def test_transparent_places_of_a_mask_are_kept_as_a_clip_s_are(box, tmp_path):
     white = np.full((256, 256, 4), 255, np.uint8)
     white[:, 128:, 3] = 0
@@ -138,3 +146,13 @@ def test_an_unwrapped_mesh_opens_the_same_every_time(tmp_path):
     assert brushing.open_canvas(path, None, 64) is first
     brushing._open.cache_clear()
     assert torch.equal(brushing.open_canvas(path, None, 64).surface.uv, first.surface.uv)
+
+
+def test_a_mesh_that_is_simplified_is_brushed_as_the_run_sees_it(tmp_path):
+    path = tmp_path / "ball.ply"
+    trimesh.creation.icosphere(subdivisions=3).export(path)
+    model = geometry.unwrap(geometry.decimate(geometry.read_mesh(path), 200))
+    seen = brushing.open_canvas(path, 200, 64).surface
+    assert seen.faces.equal(geometry.surface(model).faces) and len(seen.faces) < 220
+    assert seen.uv.equal(geometry.surface(model).uv)
+    assert len(brushing.open_canvas(path, None, 64).surface.faces) == 1280

@@ -185,6 +185,16 @@ def test_a_surface_that_xatlas_gives_up_on_names_the_remedy(monkeypatch):
         unwrap(model(CUBE, TRIANGLES))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("faces", [[[0, 0, 0]] * 12, [[0, 1, 2], [0, 2, 1]] * 6])
+def test_a_part_that_cannot_be_simpler_stays(faces):
+    """One of no area, and one of faces that all lie on each other."""
+    ball, odd = model(*sphere(3)), model(np.eye(3), faces)
+    simple = unwrap(decimate(replace(ball, parts=ball.parts + odd.parts), 200))
+    assert [len(part.faces) for part in simple.parts] == [pytest.approx(200, rel=0.05), 12]
+    assert np.isfinite(simple.parts[1].uv).all()
+
+
 def test_normals_of_a_sphere_point_outwards():
     vertices, faces = sphere(3)
     assert np.allclose(corner_normals(vertices, faces), vertices[faces], atol=0.02)

@@ -51,7 +51,12 @@ def together(tmp_path_factory):
     return folder, launched("tests.pipelines.shared_run", str(folder))
 
 
-KINDS = dict(video=shared_run.Video, one_window=shared_run.OneWindow, mesh=shared_run.Mesh)
+KINDS = dict(
+    video=shared_run.Video,
+    one_window=shared_run.OneWindow,
+    mesh=shared_run.Mesh,
+    one_view=shared_run.OneView,
+)
 
 
 @pytest.mark.parametrize("name", KINDS)
