@@ -154,18 +154,20 @@ def copy(folder: Path, to: Path, inputs: Mapping[str, Path]) -> None:
     """Make a finished run in the folder `to` of what is kept of one in `folder`.
 
     inputs: as `run_folder.begin` takes them. Raises RunFailed when the disk is full; nothing of the
-    copy is then left.
+    copy is then left. Raises FileExistsError where there is something, which is left alone.
     """
-    try:
-        with run_folder.full_disk_is_said("try again"):
+    with run_folder.full_disk_is_said("try again"):
+        to.mkdir(parents=True)
+        try:
             # The settings last, which make it a run.
-            shutil.copytree(folder, to, ignore=shutil.ignore_patterns(run_folder.SETTINGS))
+            left = shutil.ignore_patterns(run_folder.SETTINGS)
+            shutil.copytree(folder, to, ignore=left, dirs_exist_ok=True)
             run_folder.begin(to, run_folder.read_settings(folder), inputs)
             steps = run_folder.read_metrics(folder).get("steps", 0)
             run_folder.write_status(to, Status("done", time.time(), steps))
-    except BaseException:
-        shutil.rmtree(to, ignore_errors=True)
-        raise
+        except BaseException:
+            shutil.rmtree(to, ignore_errors=True)
+            raise
 
 
 def delete(folder: Path, base: Path) -> None:

@@ -448,6 +448,15 @@ def test_an_encoder_that_fits_nowhere_is_asked_once_on_each(on_a_card, monkeypat
     assert places == ["meta", "cpu"]
 
 
+def test_an_encoder_that_runs_out_of_memory_on_the_cpu_is_not_asked_again(on_a_card, monkeypatch):
+    places = []
+    monkeypatch.setattr(prompts, "machine", lambda: (torch.device("cpu"), torch.float32))
+    monkeypatch.setattr("sds.priors.texts.embed", runs_out(places, short=("cpu",)))
+    with pytest.raises(torch.OutOfMemoryError):
+        prompts.video_prompts(on_a_card, "a cat", "a dog")
+    assert places == ["cpu"]
+
+
 def test_the_last_teacher_stays_and_another_takes_its_place():
     first = load_video_teacher(MINIATURE)
     assert load_video_teacher(MINIATURE) is first

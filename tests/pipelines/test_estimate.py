@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipelines.estimate import Estimate, at_most, estimate
+from pipelines.estimate import LATEST, Estimate, at_most, estimate
 
 
 def finished(
@@ -82,3 +82,13 @@ def test_compiled_runs_tell_of_compiled_ones(tmp_path):
     last = ("video", "miniature", 10, SIZE)
     assert [estimate(tmp_path, *last, compile=c).seconds for c in (True, False)] == [5.0, 6.0]
     assert [at_most(tmp_path, *last[:3], compile=c) for c in (True, False)] == [603.0, 8.0]
+
+
+def test_only_the_latest_runs_are_asked(tmp_path):
+    finished(tmp_path, "20260101-000000-aa", pace=9.0)
+    for k in range(LATEST):
+        finished(tmp_path, f"20260102-0000{k:02}-bb", frames=64)
+        # What tells nothing does not count among them.
+        (tmp_path / f"20260103-0000{k:02}-cc").mkdir()
+    assert estimate(tmp_path, "video", "miniature", 10, 8 * SIZE).seconds == 8.0
+    assert estimate(tmp_path, "video", "miniature", 10, SIZE).seconds == 1.0

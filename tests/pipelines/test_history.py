@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,24 @@ def test_of_a_copy_that_finds_no_room_nothing_is_left(base, monkeypatch):
     with pytest.raises(RunFailed, match="The disk is full"):
         history.copy(base / "first", base / "third", {})
     assert not (base / "third").exists() and len(history.past(base)) == 2
+
+
+def test_a_copy_takes_no_other_run_s_place(base):
+    with pytest.raises(FileExistsError):
+        history.copy(base / "first", base / "second", {})
+    assert history.one(base / "second").words == "cow: gold horns"
+
+
+def test_the_command_of_a_run_whose_teacher_is_gone_says_what_that_teacher_brought(base):
+    first = history.one(base / "first").job
+    asked = (
+        f"python -m pipelines.video {first.clip} --source 'a red ball' --target 'a blue ball' "
+        f"--out {first.out}"
+    )
+    assert history.command_line(first) == f"{asked} --seed 5"
+    gone = history.command_line(replace(first, teacher="/gone/teacher"))
+    assert gone.startswith(f"{asked} --teacher /gone/teacher --seed 5")
+    assert f"--high {first.high} --low {first.low}" in gone
 
 
 BROKEN = {

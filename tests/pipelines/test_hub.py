@@ -6,6 +6,7 @@ import shutil
 import socket
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import huggingface_hub
@@ -16,7 +17,7 @@ from huggingface_hub.utils import _http
 from huggingface_hub.utils._http import default_client_factory
 
 from pipelines.errors import InputError
-from pipelines.teachers import catalog, hub, loading
+from pipelines.teachers import catalog, hub, loading, weights
 from pipelines.teachers.hub.parts import is_whole
 from sds.priors import stable_diffusion as sd
 from tests import tiny_teachers as tiny
@@ -156,6 +157,8 @@ def on_the_way(error):
 
 full_on_the_way = on_the_way(OSError(errno.ENOSPC, "No space left on device"))
 full_without_a_number = on_the_way(OSError("cannot write: No space left on device"))
+not_mine = on_the_way(PermissionError(errno.EACCES, "Permission denied"))
+read_only = on_the_way(OSError(errno.EROFS, "Read-only file system"))
 full_by_xet = on_the_way(RuntimeError("Data processing error: IO Error: (os error 28)\nat line 3"))
 cut_by_xet = on_the_way(RuntimeError("Data processing error: CAS service error : timed out"))
 cut_short = on_the_way(OSError("Consistency check failed: file should be of size 7 but has size 5"))
@@ -171,6 +174,8 @@ TROUBLE = {
     full: r"no room for owner/tiny \(it takes 0\.0 GB\).*HF_HOME",
     full_on_the_way: r"no room for owner/tiny \(No space left on device\).*HF_HOME",
     full_without_a_number: r"no room for owner/tiny \(cannot write: No space left.*HF_HOME",
+    not_mine: r"owner/tiny cannot be kept in .* \(Permission denied\): set HF_HOME",
+    read_only: r"owner/tiny cannot be kept in .* \(Read-only file system\): set HF_HOME",
     full_by_xet: r"no room for owner/tiny \(Data processing error.*os error 28\)\).*HF_HOME",
     cut_by_xet: r"not be fetched to its end \(Data processing.*timed out\): try again",
     cut_short: r"not be fetched to its end \(Consistency check.*size 5\): try again",
@@ -282,6 +287,45 @@ def test_a_folder_that_is_not_whole_is_refused(checkpoint, tmp_path):
     shutil.rmtree(mine / "vae")
     with pytest.raises(InputError, match="not whole"):
         hub.fetch(str(mine), half=False)
+
+
+def test_a_folder_whose_weights_are_there_but_not_what_they_are_of_is_refused(checkpoint, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(checkpoint, mine)
+    (mine / "vae" / "config.json").unlink()
+    with pytest.raises(InputError, match="mine is not whole: files of its vae are missing"):
+        hub.fetch(str(mine), half=False)
+
+
+def test_an_index_that_cannot_be_read_is_of_no_model(checkpoint, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(checkpoint, mine)
+    (mine / hub.INDEX).write_text("{")
+    with pytest.raises(InputError, match=f"mine holds no model.*{hub.INDEX}"):
+        hub.fetch(str(mine), half=False)
+
+
+def test_a_single_network_on_the_hub_is_known_by_its_configuration(fake, tmp_path):
+    """It has no index of parts: the hub says that there is no such file."""
+    fake.repos[REPO] = Path(tiny.save(tiny.motion_adapter(), tmp_path / "motion"))
+    assert hub.read_index(REPO)["_class_name"] == "MotionAdapter"
+    folder = hub.fetch(REPO, half=False)
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json",
+        "diffusion_pytorch_model.safetensors",
+    }
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "README.md").write_text("No model.")
+    fake.repos["owner/notes"] = tmp_path / "notes"
+    with pytest.raises(InputError, match="owner/notes holds no model in the format of diffusers"):
+        hub.read_index("owner/notes")
+
+
+def test_the_weights_of_a_checkpoint_on_the_hub_are_its_commit(fake):
+    teacher = replace(catalog.mesh_teachers()["sd-x4"], stage_1=REPO, stage_2="owner/other")
+    assert weights.weights(teacher) == {}
+    hub.fetch(REPO, half=False)
+    assert weights.weights(teacher) == {"stage_1": SHA}
 
 
 def test_shards_are_counted(tmp_path):

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
@@ -17,3 +18,9 @@ def test_the_memory_of_a_child_counts_where_it_is_more(monkeypatch, own, child):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=used[who]))
     assert run_folder.peak_memory_mb() == pytest.approx(3.072)
+
+
+def test_a_library_that_is_not_there_has_no_version(monkeypatch):
+    monkeypatch.setattr(run_folder, "PACKAGES", ("torch", "no-such-library"))
+    found = run_folder.versions()
+    assert found["torch"] == version("torch") and "no-such-library" not in found

@@ -1,6 +1,7 @@
 """A run in its folder: stopped, failed, killed, out of disk, and resumed to the last bit."""
 
 import errno
+import fcntl
 import json
 import os
 import random
@@ -20,7 +21,7 @@ from pipelines.errors import InputError, RunFailed
 from pipelines.events import Begun, Done, Note, Preview, Step, Writing
 from pipelines.paint import painted
 from pipelines.runs import checkpoint, product, record, run_folder
-from pipelines.runs.hold import hold
+from pipelines.runs.hold import hold, is_held
 from pipelines.runs.record import Order
 from pipelines.runs.run_folder import PREVIEW
 from pipelines.runs.written import expect_nothing_replaced
@@ -511,3 +512,13 @@ def test_holding_is_for_one_and_ends_with_its_holder(tmp_path):
         pass
     with hold(tmp_path):
         pass
+
+
+def test_where_a_file_system_has_no_locks_nobody_is_kept_out(tmp_path, monkeypatch):
+    def no_locks(descriptor, kind):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with hold(tmp_path), hold(tmp_path):
+        assert not is_held(tmp_path)
+    assert list(run(tmp_path))[-1].metrics["steps"] == STEPS

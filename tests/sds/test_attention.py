@@ -5,6 +5,7 @@ import torch
 from diffusers.models.attention_processor import Attention
 
 from sds.attention import FusedSelfAttention, fused, is_self_attention
+from tests import tiny_teachers as tiny
 
 COUNTS = {"unet2d": 4, "unet_motion": 4, "unet3d": 4}
 
@@ -136,6 +137,32 @@ def test_wrong_use_is_refused(unet2d):
         FusedSelfAttention(0.5, grouped.processor)(grouped, torch.randn(2, 6, 16))
     with pytest.raises(ValueError, match=r"\[0, 1\]"), fused(unet2d, 1.5):
         pass
+
+
+def test_a_network_without_self_attention_is_refused():
+    bare = tiny.unet2d(
+        down_block_types=("DownBlock2D",) * 2,
+        up_block_types=("UpBlock2D",) * 2,
+        mid_block_type=None,
+    )
+    with (
+        pytest.raises(ValueError, match=r"no spatial self-attention.* use weight 1"),
+        fused(bare, 0.5),
+    ):
+        pass
+    with fused(bare, 1.0):
+        pass
+
+
+def test_a_layer_that_attends_to_the_text_only_is_left_alone():
+    """Some models build attn1 as a second cross-attention."""
+    unet = tiny.unet2d(only_cross_attention=True)
+    attn = unet.down_blocks[1].attentions[0].transformer_blocks[0].attn1
+    x, text = torch.randn(2, 6, 16), torch.randn(2, 5, tiny.TEXT_WIDTH)
+    plain = attn(x, text)
+    with fused(unet, 0.2):
+        assert isinstance(attn.processor, FusedSelfAttention)
+        assert torch.equal(attn(x, text), plain)
 
 
 def test_names():

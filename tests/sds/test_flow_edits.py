@@ -129,8 +129,17 @@ def test_the_image_teacher_reads_its_own_prompts(teachers):
     assert not torch.equal(gradient(replace(PROMPTS, image=own)), gradient(PROMPTS))
 
 
-def test_eta_is_for_flows():
-    prior = unet3d.video_prior(tiny.modelscope())
+LACKS = {
+    "set eta to 0": FLOW_EDIT,
+    "give one or set joint to 0": replace(DDS, joint=0.5),
+    "estimate them first": replace(DDS, smoothing="residual", smooth_along_flow=True),
+}
+
+
+@pytest.mark.parametrize("remedy", LACKS)
+def test_what_a_method_lacks_is_said(remedy):
+    """Eta is for flows, joint guidance for an image teacher, smoothing along a flow for one."""
+    teachers = Teachers(unet3d.video_prior(tiny.modelscope()), None, 8)
     x = randn(1, 4, 3, 8, 8)
-    with pytest.raises(ValueError, match="set eta to 0"):
-        assd_gradient(Teachers(prior, None, 8), PROMPTS, FLOW_EDIT, x, x, 600, step_generator(0, 0))
+    with pytest.raises(ValueError, match=remedy):
+        assd_gradient(teachers, PROMPTS, LACKS[remedy], x, x, 600, step_generator(0, 0))

@@ -7,7 +7,9 @@ import torch
 from diffusers import (
     AnimateDiffPipeline,
     DDIMScheduler,
+    EDMEulerScheduler,
     FlowMatchEulerDiscreteScheduler,
+    MotionAdapter,
     PNDMScheduler,
     StableDiffusionPipeline,
     UNet2DConditionModel,
@@ -84,6 +86,14 @@ def test_a_flow_scheduler_is_read_as_a_flow(image_pipe):
     assert schedule.sigma[500] == pytest.approx(0.75)
     bar = image_pipe.scheduler.alphas_cumprod
     torch.testing.assert_close(read_schedule(image_pipe).alpha.square(), bar)
+
+
+def test_a_scheduler_that_keeps_no_noise_levels_is_refused():
+    class Pipe:
+        scheduler = EDMEulerScheduler()
+
+    with pytest.raises(ValueError, match=r"EDMEulerScheduler keeps no alphas_cumprod.*DDIM"):
+        read_schedule(Pipe())
 
 
 def test_inpainting_networks_are_refused(image_pipe):
@@ -166,6 +176,13 @@ def test_a_motion_adapter_can_bring_its_own_noise_schedule(image_pipe, motion_ad
     torch.testing.assert_close(own.alpha.square(), want)
     assert own.prediction == "v_prediction"
     assert not torch.allclose(own.alpha, read_schedule(image_pipe).alpha)
+
+
+def test_a_motion_adapter_for_other_image_models_is_refused(image_pipe, tmp_path):
+    shape = dict(motion_layers_per_block=1, motion_num_attention_heads=2, motion_norm_num_groups=4)
+    MotionAdapter(block_out_channels=(8, 8), **shape).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"channels \(8, 8\) and the image model \(8, 16\)"):
+        sd.with_motion(image_pipe, str(tmp_path))
 
 
 def test_the_schedules_of_stable_diffusion_1_5_and_of_animatediff(parts, motion_adapter, tmp_path):

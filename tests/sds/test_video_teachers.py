@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler, WanPipeline
+from diffusers import (
+    CogVideoXTransformer3DModel,
+    FlowMatchEulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+    WanPipeline,
+)
 
 from sds.attention import FusedSelfAttention, fused
 from sds.guidance import Branch, guided
@@ -74,6 +79,23 @@ def test_a_prior_is_its_network(family):
         want = eps_from_output(prior.schedule, out, x_t[row], T[row])
         torch.testing.assert_close(got[row], want, atol=1e-5, rtol=1e-4)
     assert not prior.eps(x_t, T, cond.requires_grad_()).requires_grad
+
+
+def test_a_cogvideox_whose_patches_span_frames_is_refused():
+    class Newer:
+        transformer = CogVideoXTransformer3DModel(
+            num_attention_heads=2,
+            attention_head_dim=16,
+            in_channels=4,
+            text_embed_dim=16,
+            num_layers=1,
+            patch_size_t=2,
+            patch_bias=False,
+            use_rotary_positional_embeddings=True,
+        )
+
+    with pytest.raises(ValueError, match=r"CogVideoX 1\.5.*use CogVideoX-2b or -5b"):
+        cogvideox.video_prior(Newer())
 
 
 def test_eps_and_noising_are_those_of_the_diffusion_schedulers():

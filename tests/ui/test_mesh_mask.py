@@ -140,3 +140,13 @@ def test_words_need_no_mask_and_a_mask_needs_one():
     assert found == (Path("m.png"), (0.0, 0.0))
     with pytest.raises(InputError, match="There is no mask"):
         mask_of(*nothing, "mask", None, None, "", None, False)
+
+
+def test_what_there_is_nothing_to_show_of_is_said():
+    nothing = (0, SIDE, None, False, 0, 0, "", None, False)
+    with pytest.raises(gr.Error, match=r"There is no mask\. Brush one on a view"):
+        show_mask(str(MESH), *nothing)
+    with pytest.raises(gr.Error, match=r"There is no mesh\. Upload one"):
+        show_mask(None, *nothing)
+    with pytest.raises(gr.Error, match=r"There is no mesh\. Upload one"):
+        begin_view(None, *nothing, "words")

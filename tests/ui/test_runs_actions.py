@@ -395,6 +395,29 @@ def test_a_broken_run_can_only_be_packed_and_deleted(base):
     assert not command.visible and not copy.visible
 
 
+def test_a_broken_run_says_why_it_is_not_opened(base, actions):
+    made, ran = actions
+    make(base, "one", ANNA)
+    (base / "one" / run_folder.SETTINGS).write_text("{")
+    asked = (ANNA, "one", ANNA.token, None, None)
+    for handler in (
+        lambda: made.reopen(*asked),
+        lambda: next(made.show(ANNA, "one", ANNA.token)),
+        lambda: next(made.resume(*asked)),
+        lambda: next(made.repeat(*asked)),
+    ):
+        with pytest.raises(gr.Error, match="settings of one cannot be read: the file is damaged"):
+            handler()
+    assert ran == []
+
+
+def test_a_browser_keeps_its_token_and_gets_one_where_it_has_none():
+    assert visitors._meet(ANNA.token) == ANNA.token
+    given = {visitors._meet(token) for token in (None, "", "short", 3)}
+    assert len(given) == 4
+    assert all(visitors._meet(token) == token for token in given)
+
+
 def test_packing_and_deleting(base):
     make(base, "one", ANNA)
     with zipfile.ZipFile(runs_actions.pack("one", ANNA.token, ANNA)) as packed:

@@ -209,7 +209,7 @@ def _whole(source: str, without: Sequence[str]) -> Path | None:
         with _weights_are_there(source):
             needed(names, missing, half=True)
         raise InputError(
-            f"{source} is not whole: files of its {missing[0] or 'model'} are missing."
+            f"{source} is not whole: files of its {missing[0].rstrip('/') or 'model'} are missing."
         )
     return None if missing else root
 

@@ -67,7 +67,7 @@ def _sentence(source: str, error: BaseException) -> str:
                 f"The disk has no room for {repo} ({full}): free some space in "
                 f"{constants.HF_HUB_CACHE}, or set HF_HOME to a folder on a larger disk."
             )
-        case PermissionError():
+        case PermissionError() | OSError(errno=errno.EROFS):
             return (
                 f"{repo} cannot be kept in {constants.HF_HUB_CACHE} ({error.strerror}): set "
                 "HF_HOME to a folder you may write to."
