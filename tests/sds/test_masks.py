@@ -1,5 +1,7 @@
 """Morphology by hand, gates that are exact, masks that follow a known motion."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -80,6 +82,19 @@ def test_carry_follows_each_pixels_own_path():
     to_previous[0, 0], to_previous[1, 0] = -2 * (column < 8).float(), -3
     out = carry(dot(5, 12, 2, 4), 0, Flows(to_next, to_previous))
     assert torch.equal(out[1:2], dot(5, 12, 2, 6)) and torch.equal(out[2:3], dot(5, 12, 2, 9))
+
+
+def test_carry_chains_motions_that_differ_both_ways():
+    """From the middle of five frames; only what is around the dot moves, each step otherwise."""
+    places = [(4, 5), (4, 6), (6, 6), (7, 9), (8, 8)]
+    to_next, to_previous = torch.zeros(4, 2, 15, 17), torch.zeros(4, 2, 15, 17)
+    for i, ((y, x), (row, column)) in enumerate(pairwise(places)):
+        way = torch.tensor([column - x, row - y])[:, None, None]
+        to_next[i, :, y - 1 : y + 2, x - 1 : x + 2] = way
+        to_previous[i, :, row - 1 : row + 2, column - 1 : column + 2] = -way
+    out = carry(dot(y=6, x=6), 2, Flows(to_next, to_previous))
+    for i, (y, x) in enumerate(places):
+        assert torch.equal(out[i : i + 1], dot(y=y, x=x))
 
 
 def test_carry_drops_what_cannot_be_followed_back():

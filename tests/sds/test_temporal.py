@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from sds.optical_flow import Flows
+from sds.optical_flow import Flows, chain, inside, reliable, warp
 from sds.temporal import (
     FAMILIAR,
     adaptive_mask,
@@ -117,12 +117,55 @@ def test_what_looks_different_counts_less():
     assert got[:, 0, 0, 5].tolist() == pytest.approx([less / (1 + less), 1 / (1 + less)])
 
 
+def test_the_steady_mean_is_the_sum_by_the_letter():
+    """Each frame and each of its neighbours on its own, along flows that differ and hide things."""
+    count, size, side = 6, 5, 8
+    x = randn(count, 2, side, side, seed=1)
+    clip = 0.5 + 0.03 * randn(count, 3, side, side, seed=2)
+    steps = torch.tensor([[1.0, 0], [0, 1], [-1, 1], [1, 1], [0, -1]])[:, :, None, None]
+    there = steps.expand(-1, -1, side, side).clone()
+    back = -there
+    # Between two frames a corner comes from elsewhere.
+    back[1, 0, :4, :4] = 5
+    back[3, 1, 5:, 2:] = -6
+
+    want = torch.zeros_like(x)
+    for i in range(count):
+        total, weight = x[i : i + 1], torch.ones(1, 1, side, side)
+        for sign, (out, home) in {1: (there, back), -1: (back, there)}.items():
+            flow = trust = None
+            for j in range(i + sign, i + sign * (size // 2 + 1), sign):
+                if not 0 <= j < count:
+                    break
+                # The flow between j and the frame before it on the way.
+                link = slice(min(j, j - sign), min(j, j - sign) + 1)
+                sure = reliable(out[link], home[link]).float()
+                trust = sure if flow is None else trust * warp(sure, flow)
+                flow = out[link] if flow is None else chain(flow, out[link])
+                apart = (warp(clip[j : j + 1], flow) - clip[i : i + 1]).square().mean(1)
+                w = (trust == 1) * inside(flow) * torch.exp(-apart / FAMILIAR**2)
+                total = total + w * warp(x[j : j + 1], flow)
+                weight = weight + w
+        want[i] = (total / weight)[0]
+    got = steady_mean(x, clip, Flows(there, back), size)
+    torch.testing.assert_close(got, want)
+    assert (got - x).abs().amax((1, 2, 3)).min() > 0.1
+
+
 def test_variation_is_two_sided_and_one_sided_at_the_ends():
     g = torch.tensor([0.0, 1, 1, 4]).view(1, 1, 4, 1, 1)
     assert variation(g).flatten().tolist() == [1, 0.5, 1.5, 3]
     two_channels = torch.cat([g, -3 * g], dim=1)
     assert variation(two_channels).flatten().tolist() == [2, 1, 3, 6]
     assert variation(g[:, :, :1]).eq(0).all()
+
+
+def test_the_mask_takes_what_lies_above_its_mean_and_k_deviations():
+    # Its variation is 2, 1, 3 and 6: 3 in the mean, and the root of 3.5 the deviation.
+    g = torch.tensor([0.0, 2, 2, 8]).view(1, 1, 4, 1, 1)
+    assert variation(g).flatten().tolist() == [2, 1, 3, 6]
+    for k, above in ((1.6, [0, 0, 0, 1]), (1.61, [0, 0, 0, 0]), (-0.5, [0, 0, 1, 1]), (0, [0] * 3)):
+        assert adaptive_mask(g, k).flatten().tolist()[: len(above)] == above
 
 
 def test_the_mask_finds_the_abrupt_place_at_any_scale():
