@@ -134,8 +134,13 @@ def add_view(document: Document, content: bytes, **about: int) -> int:
     return len(document.views) - 1
 
 
-def add_array(document: Document, values: NDArray, normalized: bool = False) -> int:
-    """Add an accessor of (count, width) values, width 1 to 4, and give its number."""
+def add_array(
+    document: Document, values: NDArray, normalized: bool = False, kind: str | None = None
+) -> int:
+    """Add an accessor of (count, width) values and give its number.
+
+    kind: its type, where it is not the scalar or the vector of that width.
+    """
     component = next(k for k, v in DTYPES.items() if np.dtype(v) == values.dtype)
     row = values.shape[1] * values.itemsize
     # Rows of vertex attributes start at multiples of four bytes.
@@ -147,7 +152,7 @@ def add_array(document: Document, values: NDArray, normalized: bool = False) -> 
         "bufferView": add_view(document, padded.tobytes(), **about),
         "componentType": component,
         "count": len(values),
-        "type": TYPES[values.shape[1]],
+        "type": kind or TYPES[values.shape[1]],
     }
     if np.isfinite(values).all():
         # Positions must have them, and a file may hold a NaN where no face looks.

@@ -21,6 +21,7 @@ TRIANGLES, STRIP, FAN = 4, 5, 6
 TRANSFORM = "KHR_texture_transform"
 GLOSSY = "KHR_materials_pbrSpecularGlossiness"
 WEBP = "EXT_texture_webp"
+VARIANTS = "KHR_materials_variants"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ def read_gltf(content: bytes, files: Files) -> tuple[list[Part], list[str], Gltf
             faces, vertices = faces + size, vertices + _vertex_count(document, primitive)
             check_size(faces, vertices)
             points, mirrored = _vertices(document, primitive, about, world, worlds)
+            if VARIANTS in primitive.get("extensions", {}):
+                notes.append(
+                    f"{name} has variants: the one it shows is painted, and the others stay as "
+                    "they are, or are left out where it gets new UVs."
+                )
             label = name if len(mesh["primitives"]) == 1 else f"{name} {k + 1}"
             parts.append(_part(document, primitive, label, points, mirrored, shown, notes))
             places.append(Place(node, k, mirrored))

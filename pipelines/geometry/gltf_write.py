@@ -27,6 +27,7 @@ from pipelines.geometry.gltf_file import (
 from pipelines.geometry.gltf_read import (
     TRANSFORM,
     TRIANGLES,
+    VARIANTS,
     Gltf,
     Place,
     base_slot,
@@ -169,7 +170,7 @@ def _own_material(document: Document, primitive: Tree) -> Tree:
     """The part's material, one that no other primitive uses."""
     materials = document.listed("materials")
     number = primitive.get("material")
-    users = [p.get("material") for m in document.tree["meshes"] for p in m["primitives"]]
+    users = [user for m in document.tree["meshes"] for p in m["primitives"] for user in _worn(p)]
     if number is None:
         materials.append({"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}})
     elif users.count(number) > 1:
@@ -178,6 +179,12 @@ def _own_material(document: Document, primitive: Tree) -> Tree:
         return materials[number]
     primitive["material"] = len(materials) - 1
     return materials[-1]
+
+
+def _worn(primitive: Tree) -> list[int | None]:
+    """The material it wears, and those of its variants."""
+    variants = primitive.get("extensions", {}).get(VARIANTS, {}).get("mappings", [])
+    return [primitive.get("material"), *(variant["material"] for variant in variants)]
 
 
 def _new_uv(
@@ -200,6 +207,10 @@ def _new_uv(
     moved["TEXCOORD_0"] = add_array(document, rows)
     for target in primitive.get("targets", []):
         target.update({key: _gathered(document, a, origin) for key, a in target.items()})
+    # Their textures were made for the old UVs.
+    primitive.get("extensions", {}).pop(VARIANTS, None)
+    if not primitive.get("extensions", True):
+        primitive.pop("extensions")
     for other in others:
         transform = other.get("extensions", {}).get(TRANSFORM, {})
         if "texCoord" in transform:
@@ -220,7 +231,7 @@ def _gathered(document: Document, accessor: int, origin: NDArray[np.int64]) -> i
     """A copy of an accessor with its rows repeated as vertices were."""
     about = document.tree["accessors"][accessor]
     values = array(document, accessor)[origin]
-    return add_array(document, values, bool(about.get("normalized")))
+    return add_array(document, values, bool(about.get("normalized")), about["type"])
 
 
 def _replace_texture(document: Document, number: int | None, content: bytes) -> int:

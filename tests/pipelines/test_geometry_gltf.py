@@ -270,3 +270,66 @@ def test_of_two_images_in_one_view_the_other_stays(scene, tmp_path):
     assert image_bytes(document, 1) == (tmp_path / "c.png").read_bytes()
     assert material_of(model, 0)["normalTexture"]["index"] == 1
     assert np.array_equal(shown_by_trimesh(tmp_path / "painted.glb", "left"), PAINT)
+
+
+def with_variants(tree, part_mesh: int) -> None:
+    """A mesh that wears one material of two, and says so of both."""
+    primitive = tree["meshes"][part_mesh]["primitives"][0]
+    worn = primitive.setdefault("material", 0)
+    tree["materials"].append({"name": "other", "pbrMetallicRoughness": {"roughnessFactor": 0.3}})
+    mappings = [
+        {"variants": [0], "material": worn},
+        {"variants": [1], "material": len(tree["materials"]) - 1},
+    ]
+    primitive["extensions"] = {"KHR_materials_variants": {"mappings": mappings}}
+    tree["extensionsUsed"] = ["KHR_materials_variants"]
+    tree["extensions"] = {"KHR_materials_variants": {"variants": [{"name": "a"}, {"name": "b"}]}}
+
+
+def test_variants_that_are_not_shown_stay_as_they_are(scene, tmp_path):
+    tree, blob = scene
+    with_variants(tree, 0)
+    before = [str(material) for material in tree["materials"]]
+    again = painted(tmp_path, tree, blob, 0)
+    mappings = primitive_of(again, 0)["extensions"]["KHR_materials_variants"]["mappings"]
+    materials = again.source.document.tree["materials"]
+    assert [str(materials[m["material"]]) for m in mappings] == [before[0], before[-1]]
+    assert primitive_of(again, 0)["material"] not in [m["material"] for m in mappings]
+    assert any("has variants" in note for note in again.notes)
+
+
+def test_variants_go_with_the_uvs_that_they_were_made_for(scene, tmp_path):
+    tree, blob = scene
+    with_variants(tree, 1)
+    again = painted(tmp_path, tree, blob, BARE)
+    assert "extensions" not in primitive_of(again, BARE)
+
+
+def test_matrices_of_vertices_go_with_them_to_new_uvs(scene, tmp_path):
+    tree, blob = scene
+    primitive = tree["meshes"][1]["primitives"][0]
+    count = tree["accessors"][primitive["attributes"]["POSITION"]]["count"]
+    kinds = {"MAT2": 4, "MAT3": 9, "MAT4": 16}
+    for kind, width in kinds.items():
+        rows = np.arange(count, dtype=np.float32)[:, None] + np.arange(width, dtype=np.float32)
+        tree["bufferViews"].append(
+            {"buffer": 0, "byteOffset": len(blob), "byteLength": rows.nbytes}
+        )
+        blob += rows.tobytes()
+        tree["accessors"].append(
+            {
+                "bufferView": len(tree["bufferViews"]) - 1,
+                "componentType": 5126,
+                "count": count,
+                "type": kind,
+            }
+        )
+        primitive["attributes"][f"_{kind}"] = len(tree["accessors"]) - 1
+    tree["buffers"][0]["byteLength"] = len(blob)
+    again = painted(tmp_path, tree, blob, BARE)
+    document, found = again.source.document, primitive_of(again, BARE)["attributes"]
+    for kind, width in kinds.items():
+        assert document.tree["accessors"][found[f"_{kind}"]]["type"] == kind
+        rows = array(document, found[f"_{kind}"])
+        assert np.array_equal(rows - rows[:, :1], np.broadcast_to(np.arange(width), rows.shape))
+        assert set(rows[:, 0]) == set(range(count))
