@@ -178,7 +178,9 @@ def _viewed(x, index):
         chooses = isinstance(at, torch.Tensor | list)
         indices.append(torch.as_tensor(at) if chooses else None)
         dim += at.ndim if _masks(at) else 1
-    return x, indices if any(at is not None for at in indices) else []
+    while indices and indices[-1] is None:
+        indices.pop()
+    return x, indices
 
 
 def _masks(at):

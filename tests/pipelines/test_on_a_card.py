@@ -33,6 +33,7 @@ DRIVER = {
     "get_device_name": lambda: "a card that is not there",
     "is_available": lambda: True,
     "is_bf16_supported": lambda **_: True,
+    "is_current_stream_capturing": lambda: False,
     "is_initialized": lambda: False,
     "max_memory_allocated": lambda: 0,
     "mem_get_info": lambda: (FREE, FREE),
