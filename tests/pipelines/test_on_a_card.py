@@ -78,8 +78,10 @@ def test_the_card_and_the_host_do_not_mix(card):
             x.numpy()
 
 
-@pytest.mark.parametrize("few_rows", [False, True])
-@pytest.mark.parametrize("names", VIDEO)
+@pytest.mark.parametrize(
+    ("names", "few_rows"),
+    [*((names, False) for names in VIDEO), ("wan", True), ("sd+motion", True)],
+)
 def test_an_edit_stays_on_the_card(job, teacher_of, card, monkeypatch, names, few_rows):
     monkeypatch.setattr(thrift, "plan", lambda *_: thrift.LADDER[few_rows])
     with card("cuda:0"):
