@@ -16,14 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 aten = torch.ops.aten
-_MIX = (
-    aten._to_copy.default,
-    aten.copy_.default,
-    aten.index.Tensor,
-    aten.index_put_.default,
-    aten._index_put_impl_.default,
-)
 _FILL = (aten.copy_.default, aten.index_put_.default, aten._index_put_impl_.default)
+_MIX = (aten._to_copy.default, aten.index.Tensor, *_FILL)
 
 
 class Card(torch.Tensor):

@@ -312,20 +312,10 @@ def test_matrices_of_vertices_go_with_them_to_new_uvs(scene, tmp_path):
     kinds = {"MAT2": 4, "MAT3": 9, "MAT4": 16}
     for kind, width in kinds.items():
         rows = np.arange(count, dtype=np.float32)[:, None] + np.arange(width, dtype=np.float32)
-        tree["bufferViews"].append(
-            {"buffer": 0, "byteOffset": len(blob), "byteLength": rows.nbytes}
-        )
-        blob += rows.tobytes()
-        tree["accessors"].append(
-            {
-                "bufferView": len(tree["bufferViews"]) - 1,
-                "componentType": 5126,
-                "count": count,
-                "type": kind,
-            }
-        )
+        view, blob = files.added(tree, blob, rows)
+        about = {"componentType": 5126, "count": count, "type": kind}
+        tree["accessors"].append({"bufferView": view, **about})
         primitive["attributes"][f"_{kind}"] = len(tree["accessors"]) - 1
-    tree["buffers"][0]["byteLength"] = len(blob)
     again = painted(tmp_path, tree, blob, BARE)
     document, found = again.source.document, primitive_of(again, BARE)["attributes"]
     for kind, width in kinds.items():
