@@ -86,8 +86,9 @@ class Paint:
     @torch.no_grad()
     def preview(self, index: int) -> Preview:
         """The new colours on gray, from every side."""
-        query = self.task.asked(self.painted, self.sides.points, background=False)
-        p = self.task.bound(self.sides.points) if query.region is None else query.region
+        bound = self.task.bound(self.sides.points)
+        query = self.task.asked(self.painted, self.sides.points, bound, background=False)
+        p = bound if query.region is None else query.region
         picture = self.sides.picture(p * query.style + (1 - p) * GRAY)
         return Preview(index, to_uint8(picture).cpu())
 

@@ -2,8 +2,9 @@
 
 As on a real one an operation of the card's tensors and the host's fails, but for what torch allows:
 copies, numbers, indices. So a job that runs here leaves nothing behind on the host, on a machine
-without a GPU. How fast a card is, what fits into it and what its kernels round to is not shown, and
-`tensor.data = other` cannot change devices here, which is how networks take turns.
+without a GPU. How fast a card is, what fits into it, what its streams do and what its kernels round
+to is not shown, and `tensor.data = other` cannot change devices here, which is how networks take
+turns.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,17 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 aten = torch.ops.aten
 _FILL = (aten.copy_.default, aten.index_put_.default, aten._index_put_impl_.default)
 _MIX = (aten._to_copy.default, aten.index.Tensor, *_FILL)
+_COUNTED = (
+    aten._local_scalar_dense.default,
+    aten.nonzero.default,
+    aten.masked_select.default,
+    aten.equal.default,
+    aten._unique2.default,
+    aten.unique_consecutive.default,
+    aten.repeat_interleave.Tensor,
+)
+"""The host waits for what these find."""
+_hurried = False
 
 
 class Card(torch.Tensor):
@@ -44,9 +56,11 @@ class Card(torch.Tensor):
         return f"Card({self.held})"
 
     def item(self):
+        _read()
         return self.held.item()
 
     def tolist(self):
+        _read()
         return self.held.tolist()
 
     def __bool__(self):
@@ -63,6 +77,7 @@ class Card(torch.Tensor):
     def numpy(self, *, force=False):
         if not force:
             raise TypeError("can't convert a tensor of the card to numpy")
+        _read()
         return self.held.detach().numpy()
 
     def cpu(self):
@@ -73,6 +88,12 @@ class Card(torch.Tensor):
 
     def copy_(self, other, non_blocking=False):
         return aten.copy_(self, other, non_blocking)
+
+    def new_tensor(self, data):
+        return torch.tensor(data, dtype=self.dtype, device=self.device)
+
+    def nonzero(self):
+        return aten.nonzero(self)
 
     def __getitem__(self, index):
         view, indices = _viewed(self, index)
@@ -112,6 +133,36 @@ def standing_in(device: str) -> Iterator[None]:
         torch.__future__.set_overwrite_module_params_on_conversion(False)
 
 
+@contextmanager
+def hurried(yes: bool = True) -> Iterator[None]:
+    """While this lasts, what would make the host wait for the card fails, as it does on a real one
+    with torch.cuda.set_sync_debug_mode("error")."""
+    global _hurried
+    before, _hurried = _hurried, yes
+    try:
+        yield
+    finally:
+        _hurried = before
+
+
+def _read():
+    if _hurried:
+        raise RuntimeError("the host waits for a number of the card's")
+
+
+def _waits(func, args, kwargs, cards, on_card):
+    """Whether the host waits for the card to have done this."""
+    if func in _COUNTED:
+        return bool(cards)
+    if func is aten._to_copy.default:
+        return bool(cards) != on_card and not kwargs.get("non_blocking")
+    if func is aten.copy_.default:
+        came = isinstance(args[1], Card)
+        return came != on_card and not (len(args) > 2 and args[2])
+    indices = args[1] if func in (aten.index.Tensor, *_FILL) else ()
+    return any(isinstance(at, Card) and at.dtype == torch.bool for at in indices)
+
+
 def _run(func, args, kwargs, there=None):
     tensors = [v for v in tree_leaves((args, kwargs)) if isinstance(v, torch.Tensor)]
     cards = [v for v in tensors if isinstance(v, Card)]
@@ -124,6 +175,8 @@ def _run(func, args, kwargs, there=None):
         on_card = isinstance(args[0], Card)
         if cards and not on_card and func is not aten.copy_.default:
             raise RuntimeError(f"{func}: the card's values at places of the host's")
+    if _hurried and _waits(func, args, kwargs, cards, on_card):
+        raise RuntimeError(f"{func}: the host waits for the card")
     if asked is not None:
         kwargs = kwargs | {"device": torch.device("cpu")}
     if kwargs.get("pin_memory"):

@@ -10,7 +10,10 @@ nothing about fields, views or teachers.
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
+
+from sds.draws import sent
 
 YELLOW = (0.8, 1.0, 0.0)
 GRAY = 0.71
@@ -84,7 +87,7 @@ def colours(query: Query) -> list[Tensor]:
     p = query.region
     if p is None:
         return [query.style]
-    yellow = p.new_tensor(YELLOW)
+    yellow = sent(torch.tensor(YELLOW, dtype=p.dtype), p.device)
     found = [p * yellow + (1 - p) * GRAY, p * query.style + (1 - p) * GRAY]
     if query.background is not None:
         found.append(p * yellow + (1 - p) * query.background)

@@ -181,8 +181,9 @@ def _bake(task: Task, painted: Fields, atlas: int, base: Tensor) -> Layers:
     regions, styles = [], []
     for start in range(0, len(index), CHUNK):
         part = few(points, slice(start, start + CHUNK))
-        query = task.asked(painted, part, background=False)
-        region = task.bound(part) if query.region is None else query.region
+        bound = task.bound(part)
+        query = task.asked(painted, part, bound, background=False)
+        region = bound if query.region is None else query.region
         regions.append(region)
         styles.append(query.style)
     values = torch.cat([torch.cat(styles), torch.cat(regions)], dim=1)

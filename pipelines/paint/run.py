@@ -18,11 +18,12 @@ from pipelines.paint.composites import Query, painted_over, shares, style_of
 from pipelines.paint.look import Look, look
 from pipelines.paint.schedule import Asks, held, method_at
 from pipelines.paint.task import Fields, Task
+from pipelines.paint.views import Ahead, Views
 from pipelines.render import sphere_views
 from pipelines.teachers.painting import Painting
 from sds import csd, losses, parallel
 from sds.contrast import Contrast
-from sds.draws import Rows
+from sds.draws import Rows, sent
 from sds.optimize import State, Step, optimize, step_generator
 
 CONTRAST_FADE = 0.6
@@ -66,8 +67,9 @@ def paint(
     field stops being finite; the fields are then the last good ones.
     """
     parameters = list(painted.parameters())
-    attached = attached_noise(seed, task.surface.vertices.device)
-    run = _Run(task, how, painted, steps, questions(task, how), attached)
+    device = task.surface.vertices.device
+    run = _Run(task, how, painted, steps, questions(task, how), attached_noise(seed, device))
+    ahead = Ahead(lambda index: _views(run, asks(how, index, steps), seed, index), device)
     frozen: Fields | None = None
     if since is not None and since["frozen"] is not None:
         frozen = _frozen(painted, since["frozen"])
@@ -75,16 +77,17 @@ def paint(
     def gradient(index: int) -> Tensor:
         nonlocal frozen
         method = asks(how, index, steps)
-        detailed = method.lambda_2[1] > 0
-        if not detailed:
+        if not _detailed(method):
             frozen = None
         elif how.cascade == "phases" and frozen is None:
             frozen = _frozen(painted, parameters)
-        value = _judge(run, method, frozen, step_generator(seed, index), index)
+        value = _judge(run, method, frozen, ahead.take(index), index)
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             parallel.sum_(parameter.grad)
+        if index + 1 < steps:
+            ahead.prepare(index + 1)
         return value
 
     optimizer = torch.optim.Adam(parameters, lr=how.rate)
@@ -93,25 +96,38 @@ def paint(
         yield replace(step, state=lambda step=step, kept=kept: step.state() | {"frozen": kept})
 
 
+def _views(run: _Run, method: csd.Method, seed: int, index: int) -> Views | None:
+    """This process's views of a step; None where the others have them all."""
+    task, count = run.task, run.how.views
+    generator = step_generator(seed, index)
+    cameras = sphere_views(count, generator)
+    background = torch.rand(count, 3, generator=generator)
+    mine = parallel.share(count)
+    if not mine:
+        return None
+    seen = slice(mine.start, mine.stop)
+    size = render_size(task.cascade, _detailed(method))
+    behind = sent(background[seen], task.surface.vertices.device)
+    view = look(task.surface, cameras.some(seen), size, behind)
+    return Views(view, task.bound(view.points), generator)
+
+
 def _judge(
-    run: _Run, method: csd.Method, frozen: Fields | None, generator: torch.Generator, index: int
+    run: _Run, method: csd.Method, frozen: Fields | None, views: Views | None, index: int
 ) -> Tensor:
     """Render this process's views, ask about them, go back to the fields; what `paint` reports."""
     task, how = run.task, run.how
-    cameras = sphere_views(how.views, generator)
-    background = torch.rand(how.views, 3, generator=generator)
     mean_square = torch.zeros(2, device=task.surface.vertices.device)
-    mine = parallel.share(how.views)
-    if mine:
-        seen = slice(mine.start, mine.stop)
-        size = render_size(task.cascade, detailed=method.lambda_2[1] > 0)
-        behind = background[seen].to(mean_square.device)
-        view = look(task.surface, cameras.some(seen), size, behind)
-        query = task.asked(run.painted, view.points)
+    if views is not None:
+        view, generator = views.look, views.generator
+        query = task.asked(run.painted, view.points, views.bound)
         renders = view.render(query)
-        low = None if frozen is None else view.render(task.asked(frozen, view.points))
+        low = None
+        if frozen is not None:
+            low = view.render(task.asked(frozen, view.points, views.bound))
+        mine = parallel.share(how.views)
         every = torch.arange(len(task.prompts.rows) * how.views)
-        rows = Rows(every.view(-1, how.views)[:, seen].flatten(), len(every))
+        here = every.view(-1, how.views)[:, mine.start : mine.stop].flatten()
         asks = held(index, run.steps, CONTRAST_FADE, CONTRAST_STEPS)
         told = contrast(task, how, view, query, asks)
         noise = None
@@ -128,7 +144,7 @@ def _judge(
             run.steps,
             generator,
             low=low,
-            rows=rows,
+            rows=Rows(here, len(every)),
             noise_1=noise,
             contrast=told,
         )
@@ -168,6 +184,11 @@ def _frozen(painted: Fields, values: Sequence[Tensor]) -> Fields:
     for parameter, value in zip(frozen.parameters(), values, strict=True):
         parameter.copy_(value)
     return frozen
+
+
+def _detailed(method: csd.Method) -> bool:
+    """Whether stage II is asked too."""
+    return method.lambda_2[1] > 0
 
 
 def render_size(cascade: csd.Cascade, detailed: bool) -> int:

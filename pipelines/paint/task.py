@@ -63,11 +63,13 @@ class Mask:
     replaces: bool
     """Whether it is the region itself, or only bounds the one that is found."""
 
-    def on(self, query: Query, points: Points) -> Query:
-        """What the fields say, within the mask. Without a region nothing is bounded here."""
+    def on(self, query: Query, allowed: Tensor) -> Query:
+        """What the fields say, within the mask. Without a region nothing is bounded here.
+
+        allowed (N, 1): the mask at the points that the query is about.
+        """
         if query.region is None:
             return query
-        allowed = sample_atlases(self.textures, points)
         return replace(query, region=allowed if self.replaces else query.region * allowed)
 
     def to(self, device: torch.device | str) -> "Mask":
@@ -85,10 +87,21 @@ class Task:
     """One row for each composite."""
     mask: Mask | None
 
-    def asked(self, painted: Fields, points: Points, background: bool = True) -> Query:
-        """What `painted` says at N points, within the mask."""
+    def asked(
+        self,
+        painted: Fields,
+        points: Points,
+        bound: Tensor | None = None,
+        background: bool = True,
+    ) -> Query:
+        """What `painted` says at N points, within the mask.
+
+        bound: what `bound` says of the points, where that is known already.
+        """
         query = painted(points, background)
-        return query if self.mask is None else self.mask.on(query, points)
+        if self.mask is None:
+            return query
+        return self.mask.on(query, self.bound(points) if bound is None else bound)
 
     def bound(self, points: Points) -> Tensor:
         """The mask itself at N points, 1 without one: (N, 1)."""
