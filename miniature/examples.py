@@ -24,7 +24,8 @@ from miniature.meshes import sample_mesh, write_obj
 from miniature.scenes import Scene, caption, sample_scene
 from pipelines.clip.job import Preset
 from pipelines.events import Done, Event
-from pipelines.media import clip_from_frames, comparison, to_uint8, write_clip
+from pipelines.media import clip_from_frames, to_uint8, write_clip
+from pipelines.media.comparison import COMPARISON
 from pipelines.mesh import PaintMesh, paint_mesh
 from pipelines.runs import run_folder
 from pipelines.video import EditVideo, edit_video
@@ -35,7 +36,7 @@ RATE = 8
 RESOLUTION = 512
 """Texels along a side of an example's texture: what is shipped stays small."""
 KEPT = {
-    "video": ("result.mp4", comparison.NAME, run_folder.SETTINGS, run_folder.METRICS),
+    "video": ("result.mp4", COMPARISON, run_folder.SETTINGS, run_folder.METRICS),
     "mesh": (
         "painted.glb",
         "painted.obj",
@@ -46,7 +47,7 @@ KEPT = {
         "localization.png",
         "texture.png",
         "turntable.mp4",
-        comparison.NAME,
+        COMPARISON,
         run_folder.PREVIEW,
         run_folder.SETTINGS,
         run_folder.METRICS,

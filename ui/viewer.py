@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.media import facts
-from pipelines.media.comparison import NAME
+from pipelines.media.comparison import COMPARISON
 from ui.theme import PAGE
 
 
@@ -29,7 +29,7 @@ def viewer(elem_id: str, visible: bool = True) -> gr.HTML:
 
 def compared(folder: Path, metrics: dict[str, Any]) -> dict[str, Any] | None:
     """The viewer's value for the run in a folder; None where it wrote no comparison."""
-    path = folder / NAME
+    path = folder / COMPARISON
     if "panels" not in metrics or not path.is_file():
         return None
     file = gr.FileData(path=str(path), mime_type="video/mp4", orig_name=path.name)

@@ -20,8 +20,8 @@ from pipelines.clip.gate import Gate
 from pipelines.clip.job import EditVideo
 from pipelines.clip.motion import Motion
 from pipelines.events import Preview
-from pipelines.media import Clip, comparison, to_uint8, write_clip
-from pipelines.media.comparison import Panel, grey, panel_size, write_comparison
+from pipelines.media import Clip, to_uint8, write_clip
+from pipelines.media.comparison import COMPARISON, Panel, grey, panel_size, write_comparison
 from pipelines.teachers.loaded import LoadedVideoTeacher
 from pipelines.teachers.loading import step_down
 from sds.assd import Prompts, assd_score, finished
@@ -30,7 +30,7 @@ from sds.optimize import State, Step
 
 PREVIEW_FRAMES = 4
 RESULT = "result.mp4"
-RESULTS = (RESULT, comparison.NAME)
+RESULTS = (RESULT, COMPARISON)
 """Every file that an edit ends with."""
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from pipelines.media import Clip, floats_at, to_uint8, write_clip
 
-NAME = "comparison.mp4"
+COMPARISON = "comparison.mp4"
 SIDE = 512
 """A panel's longer side is at most this: it is for looking, the result itself is beside it."""
 CHUNK = 16
@@ -33,7 +33,7 @@ def write_comparison(folder: Path, panels: Mapping[str, Panel], like: Clip) -> l
     for start in range(0, len(like), CHUNK):
         few = slice(start, min(start + CHUNK, len(like)))
         rows.append(torch.cat([_at(panel(few), size) for panel in panels.values()], dim=2))
-    write_clip(folder / NAME, torch.cat(rows), like)
+    write_clip(folder / COMPARISON, torch.cat(rows), like)
     return list(panels)
 
 

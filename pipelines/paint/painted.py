@@ -16,13 +16,12 @@ from torch import Tensor
 from pipelines import geometry
 from pipelines.media import (
     clip_from_frames,
-    comparison,
     read_image,
     save_png,
     to_uint8,
     write_clip,
 )
-from pipelines.media.comparison import write_comparison
+from pipelines.media.comparison import COMPARISON, write_comparison
 from pipelines.paint.layers import NAMES, Layers, file_name, save_layers
 from pipelines.paint.look import Look, look
 from pipelines.paint.task import Fields, Task, sample_atlases
@@ -35,7 +34,7 @@ RESULTS = (
     "painted_*",
     *(f"{layer}{number}.png" for layer in (*NAMES, "texture") for number in ("", "_*")),
     "turntable.mp4",
-    comparison.NAME,
+    COMPARISON,
 )
 """Every file that a painting ends with, as shell patterns."""
 CHUNK = 1 << 17

@@ -7,7 +7,7 @@ import pytest
 from miniature.examples import FOLDER, KEPT
 from pipelines.geometry import read_mesh
 from pipelines.media import facts, read_clip
-from pipelines.media.comparison import NAME, panel_size
+from pipelines.media.comparison import COMPARISON, panel_size
 from pipelines.runs.run_folder import METRICS
 
 CLIPS = json.loads((FOLDER / "examples.json").read_text())
@@ -23,7 +23,7 @@ def test_a_clip_comes_with_its_edit(example):
     panels = json.loads((folder / METRICS).read_text())["panels"]
     assert panels[:2] == ["before", "after"]
     height, width = panel_size(clip.size)
-    assert facts(folder / NAME).size == (height, width * len(panels))
+    assert facts(folder / COMPARISON).size == (height, width * len(panels))
 
 
 @pytest.mark.parametrize("example", MESHES, ids=lambda one: one["result"])
@@ -33,7 +33,7 @@ def test_a_mesh_comes_with_its_painting(example):
     assert read_mesh(folder / "painted.glb").faces == mesh.faces
     panels = json.loads((folder / METRICS).read_text())["panels"]
     assert panels == ["before", "after", "region"]
-    height, width = facts(folder / NAME).size
+    height, width = facts(folder / COMPARISON).size
     assert width == len(panels) * height
 
 

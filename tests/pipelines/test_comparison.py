@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipelines.media import clip_from_frames, read_clip
-from pipelines.media.comparison import NAME, grey, panel_size, write_comparison
+from pipelines.media.comparison import COMPARISON, grey, panel_size, write_comparison
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_panels_stand_side_by_side_in_step(tmp_path):
         clip,
     )
     assert names == ["before", "after", "mask"]
-    back = read_clip(tmp_path / NAME)
+    back = read_clip(tmp_path / COMPARISON)
     assert len(back) == count and back.rate == 12 and back.size == (32, 3 * 48)
     before, after, shown = back.frames.float().mean(-1).split(48, dim=2)
     assert (before.mean((1, 2)) - level).abs().max() < 3

@@ -19,7 +19,7 @@ from pipelines.clip.checks import check_idle
 from pipelines.errors import InputError
 from pipelines.events import Preview
 from pipelines.media import Cut, clip_from_frames, write_clip
-from pipelines.media.comparison import NAME
+from pipelines.media.comparison import COMPARISON
 from pipelines.mesh import PaintMesh
 from pipelines.runs.curve import Point
 from pipelines.teachers.painting import Painting
@@ -221,10 +221,10 @@ def test_equal_strokes_of_two_views_have_files_of_their_own(tmp_path, monkeypatc
 def test_before_and_after_come_from_the_run_s_folder(tmp_path):
     assert compared(tmp_path, {"panels": ["before", "after"]}) is None
     frames = torch.zeros(4, 16, 32, 3, dtype=torch.uint8)
-    write_clip(tmp_path / NAME, frames, clip_from_frames(frames, 8))
+    write_clip(tmp_path / COMPARISON, frames, clip_from_frames(frames, 8))
     found = compared(tmp_path, {"panels": ["before", "after"]})
     assert found["panels"] == ["before", "after"] and found["sound"] is False
-    assert found["video"]["path"] == str(tmp_path / NAME)
+    assert found["video"]["path"] == str(tmp_path / COMPARISON)
     # Runs of before there were comparisons have none.
     assert compared(tmp_path, {}) is None
 
