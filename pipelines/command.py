@@ -67,7 +67,8 @@ def run(events: Iterator[Event], folder: Path) -> int:
     """Print a job's events to stderr and its metrics to stdout; returns the exit code.
 
     folder: the job's. The first Ctrl-C there asks it to stop and keep what there is, as a full
-    result; the second ends it at once. Of several processes on one job only the main one prints.
+    result; the second ends it at once. Of several processes on one job only the main one prints,
+    and any that fails.
     """
     with parallel.joined():
         try:
@@ -76,16 +77,22 @@ def run(events: Iterator[Event], folder: Path) -> int:
                     if parallel.is_main():
                         _show(event)
         except InputError as error:
-            _say(f"error: {error}")
+            _fail(f"error: {error}")
             return 2
         except RunFailed as error:
-            _say(f"failed: {error}")
+            _fail(f"failed: {error}")
             return 1
         except KeyboardInterrupt:
             go_on = f"; go on with: python -m pipelines.resume {folder}"
             _say(f"\ninterrupted{go_on if is_run(folder) else ' before the run began'}")
             return 130
     return 0
+
+
+def _fail(text: str) -> None:
+    """Say it of any process: what one fails of, the others may never learn."""
+    prefix = "" if parallel.is_main() else f"process {parallel.rank()}: "
+    print(f"{prefix}{text}", file=sys.stderr)
 
 
 def _say(text: str) -> None:

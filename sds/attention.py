@@ -57,6 +57,12 @@ def fused(module: nn.Module, weight: float) -> Iterator[None]:
         module.set_attn_processor(dict(before))
 
 
+def is_fused(module: nn.Module) -> bool:
+    """Whether the module is inside such a block."""
+    processors: dict[str, Any] = getattr(module, "attn_processors", {})
+    return any(isinstance(processor, FusedSelfAttention) for processor in processors.values())
+
+
 def is_self_attention(name: str) -> bool:
     """Whether a processor's name is that of a self-attention over the places of a picture.
 

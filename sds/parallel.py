@@ -57,9 +57,14 @@ def count() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """Which of them this is, from 0: the main one."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
 def is_main() -> bool:
     """Whether this is the process that prints and writes."""
-    return _rank() == 0
+    return rank() == 0
 
 
 def share(items: int) -> range:
@@ -67,8 +72,8 @@ def share(items: int) -> range:
 
     None where there are more processes than things.
     """
-    rank, size = _rank(), count()
-    return range(rank * items // size, (rank + 1) * items // size)
+    own, size = rank(), count()
+    return range(own * items // size, (own + 1) * items // size)
 
 
 def sum_(tensor: Tensor) -> Tensor:
@@ -89,7 +94,3 @@ def agree(said: bool) -> bool:
 
 def _launched_alone() -> bool:
     return int(os.environ.get("WORLD_SIZE", 1)) == 1
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0

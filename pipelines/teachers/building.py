@@ -17,6 +17,7 @@ from pipelines.teachers.teacher import MeshTeacher, Teacher, VideoTeacher
 from pipelines.teachers.thrift import Thrift
 from sds import assd, csd
 from sds.priors import VideoPrior
+from sds.priors.loading import frozen
 from sds.priors.single_frames import SingleFrames
 
 if TYPE_CHECKING:
@@ -90,6 +91,9 @@ def _unet_video(
             else sd.with_motion(image, folder, dtype, teacher.betas)
         )
         chosen, home = _planned(teacher, device, dtype, room, pipe.unet, *networks)
+        if image is not None:
+            # There first, so that what both have never is there twice.
+            sd.share_weights(frozen(image.unet, home, dtype), pipe.unet)
         video = sd.video_prior(pipe, home, dtype)
         window = min(teacher.frames, video.max_frames)
     frames = (
@@ -150,10 +154,17 @@ def _planned(
     room: Room,
     *networks: nn.Module,
 ) -> tuple[Thrift, torch.device]:
-    """What the teacher does without on this card, and where its networks are made ready."""
+    """What the teacher does without on this card, and where its networks are made ready.
+
+    networks: those that share weights with others after them come first.
+    """
     if device.type != "cuda":
         return Thrift(), device
-    weights = [sum(p.numel() for p in n.parameters()) * dtype.itemsize for n in networks]
+    weights, counted = [], set[int]()
+    for network in networks:
+        own = {p.data_ptr(): p.numel() * dtype.itemsize for p in network.parameters()}
+        weights.append(sum(size for place, size in own.items() if place not in counted))
+        counted |= own.keys()
     needs = None if teacher.memory_gb is None else teacher.memory_gb * 10**9
     chosen = thrift.plan(torch.cuda.mem_get_info()[0], weights, needs)
     if chosen != Thrift():

@@ -228,7 +228,8 @@ def with_motion(
     """An image model, and a motion adapter in a folder on top of it: AnimateDiff (2307.04725).
 
     betas: the noise schedule the adapter was trained on, where it is not the image model's.
-    The image model is copied, not changed. Raises ValueError for an adapter that does not fit it.
+    The image model is not changed; its weights are held once (see `share_weights`). Raises
+    ValueError for an adapter that does not fit it.
     """
     with no_progress_bars():
         kind = reading(adapter, dtype)
@@ -242,7 +243,7 @@ def with_motion(
     scheduler = pipe.scheduler
     if betas is not None:
         scheduler = DDIMScheduler.from_config(scheduler.config, beta_schedule=betas)
-    return AnimateDiffPipeline(
+    made = AnimateDiffPipeline(
         vae=pipe.vae,
         text_encoder=pipe.text_encoder,
         tokenizer=pipe.tokenizer,
@@ -250,6 +251,19 @@ def with_motion(
         motion_adapter=modules,
         scheduler=scheduler,
     )
+    share_weights(pipe.unet, made.unet)
+    return made
+
+
+def share_weights(unet: nn.Module, motion: nn.Module) -> None:
+    """Hold once what a motion UNet has of an image model's: all but its motion modules.
+
+    They are two copies again where one of them is moved or cast.
+    """
+    theirs = dict(unet.named_parameters())
+    for name, parameter in motion.named_parameters():
+        if name in theirs:
+            parameter.data = theirs[name].data
 
 
 def plain(unet: nn.Module) -> nn.Module:

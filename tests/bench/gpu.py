@@ -39,6 +39,7 @@ from sds import csd
 from sds.assd import Method, Prompts, Teachers
 from sds.priors import VideoPrior, cogvideox, deepfloyd, unet3d, upscaler, wan
 from sds.priors import stable_diffusion as sd
+from sds.priors.loading import frozen
 from sds.priors.single_frames import SingleFrames
 from sds.priors.video_codec import VideoCodec
 from sds.references import References
@@ -205,6 +206,7 @@ def animatediff_case(device: torch.device, dtype: torch.dtype, small: bool) -> C
     """16 frames of 512x512."""
     image = unets.stable_diffusion(maker(device), dtype, small)
     pipe = unets.animatediff(maker(device), image, dtype, small)
+    sd.share_weights(frozen(image.unet, device, dtype), pipe.unet)
     size = (4, 64, 64) if small else (16, 512, 512)
     prior = sd.video_prior(pipe, device, dtype)
     return _unet_case(image, pipe, prior, "animatediff", size, device)

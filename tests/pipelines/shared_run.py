@@ -19,6 +19,7 @@ from pipelines.runs.record import Order
 from sds import parallel
 from sds.assd import Method, Prompts, Teachers
 from sds.descent import descend
+from sds.references import References
 from sds.schedules import ddpm
 from tests.assd_steps import assd_gradient
 from tests.pipelines.test_painting import FAST, fields, task
@@ -67,6 +68,7 @@ class Video(Numbers):
     """Three windows, and an image teacher for nine frames."""
 
     window = 4
+    references = None
 
     def begin(self):
         self.x_src = torch.randn(1, 2, 9, 4, 4, generator=torch.Generator().manual_seed(1))
@@ -78,7 +80,7 @@ class Video(Numbers):
 
         def gradient(x, t, generator):
             asked = (teachers, prompts, method, x, self.x_src, t, generator)
-            return assd_gradient(*asked)
+            return assd_gradient(*asked, references=self.references)
 
         yield from descend(gradient, self.x, self.x_src, self.steps, 5, since=since)
 
@@ -87,9 +89,13 @@ class Video(Numbers):
 
 
 class OneWindow(Video):
-    """All frames at once: rows to share, but no windows."""
+    """All frames at once: rows to share, but no windows. What was answered is kept."""
 
     window = 16
+
+    def begin(self):
+        super().begin()
+        self.references = References()
 
 
 class Mesh(Numbers):

@@ -10,8 +10,11 @@ import torch
 import trimesh
 
 from pipelines import command, mesh, video
+from pipelines.errors import InputError, RunFailed
+from pipelines.events import Note
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.runs import checkpoint, run_folder
+from sds import parallel
 from tests import tiny_teachers as tiny
 from tests.conftest import ROOT, free_port
 from tests.pipelines import shared_run
@@ -75,6 +78,20 @@ def test_only_the_main_process_prints(together):
     main, other = together[1]
     assert "Shared by 2 processes" in main and f"step {shared_run.STEPS}/" in main
     assert "step" not in other and "Shared" not in other
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "word"),
+    [(InputError("no clip"), 2, "error"), (RunFailed("full"), 1, "failed")],
+)
+def test_any_process_that_fails_says_so(monkeypatch, capsys, tmp_path, error, code, word):
+    def events():
+        yield Note("ready")
+        raise error
+
+    monkeypatch.setattr(parallel, "rank", lambda: 1)
+    assert command.run(events(), tmp_path) == code
+    assert capsys.readouterr().err == f"process 1: {word}: {error}\n"
 
 
 def test_a_stop_file_stops_both(together):

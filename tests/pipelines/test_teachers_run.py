@@ -261,6 +261,23 @@ def test_another_job_s_teacher_makes_room_where_one_does_not_fit(monkeypatch):
     assert planned == [1, 0]
 
 
+def test_animatediff_and_its_image_model_take_their_common_weights_once(teacher_of, monkeypatch):
+    planned = []
+    monkeypatch.setattr(
+        building.thrift, "plan", lambda free, weights, needs: planned.append(weights) or Thrift()
+    )
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 0))
+    monkeypatch.setattr(loading, "_last", {})
+    for name in ("miniature", teacher_of("sd+motion")):
+        teachers = load_video_teacher(name).teachers
+        image, motion = teachers.image.network, teachers.video.network
+        shared = {p.data_ptr() for p in image.parameters()}
+        assert len(shared) > 50 and shared < {p.data_ptr() for p in motion.parameters()}
+        asked = (video_teacher(name), SimpleNamespace(type="cuda"), torch.float16, Room(int))
+        assert building._planned(*asked, motion, image)[0] == Thrift()
+        assert planned.pop() == [sum(2 * p.numel() for p in motion.parameters()), 0]
+
+
 def compiled_networks(teachers):
     """Of each network, whether its blocks are compiled."""
     found = [

@@ -169,6 +169,20 @@ def test_saved_pipelines_load_again_in_two_parts(image_pipe, video_pipe, motion_
         assert torch.equal(sd.video_prior(pipe).eps(x_t, T[:1], cond), want)
 
 
+def test_what_a_motion_unet_has_of_its_image_model_is_held_once(
+    image_pipe, motion_adapter, tmp_path
+):
+    motion_adapter.save_pretrained(tmp_path)
+    motion = sd.with_motion(image_pipe, str(tmp_path)).unet
+    shared = {p.data_ptr() for p in image_pipe.unet.parameters()}
+    assert len(shared) == len(list(image_pipe.unet.parameters()))
+    assert shared < {p.data_ptr() for p in motion.parameters()}
+    alone = {n: p.clone() for n, p in motion.named_parameters()}
+    motion.half()
+    assert all(p.dtype == torch.float32 for p in image_pipe.unet.parameters())
+    assert all(p.equal(alone[name]) for name, p in image_pipe.unet.named_parameters())
+
+
 def test_a_motion_adapter_can_bring_its_own_noise_schedule(image_pipe, motion_adapter, tmp_path):
     motion_adapter.save_pretrained(tmp_path)
     own = read_schedule(sd.with_motion(image_pipe, str(tmp_path), betas="linear"))
