@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Begun, Done, Event, Note, Preview, Step, Writing
 from pipelines.media.stills import write_thumbnail
-from pipelines.runs import checkpoint, curve, run_folder
+from pipelines.runs import checkpoint, curve, memory, run_folder
 from pipelines.runs.checkpoint import Checkpoint
 from pipelines.runs.hold import hold
 from pipelines.runs.written import expect_nothing_replaced
@@ -97,7 +97,7 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
         expect_nothing_replaced(order.folder, before, order.results)
     with hold(order.folder):
         run_folder.sweep(order.folder)
-        run_folder.forget_peak_memory()
+        memory.forget_peak_memory()
         since = Checkpoint({"step": 0}, 0.0)
         notes = []
         if order.resumes:
@@ -204,7 +204,7 @@ def _work(order: Order, work: Work, since: Checkpoint) -> Iterator[Event]:
         "seconds_per_step": round(seconds / max(taken, 1), 4),
         "seconds_in_all": round(time.monotonic() - order.began + since.seconds, 3),
         "steps": taken,
-        "peak_memory_mb": round(run_folder.peak_memory_mb(), 1),
+        "peak_memory_mb": round(memory.peak_memory_mb(), 1),
         **facts,
     }
     run_folder.write_json(order.folder / run_folder.METRICS, metrics)

@@ -12,9 +12,7 @@ Every file is whole or not there. This module knows nothing about what a run doe
 import errno
 import json
 import platform
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,8 +21,6 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, get_args
-
-import torch
 
 from pipelines.errors import InputError, RunFailed
 from pipelines.media import files
@@ -229,20 +225,3 @@ def versions() -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def forget_peak_memory() -> None:
-    """Let `peak_memory_mb` count from here on; what the system counts cannot be forgotten."""
-    # Without a GPU, and before its first use, there is nothing to forget.
-    if torch.cuda.is_initialized():
-        torch.cuda.reset_peak_memory_stats()
-
-
-def peak_memory_mb() -> float:
-    """The most memory this process or one that it began has held, whichever is more, in MB; on a
-    GPU, the most of the GPU's since `forget_peak_memory`."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024
-    whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
-    return max(resource.getrusage(who).ru_maxrss for who in whose) * unit / 1e6

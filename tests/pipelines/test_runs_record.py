@@ -20,7 +20,7 @@ from pipelines.clip import edit
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Begun, Done, Note, Preview, Step, Writing
 from pipelines.paint import painted
-from pipelines.runs import checkpoint, product, record, run_folder
+from pipelines.runs import checkpoint, memory, product, record, run_folder
 from pipelines.runs.hold import hold, is_held
 from pipelines.runs.record import Order
 from pipelines.runs.run_folder import PREVIEW
@@ -350,7 +350,7 @@ def test_a_run_does_not_count_the_memory_of_the_one_before(tmp_path, monkeypatch
     most = [9e9]
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: most.__setitem__(0, 2e9))
-    monkeypatch.setattr(run_folder, "peak_memory_mb", lambda: most[0] / 1e6)
+    monkeypatch.setattr(memory, "peak_memory_mb", lambda: most[0] / 1e6)
     assert list(run(tmp_path))[-1].metrics["peak_memory_mb"] == 2000
 
 
