@@ -14,6 +14,7 @@ from pipelines.paint.composites import (
     Query,
     Words,
     colours,
+    painted_over,
     prompts,
     unlike_prompt,
 )
@@ -107,6 +108,15 @@ def test_composites_are_the_papers():
     torch.testing.assert_close(background, p * yellow + (1 - p) * 0.9)
     assert len(colours(replace(query, background=None))) == 2
     assert colours(Query(None, query.style, None)) == [query.style]
+
+
+def test_what_is_painted_over_is_the_style_s_way_from_gray_where_it_is():
+    p = torch.tensor([[0.0], [0.25], [1.0]])
+    style = torch.tensor([[0.1, 0.71, 1.0]]).expand(3, 3)
+    away = torch.tensor([-0.61, 0.0, 0.29])
+    wanted = torch.stack([0 * away, 0.25 * away, away])
+    torch.testing.assert_close(painted_over(Query(p, style, None)), wanted)
+    torch.testing.assert_close(painted_over(Query(None, style, None)), away.expand(3, 3))
 
 
 def test_prompts_are_the_papers():
