@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}(\.[^.]*)?")
+_UNFINISHED = re.compile(r"\.scorebrush-[0-9a-f]{8}(\..*)?", re.DOTALL)
+"""A name that nobody else gives a file."""
+_LONGEST = 200
+"""Bytes of a suffix that a temporary name has room for."""
 
 
 @contextmanager
@@ -21,7 +24,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
     suffix, by which writers choose their format.
     """
     path = Path(path)
-    part = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
+    # Without the rest of the name, which may be as long as a name can be.
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST else ""
+    part = path.with_name(f".scorebrush-{uuid4().hex[:8]}{suffix}")
     try:
         yield part
         os.replace(part, path)

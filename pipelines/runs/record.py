@@ -94,7 +94,7 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
         run_folder.read_settings(order.folder)
     before = run_folder.open_folder(order.folder)
     if not order.resumes:
-        expect_nothing_replaced(order.folder, before, order.results)
+        expect_nothing_replaced(order.folder, before, order.results, order.inputs)
     with hold(order.folder):
         run_folder.sweep(order.folder)
         memory.forget_peak_memory()

@@ -157,6 +157,18 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 def read_status(folder: Path) -> Status:
     """How far a run is; one whose status cannot be read counts as interrupted at its start."""
+    status = _read_status(folder) or Status("running", folder.stat().st_mtime)
+    if status.state == "running" and not is_held(folder):
+        return replace(status, state="interrupted")
+    return status
+
+
+def was_begun(folder: Path) -> bool:
+    """Whether a run was begun in the folder, though it may be none yet."""
+    return is_run(folder) or _read_status(folder) is not None
+
+
+def _read_status(folder: Path) -> Status | None:
     given = _read_json(folder / STATUS)
     try:
         status = Status(**given)
@@ -166,9 +178,7 @@ def read_status(folder: Path) -> Status:
         if status.state not in get_args(State) or not isinstance(status.said, str | None):
             raise ValueError(given)
     except (TypeError, ValueError, OverflowError, OSError):
-        status = Status("running", folder.stat().st_mtime)
-    if status.state == "running" and not is_held(folder):
-        return replace(status, state="interrupted")
+        return None
     return status
 
 

@@ -184,6 +184,8 @@ def test_a_run_is_never_lost_to_another(tmp_path):
         (painted.RESULTS, "painted_0.png"),
         (edit.RESULTS, "result.mp4"),
         ((), PREVIEW),
+        ((), "stop"),
+        ((), "status.json"),
     ],
 )
 def test_a_run_never_replaces_a_file_that_was_there(tmp_path, results, mine):
@@ -200,6 +202,28 @@ def test_a_run_never_replaces_a_file_that_was_there(tmp_path, results, mine):
     assert (folder / f"my-{mine}").read_bytes() == b"mine"
 
 
+def test_nor_does_it_where_it_copies_its_inputs(tmp_path):
+    given = tmp_path / "given.txt"
+    given.write_text("input")
+    folder, name = tmp_path / "run", "clip/given.txt"
+    mine = folder / "inputs" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    order = Order(folder, {"steps": STEPS}, {name: given}, (), False)
+    with pytest.raises(InputError, match=r"inputs/clip/given\.txt is there already"):
+        list(record.run(order, lambda: Tiny(folder, STEPS)))
+    assert contents(folder) == {Path("inputs") / name: b"mine"}
+
+
+def test_what_a_run_left_that_had_no_settings_yet_is_its_own(tmp_path):
+    list(run(tmp_path, steps=1))
+    (tmp_path / run_folder.SETTINGS).unlink()
+    for name in (RESULT, PREVIEW, checkpoint.NAME, "curve.json", "metrics.json"):
+        (tmp_path / name).unlink(missing_ok=True)
+    run_folder.ask_to_stop(tmp_path)
+    assert list(run(tmp_path))[-1].metrics["steps"] == STEPS
+
+
 @pytest.mark.parametrize(
     ("results", "example"), [(edit.RESULTS, "ball"), (painted.RESULTS, "mushroom")]
 )
@@ -207,7 +231,7 @@ def test_every_file_of_a_result_is_one_that_a_run_would_replace(results, example
     made = {path.name for path in (ASSETS / "examples" / example).iterdir()}
     for name in made - {run_folder.SETTINGS}:
         with pytest.raises(InputError, match="would replace it"):
-            expect_nothing_replaced(Path("run"), frozenset({name}), results)
+            expect_nothing_replaced(Path("run"), frozenset({name}), results, ())
 
 
 def test_one_job_works_in_a_folder_at_a_time(tmp_path):
@@ -498,8 +522,8 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_end(tmp_path, whole):
 
 def test_what_a_killed_process_left_unfinished_is_swept(tmp_path):
     stop_after(tmp_path, 3)
-    stale = [tmp_path / ".result.0123abcd.mp4", tmp_path / ".checkpoint.89abcdef.pt"]
-    mine = [tmp_path / ".notes", tmp_path / ".a.mp4"]
+    stale = [tmp_path / ".scorebrush-0123abcd.mp4", tmp_path / ".scorebrush-89abcdef"]
+    mine = [tmp_path / ".notes", tmp_path / ".a.mp4", tmp_path / ".bashrc.20240131"]
     for path in stale + mine:
         path.write_text("half")
     list(run(tmp_path, resumes=True))
