@@ -8,6 +8,7 @@ import pytest
 import torch
 import trimesh
 
+from pipelines.paint import run as run_module
 from pipelines.paint.composites import (
     GRAY,
     YELLOW,
@@ -208,6 +209,15 @@ def test_the_same_seed_repeats_a_run_and_another_does_not():
 
     assert end(1).equal(end(1))
     assert not end(1).equal(end(2))
+
+
+def test_the_views_of_each_step_are_made_once_and_one_step_early(monkeypatch):
+    made, honest = [], run_module._views
+    monkeypatch.setattr(
+        run_module, "_views", lambda *asked: made.append(asked[-1]) or honest(*asked)
+    )
+    for step in paint(task([YELLOW] * 3), FAST, fields(), 4, seed=0):
+        assert made == list(range(min(step.index + 2, 4)))
 
 
 def test_stage_two_enters_at_its_share_of_the_run():
