@@ -279,6 +279,48 @@ def test_a_mask_that_replaces_is_the_region():
     torch.testing.assert_close(region[top], torch.ones_like(region[top]))
 
 
+@pytest.fixture
+def judged(monkeypatch):
+    """The renders that are judged at each step, and those that stage II is shown instead."""
+    seen, honest = [], csd.distill_cascade
+
+    def distill(cascade, method, prompts, x, *rest, low=None, **named):
+        seen.append((x.detach(), None if low is None else low.detach()))
+        return honest(cascade, method, prompts, x, *rest, low=low, **named)
+
+    monkeypatch.setattr(csd, "distill_cascade", distill)
+    return seen
+
+
+def test_in_phases_stage_two_is_shown_what_stage_one_left(judged):
+    """Also by a run that goes on from a later step."""
+    what, how = task([YELLOW, (1.0, 0.0, 0.0), YELLOW]), replace(FAST, cascade="phases")
+    steps = paint(what, how, fields(how=how), 6, seed=3)
+    saved = copy.deepcopy([next(steps).state() for _ in range(5)][-1])
+    list(steps)
+    assert [low is None for _, low in judged] == [True] * 3 + [False] * 3
+    same = [low.equal(x) for x, low in judged[3:]]
+    assert same == [True, False, False]
+    list(paint(what, how, fields(how=how), 6, 3, saved))
+    assert len(judged) == 7 and all(a.equal(b) for a, b in zip(*judged[5:], strict=True))
+
+
+def test_renders_are_as_fine_as_whoever_looks_at_them_needs(judged):
+    run(task([YELLOW] * 3, large=32), fields(), 4)
+    assert [x.shape[-1] for x, _ in judged] == [16, 16, 32, 32]
+    del judged[:]
+    run(task([YELLOW] * 3, large=8), fields(), 2, replace(FAST, detail=0.0))
+    assert [x.shape[-1] for x, _ in judged] == [8, 8]
+
+
+def test_a_step_reports_how_far_it_is_from_gray_and_the_gradient_s_strength():
+    """At the first step a half of the part is taken for the region, and its style is mid-gray."""
+    what = task([YELLOW, (0.5, 0.5, 0.5), YELLOW])
+    away, strength = next(paint(what, replace(FAST, views=5), fields(), 4, seed=0)).value.tolist()
+    assert away == pytest.approx(0.5 * (GRAY - 0.5), rel=0.1)
+    assert strength > 0
+
+
 @pytest.mark.parametrize("cascade", ["joint", "phases"])
 @pytest.mark.parametrize("taken", [1, 3, 4, 5])
 def test_it_goes_on_to_where_it_would_have_ended(cascade, taken):
