@@ -161,6 +161,16 @@ def add_array(
     return len(document.tree["accessors"]) - 1
 
 
+def add_texture(document: Document, content: bytes, about: Tree) -> int:
+    """Add a texture that shows a PNG and give its number. about: what else is said of it."""
+    document.listed("images").append(
+        {"bufferView": add_view(document, content), "mimeType": "image/png"}
+    )
+    textures = document.listed("textures")
+    textures.append({**about, "source": len(document.tree["images"]) - 1})
+    return len(textures) - 1
+
+
 def _chunks(content: bytes) -> tuple[Tree, bytes | None]:
     length, kind = struct.unpack_from("<II", content, 12)
     if kind != JSON_CHUNK:

@@ -5,7 +5,7 @@ where it was unwrapped, new UVs as its first set; the old sets move up by one fo
 them. This module knows nothing about how textures are made.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from pipelines.geometry import pictures
 from pipelines.geometry.base import with_alpha
-from pipelines.geometry.corners import corner_normals, split
+from pipelines.geometry.corners import split
+from pipelines.geometry.gltf_build import build
 from pipelines.geometry.gltf_file import (
     Document,
     Tree,
     add_array,
+    add_texture,
     add_view,
     array,
     floats,
@@ -34,11 +36,9 @@ from pipelines.geometry.gltf_read import (
     image_of,
     triangles,
 )
-from pipelines.geometry.model import Floats, Model, Part
+from pipelines.geometry.model import Model, Part, Textures
 from pipelines.geometry.read import SETTINGS_KEY
 from pipelines.media.files import replacing
-
-Textures = Sequence[NDArray[np.uint8] | None]
 
 
 def write_glb(
@@ -53,7 +53,7 @@ def write_glb(
     if isinstance(model.source, Gltf):
         document, places = model.source.document.copy(), model.source.places
     else:
-        document, places = _build(model, textures)
+        document, places = build(model, textures)
     for place, part, texture in zip(places, model.parts, textures, strict=True):
         if texture is not None:
             _paint(document, place, part, texture)
@@ -61,71 +61,6 @@ def write_glb(
         document.tree["asset"].setdefault("extras", {})[SETTINGS_KEY] = settings
     with replacing(path) as unfinished:
         unfinished.write_bytes(to_glb(document))
-
-
-def _build(model: Model, textures: Textures) -> tuple[Document, tuple[Place, ...]]:
-    """A document of parts that come from another kind of file, as they are before painting."""
-    document = Document({"asset": {"version": "2.0", "generator": "Scorebrush"}, "scene": 0}, [])
-    document.tree["scenes"] = [{"nodes": list(range(len(model.parts)))}]
-    images: dict[int, int] = {}
-    for k, (part, texture) in enumerate(zip(model.parts, textures, strict=True)):
-        stays = texture is None or part.keeps_uv
-        uv = part.old_uv if stays else None
-        primitive = {
-            "attributes": {},
-            "material": _material(document, part, images if stays and uv is not None else None),
-        }
-        _fill(document, primitive, part, uv, shared=len(model.parts) > 1)
-        document.listed("meshes").append({"name": part.name, "primitives": [primitive]})
-        document.listed("nodes").append({"name": part.name, "mesh": k})
-    return document, tuple(Place(k, 0, False) for k in range(len(model.parts)))
-
-
-def _fill(document: Document, primitive: Tree, part: Part, uv: Floats | None, shared: bool) -> None:
-    """Positions, normals, UVs and colours of a part, with vertices split where corners differ."""
-    vertices, faces = part.vertices, part.faces
-    if shared:
-        # The parts of an OBJ share one list of vertices: each takes what it uses.
-        used, faces = np.unique(faces, return_inverse=True)
-        vertices, faces = vertices[used], faces.reshape(-1, 3)
-    columns = {"NORMAL": corner_normals(vertices, faces)}
-    if uv is not None:
-        columns["TEXCOORD_0"] = uv * (1, -1) + (0, 1)
-    if part.colours is not None:
-        columns["COLOR_0"] = part.colours
-    values = np.concatenate(list(columns.values()), axis=2).astype(np.float32)
-    faces, origin, rows = split(faces, values, len(vertices))
-    attributes = primitive["attributes"]
-    attributes["POSITION"] = add_array(document, vertices[origin].astype(np.float32))
-    at = 0
-    for key, column in columns.items():
-        width = column.shape[2]
-        attributes[key] = add_array(document, _unit(key, rows[:, at : at + width]))
-        at += width
-    primitive["indices"] = add_array(document, faces.reshape(-1, 1).astype(np.uint32))
-
-
-def _unit(key: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normals must be of unit length in glTF, those of vertices without a face too."""
-    if key == "NORMAL":
-        rows[~rows.any(axis=1)] = (0, 1, 0)
-    return np.ascontiguousarray(rows)
-
-
-def _material(document: Document, part: Part, images: dict[int, int] | None) -> int:
-    """The part's material as it was read; images: textures by picture, None to leave it out."""
-    base: Tree = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
-    if part.factor != (1, 1, 1, 1):
-        base["baseColorFactor"] = list(part.factor)
-    if part.picture is not None and images is not None:
-        key = id(part.picture)
-        if key not in images:
-            images[key] = _add_texture(document, pictures.encode_png(part.picture), {})
-        base["baseColorTexture"] = {"index": images[key]}
-    clear = part.factor[3] < 1 or (part.picture is not None and part.picture.shape[2] == 4)
-    about = {"name": part.name, "pbrMetallicRoughness": base}
-    document.listed("materials").append(about | ({"alphaMode": "BLEND"} if clear else {}))
-    return len(document.tree["materials"]) - 1
 
 
 def _paint(document: Document, place: Place, part: Part, texture: NDArray[np.uint8]) -> None:
@@ -237,14 +172,14 @@ def _gathered(document: Document, accessor: int, origin: NDArray[np.int64]) -> i
 def _replace_texture(document: Document, number: int | None, content: bytes) -> int:
     """Put a PNG in texture `number` if nothing else shows it, else in a new one sampled alike."""
     if number is None:
-        return _add_texture(document, content, {})
+        return add_texture(document, content, {})
     texture = document.tree["textures"][number]
     image = image_of(texture)
     users = [i.get("index") for m in document.tree["materials"] for i in _texture_infos(m)]
     shows = [image_of(other) for other in document.tree["textures"]]
     if users.count(number) > 1 or shows.count(image) > 1 or image is None:
         keep = {key: texture[key] for key in ("sampler",) if key in texture}
-        return _add_texture(document, content, keep)
+        return add_texture(document, content, keep)
     texture["source"] = image
     # All extensions of textures name the same picture in another format.
     texture.pop("extensions", None)
@@ -257,15 +192,6 @@ def _replace_texture(document: Document, number: int | None, content: bytes) -> 
     about["mimeType"] = "image/png"
     about.pop("name", None)
     return number
-
-
-def _add_texture(document: Document, content: bytes, about: Tree) -> int:
-    document.listed("images").append(
-        {"bufferView": add_view(document, content), "mimeType": "image/png"}
-    )
-    textures = document.listed("textures")
-    textures.append({**about, "source": len(document.tree["images"]) - 1})
-    return len(textures) - 1
 
 
 def _texture_infos(node: Any) -> Iterator[Tree]:

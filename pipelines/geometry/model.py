@@ -3,6 +3,7 @@
 This module knows nothing about file formats, unwrapping or rendering.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pipelines.geometry.obj_read import Obj
 
 Floats = NDArray[np.floating]
+Textures = Sequence[NDArray[np.uint8] | None]
+"""One per part, (h, w, 3 or 4); None where it stays as it was."""
 WHITE = (1.0, 1.0, 1.0, 1.0)
 MAX_FACES = 2_000_000
 """Of a model."""

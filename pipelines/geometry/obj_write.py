@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from pipelines.geometry import pictures
 from pipelines.geometry.base import with_alpha
 from pipelines.geometry.corners import corner_normals
-from pipelines.geometry.gltf_write import Textures
-from pipelines.geometry.model import Floats, Model, Part, srgb
+from pipelines.geometry.model import Floats, Model, Part, Textures, srgb
 from pipelines.geometry.mtl import Material, map_file
 from pipelines.geometry.obj_read import Obj
 from pipelines.media.files import replacing
