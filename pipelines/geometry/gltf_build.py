@@ -12,11 +12,16 @@ from pipelines.geometry.gltf_file import Document, Tree, add_array, add_texture
 from pipelines.geometry.gltf_read import Place
 from pipelines.geometry.model import Floats, Model, Part, Textures
 
+ROUNDING = 1e-5
+"""How far fp32 may move a vertex, in extents of the model."""
+
 
 def build(model: Model, textures: Textures) -> tuple[Document, tuple[Place, ...]]:
     """A document of parts that come from another kind of file, as they are before painting."""
     document = Document({"asset": {"version": "2.0", "generator": "Scorebrush"}, "scene": 0}, [])
     document.tree["scenes"] = [{"nodes": list(range(len(model.parts)))}]
+    centre = _far_centre(model)
+    moved = {"translation": centre.tolist()} if centre.any() else {}
     images: dict[int, int] = {}
     for k, (part, texture) in enumerate(zip(model.parts, textures, strict=True)):
         stays = texture is None or part.keeps_uv
@@ -25,14 +30,39 @@ def build(model: Model, textures: Textures) -> tuple[Document, tuple[Place, ...]
             "attributes": {},
             "material": _material(document, part, images if stays and uv is not None else None),
         }
-        _fill(document, primitive, part, uv, shared=len(model.parts) > 1)
+        _fill(document, primitive, part, uv, centre, shared=len(model.parts) > 1)
         document.listed("meshes").append({"name": part.name, "primitives": [primitive]})
-        document.listed("nodes").append({"name": part.name, "mesh": k})
+        document.listed("nodes").append({"name": part.name, "mesh": k, **moved})
     return document, tuple(Place(k, 0, False) for k in range(len(model.parts)))
 
 
-def _fill(document: Document, primitive: Tree, part: Part, uv: Floats | None, shared: bool) -> None:
-    """Positions, normals, UVs and colours of a part, with vertices split where corners differ."""
+def _far_centre(model: Model) -> Floats:
+    """(3,) where the model lies, if that is so far away that fp32 would spoil its shape; else 0.
+
+    Vertices are stored as fp32. What moves a node is text, which keeps every digit.
+    """
+    used = np.concatenate([part.vertices[np.unique(part.faces)] for part in model.parts])
+    low, high = used.min(axis=0), used.max(axis=0)
+    extent = (high - low).max()
+    if not extent or np.abs(used).max() * 2.0**-24 <= ROUNDING * extent:
+        return np.zeros(3)
+    # Few digits, so that viewers which calculate in fp32 are off by a shift at most.
+    step = 2.0 ** np.floor(np.log2(extent))
+    return ((low / 2 + high / 2) / step).round() * step
+
+
+def _fill(
+    document: Document,
+    primitive: Tree,
+    part: Part,
+    uv: Floats | None,
+    centre: Floats,
+    shared: bool,
+) -> None:
+    """Positions, normals, UVs and colours of a part, with vertices split where corners differ.
+
+    centre (3,): what is taken from the positions.
+    """
     vertices, faces = part.vertices, part.faces
     if shared:
         # The parts of an OBJ share one list of vertices: each takes what it uses.
@@ -46,7 +76,7 @@ def _fill(document: Document, primitive: Tree, part: Part, uv: Floats | None, sh
     values = np.concatenate(list(columns.values()), axis=2).astype(np.float32)
     faces, origin, rows = split(faces, values, len(vertices))
     attributes = primitive["attributes"]
-    attributes["POSITION"] = add_array(document, vertices[origin].astype(np.float32))
+    attributes["POSITION"] = add_array(document, (vertices[origin] - centre).astype(np.float32))
     at = 0
     for key, column in columns.items():
         width = column.shape[2]

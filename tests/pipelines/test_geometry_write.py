@@ -1,6 +1,7 @@
 """Writing: what was not painted comes back as it was, and what was painted is where it belongs."""
 
 import io
+from dataclasses import replace
 
 import geometry_files as files
 import numpy as np
@@ -161,6 +162,36 @@ def test_far_away_coordinates_are_exact_in_obj(tmp_path):
     model = unwrap(read_mesh(path))
     write_obj(tmp_path / "o.obj", model, [PAINT])
     assert np.array_equal(read_mesh(tmp_path / "o.obj").parts[0].vertices, model.parts[0].vertices)
+
+
+@pytest.mark.parametrize("places", [(512345.5, 4512345.25, 120.0), (-4e6, 0.0, 1e5)])
+def test_far_away_coordinates_keep_their_shape_in_glb(places, tmp_path):
+    source = read_mesh(files.obj_cube(tmp_path))
+    far = [replace(part, vertices=part.vertices + places) for part in source.parts]
+    model = replace(source, parts=tuple(far), source=None)
+    write_glb(tmp_path / "o.glb", model, [PAINT, None])
+    again = read_mesh(tmp_path / "o.glb")
+    # And once more, with the tree of the first.
+    write_glb(tmp_path / "again.glb", again, [None, PAINT])
+    for found in (again, read_mesh(tmp_path / "again.glb")):
+        for a, b in zip(model.parts, found.parts, strict=True):
+            assert np.abs(a.vertices[a.faces] - b.vertices[b.faces]).max() < 1e-6 * 3
+    # All parts are moved by one centre, or seams between them would open.
+    nodes = files.tree_of(tmp_path / "o.glb")["nodes"]
+    assert nodes[0]["translation"] == nodes[1]["translation"]
+    # As readers that are not ours see it, too.
+    seen = np.concatenate(list(files.corners_of(tmp_path / "o.glb").values()))
+    assert np.abs(seen.min(axis=(0, 1)) - places).max() < 1e-6 * 3
+
+
+def test_what_lies_near_stays_where_it_is_in_glb(tmp_path):
+    for shift in (0, 100):
+        path = tmp_path / f"{shift}.off"
+        path.write_text(f"OFF\n3 1 0\n{shift} 0 0\n{shift + 1} 0 0\n{shift} 1 0\n3 0 1 2\n")
+        write_glb(tmp_path / "o.glb", unwrap(read_mesh(path)), [PAINT])
+        tree = files.tree_of(tmp_path / "o.glb")
+        assert "translation" not in tree["nodes"][0]
+        assert tree["accessors"][0]["min"] == [shift, 0, 0]
 
 
 @pytest.mark.parametrize("name", ["scene.glb", "scene.gltf"])
