@@ -113,6 +113,14 @@ def read_bounded(path: Path) -> bytes:
         ) from error
 
 
+def as_text(content: bytes) -> str:
+    """A text file's characters: names in any encoding come out as they went in.
+
+    Without the mark that many programs on Windows put in front.
+    """
+    return content.decode("utf-8-sig", "surrogateescape")
+
+
 def open_archive(path: Path, kinds: tuple[str, ...]) -> tuple[str, bytes, Archive]:
     """The one mesh in a zip: its name, its bytes, and the files around it.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.geometry import pictures
-from pipelines.geometry.files import BESIDE, Files
+from pipelines.geometry.files import BESIDE, Files, as_text
 from pipelines.geometry.model import linear
 from pipelines.geometry.pictures import Shown
 
@@ -43,8 +43,7 @@ def read_materials(libraries: list[str], files: Files) -> tuple[dict[str, Materi
         if content is None:
             notes.append(f"The material file {library} is missing; its parts start white. {BESIDE}")
             continue
-        text = content.decode("utf-8", "surrogateescape")
-        for name, lines in _blocks(text.splitlines()):
+        for name, lines in _blocks(as_text(content).splitlines()):
             maps = {}
             for picture in filter(None, map(map_file, lines)):
                 data = files.read(picture)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.geometry.files import Files
+from pipelines.geometry.files import Files, as_text
 from pipelines.geometry.model import WHITE, Floats, Part, linear
 from pipelines.geometry.mtl import Material, base_of, read_materials
 from pipelines.geometry.pictures import Shown
@@ -50,8 +50,7 @@ def read_obj(content: bytes, files: Files) -> tuple[list[Part], list[str], Obj]:
     Raises InputError for indices out of range and for names outside the folder, ValueError for text
     that is no OBJ.
     """
-    # surrogateescape: names in any encoding come out as they went in.
-    text = content.decode("utf-8", "surrogateescape").replace("\\\r\n", " ").replace("\\\n", " ")
+    text = as_text(content).replace("\\\r\n", " ").replace("\\\n", " ")
     lines = text.splitlines()
     obj, libraries = _sections(lines)
     materials, notes = read_materials(libraries, files)

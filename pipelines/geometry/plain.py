@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from trimesh.exchange.stl import load_stl
 
+from pipelines.geometry.files import as_text
 from pipelines.geometry.model import Floats, Part, light_of
 from pipelines.geometry.polygons import fans
 
@@ -42,8 +43,8 @@ def read_off(content: bytes, name: str) -> tuple[list[Part], list[str], None]:
 
     Raises ValueError, IndexError for what cannot be parsed.
     """
-    text = content.decode("utf-8", "surrogateescape")
-    rows = [words for line in text.splitlines() if (words := line.split("#", 1)[0].split())]
+    lines = as_text(content).splitlines()
+    rows = [words for line in lines if (words := line.split("#", 1)[0].split())]
     kind = rows[0].pop(0).upper()
     if not re.fullmatch("(ST|C|N)*OFF", kind):
         raise ValueError("not an OFF of three dimensions")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.geometry.files import as_text
+
 KINDS = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"}
 KINDS |= {"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4"}
 KINDS |= {"float": "f4", "double": "f8", "float32": "f4", "float64": "f8"}
@@ -68,7 +70,7 @@ class _Body:
 def read_columns(content: bytes) -> dict[str, dict[str, Column]]:
     """Every element's properties by name. ValueError, KeyError, ... for what is no PLY."""
     end = content.index(b"end_header")
-    lines = content[:end].decode("utf-8", "surrogateescape").splitlines()
+    lines = as_text(content[:end]).splitlines()
     if lines[0].strip() != "ply":
         raise ValueError("not a PLY")
     order, elements = _header(lines)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.geometry import pictures
-from pipelines.geometry.files import BESIDE, Files
+from pipelines.geometry.files import BESIDE, Files, as_text
 from pipelines.geometry.model import Floats, Part, light_of
 from pipelines.geometry.ply_file import Column, read_columns
 from pipelines.geometry.polygons import fans
@@ -67,7 +67,7 @@ def _uv(
 
 def _texture(content: bytes, files: Files, notes: list[str]) -> NDArray[np.uint8] | None:
     """The picture a PLY names in a comment, as MeshLab writes it."""
-    header = content[: content.find(b"end_header")].decode("utf-8", "surrogateescape")
+    header = as_text(content[: content.find(b"end_header")])
     lines = [line.split(None, 2) for line in header.splitlines()]
     names = [
         words[2].strip()

@@ -23,6 +23,29 @@ def test_vertices_and_faces_are_those_of_the_file_in_its_order(make, tmp_path):
     assert part.uv is None
 
 
+@pytest.mark.parametrize(
+    "make", [files.ply_cube, files.ply_sides, files.off_cube, files.stl_pair, files.obj_cube]
+)
+def test_a_mark_of_the_encoding_in_front_changes_nothing(make, tmp_path):
+    path = make(tmp_path)
+    plain = read_mesh(path)
+    for file in (path, tmp_path / "cube.mtl"):
+        if file.is_file():
+            file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    marked = read_mesh(path)
+    assert marked.notes == plain.notes
+    for a, b in zip(marked.parts, plain.parts, strict=True):
+        assert (a.name, a.factor) == (b.name, b.factor)
+        assert np.array_equal(a.vertices[a.faces], b.vertices[b.faces])
+        assert (a.picture is None) == (b.picture is None)
+
+
+def test_an_obj_whose_first_line_is_a_vertex_may_have_the_mark_too(tmp_path):
+    path = tmp_path / "a.obj"
+    path.write_bytes(b"\xef\xbb\xbfv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    assert len(read_mesh(path).parts[0].vertices) == 3
+
+
 def test_stl_stays_a_soup_in_its_order(tmp_path):
     (part,) = read_mesh(files.stl_cube(tmp_path)).parts
     assert np.array_equal(part.vertices[part.faces], CUBE[TRIANGLES])
