@@ -7,6 +7,7 @@ nothing about what is in the files.
 """
 
 import lzma
+import os
 import re
 import stat
 import zipfile
@@ -36,6 +37,8 @@ class Files(Protocol):
     def read(self, name: str) -> bytes | None:
         """The file `name`, relative to the mesh; None if there is none. InputError if outside.
 
+        Names that differ in capitals only are one file where most meshes are made: where there is
+        no file of just that name, one that is spelt with other capitals is meant.
         However often a file is asked for, it is held in memory once.
         """
         ...
@@ -50,9 +53,9 @@ class Folder:
     """The files that were read so far, by their names relative to `root`."""
 
     def read(self, name: str) -> bytes | None:
-        inside = _inside(_beside(name), PurePosixPath())
+        inside = self._spelt(_inside(_beside(name), PurePosixPath()))
         path = self.root / inside
-        if not path.resolve().is_relative_to(self.root.resolve()):
+        if self._leads_out(path):
             raise InputError(
                 f"{name!r} is a link that leads out of the mesh's folder; it is not followed. "
                 "Put the file itself there."
@@ -60,6 +63,26 @@ class Folder:
         if inside not in self.found and path.is_file():
             self.found[inside] = read_bounded(path)
         return self.found.get(inside)
+
+    def _leads_out(self, path: Path) -> bool:
+        return not path.resolve().is_relative_to(self.root.resolve())
+
+    def _spelt(self, inside: str) -> str:
+        """`inside` with the capitals it has in the folder, or as it is where there is none."""
+        if (self.root / inside).exists():
+            return inside
+        places = [PurePosixPath()]
+        for part in PurePosixPath(inside.casefold()).parts:
+            names = ((at, name) for at in places for name in self._names(at))
+            places = [at / name for at, name in names if name.casefold() == part]
+        return next((str(at) for at in places if (self.root / at).is_file()), inside)
+
+    def _names(self, at: PurePosixPath) -> list[str]:
+        """What is in a folder, in order; nothing where it leads out or cannot be listed."""
+        try:
+            return [] if self._leads_out(self.root / at) else sorted(os.listdir(self.root / at))
+        except OSError:
+            return []
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +101,6 @@ class Archive:
 
     def read(self, name: str) -> bytes | None:
         inside = _inside(_beside(name), self.start)
-        # Names that differ in capitals only are one file where most meshes are made.
         entry = self.entries.get(inside) or self.entries.get(inside.casefold())
         if entry is not None and entry not in self.found:
             with damage_is_said(self.name):

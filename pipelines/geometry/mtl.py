@@ -38,8 +38,7 @@ def read_materials(libraries: list[str], files: Files) -> tuple[dict[str, Materi
     """
     found: dict[str, Material] = {}
     notes: list[str] = []
-    for library in dict.fromkeys(libraries):
-        content = files.read(library)
+    for library, content in _contents(libraries, files).items():
         if content is None:
             notes.append(f"The material file {library} is missing; its parts start white. {BESIDE}")
             continue
@@ -53,6 +52,17 @@ def read_materials(libraries: list[str], files: Files) -> tuple[dict[str, Materi
                     maps[picture] = data
             found.setdefault(name, Material(tuple(lines), maps))
     return found, notes
+
+
+def _contents(libraries: list[str], files: Files) -> dict[str, bytes | None]:
+    """What is in the files that `mtllib` lines name, in order; None where there is none."""
+    found: dict[str, bytes | None] = {}
+    for named in dict.fromkeys(libraries):
+        # A name may have spaces in it, and a line may have several names.
+        whole = {named: files.read(named)}
+        words = {} if whole[named] else {word: files.read(word) for word in named.split()}
+        found |= words if any(words.values()) else whole
+    return found
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -70,7 +80,10 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def map_file(line: str) -> str | None:
-    """The file that a statement like `map_Kd -s 1 1 1 wood.png` names, if it is one."""
+    """The file that a statement like `map_Kd -s 1 1 1 wood.png` names, if it is one.
+
+    Some programs quote a name that has spaces in it.
+    """
     words = line.split()
     key = words[0].lower()
     if len(words) < 2 or not (key.startswith("map_") or key in ("bump", "disp", "norm", "refl")):
@@ -84,7 +97,10 @@ def map_file(line: str) -> str | None:
                 break
             rest = after
         rest = rest.lstrip()
-    return rest.strip() or None
+    rest = rest.strip()
+    if len(rest) > 1 and rest[0] == rest[-1] == '"':
+        rest = rest[1:-1]
+    return rest or None
 
 
 def _is_number(word: str) -> bool:

@@ -164,7 +164,7 @@ def _with_copied_map(line: str, material: Material, stem: str, files: dict[str, 
     base = name.replace("\\", "/").rsplit("/", 1)[-1]
     # A file that was written here before keeps its names when it is written again.
     own = base if base.startswith(f"{stem}_") else f"{stem}_{base}"
-    return line[: line.rindex(name)] + _put(files, own, material.maps[name])
+    return line[: line.rindex(name)].removesuffix('"') + _put(files, own, material.maps[name])
 
 
 def _put(files: dict[str, bytes], name: str, content: bytes) -> str:

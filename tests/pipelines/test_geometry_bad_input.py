@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.geometry import gltf_read, read_mesh, read_settings
+from pipelines.geometry.files import Folder
 
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
 
@@ -264,12 +265,18 @@ def test_a_ply_names_a_picture_outside(folder):
 def test_a_link_that_leads_out_is_not_followed(folder):
     os.symlink(folder.parent / "secret" / "x.png", folder / "x.png")
     os.symlink(folder.parent / "secret", folder / "maps")
-    for name in ("x.png", "maps/x.png"):
+    for name in ("x.png", "maps/x.png", "X.PNG"):
         (folder / "a.mtl").write_text(f"newmtl a\nmap_Kd {name}\n")
         path = folder / "a.obj"
         path.write_text(f"mtllib a.mtl\n{SQUARE}usemtl a\nf 1 2 3\n")
         with pytest.raises(InputError, match="link"):
             read_mesh(path)
+
+
+def test_a_link_that_leads_out_is_not_looked_into_for_other_capitals(folder):
+    os.symlink(folder.parent / "secret", folder / "maps")
+    read = Folder(folder).read
+    assert read("Maps/x.png") is read("Maps/none.png") is None
 
 
 def packed(folder, **entries: str):

@@ -52,6 +52,34 @@ def test_a_black_colour_under_a_picture_is_meant_white(tmp_path):
     assert dark.factor == (0, 0, linear(np.array(0.5)), 1)
 
 
+@pytest.mark.parametrize("named", ["a.mtl b.mtl", "b.mtl gone.mtl a.mtl", "a b.mtl"])
+def test_a_line_may_name_several_libraries_or_one_with_a_space(named, tmp_path):
+    path = square(tmp_path, "newmtl a\nd 0.5\n")
+    (tmp_path / "b.mtl").write_text("newmtl b\nd 0.25\n")
+    (tmp_path / "a b.mtl").write_text("newmtl a\nd 0.75\nnewmtl b\nd 1\n")
+    path.write_text(path.read_text().replace("mtllib a.mtl", f"mtllib {named}"))
+    model = read_mesh(path)
+    clear = (0.75, 1) if named == "a b.mtl" else (0.5, 0.25)
+    assert tuple(part.factor[3] for part in model.parts) == clear
+    missing = [note for note in model.notes if "missing" in note]
+    assert len(missing) == named.count("gone") and all("file gone.mtl is" in n for n in missing)
+
+
+def test_a_picture_may_be_named_in_quotes(tmp_path):
+    for name, seed in (("wood one.png", 0), ("bumps one.png", 1)):
+        files.save(tmp_path / "tex" / name, files.picture((8, 8), seed=seed))
+    library = 'newmtl a\nmap_Kd "tex/wood one.png"\nmap_Bump -bm 2 "tex/bumps one.png"\nnewmtl b\n'
+    model = read_mesh(square(tmp_path, library))
+    assert np.array_equal(model.parts[0].picture, files.picture((8, 8)))
+    (tmp_path / "out").mkdir()
+    write_obj(tmp_path / "out" / "o.obj", model, [None, PAINT])
+    lines = (tmp_path / "out" / "o.mtl").read_text().splitlines()
+    assert "map_Bump -bm 2 o_bumps one.png" in lines
+    again = read_mesh(tmp_path / "out" / "o.obj")
+    assert np.array_equal(again.parts[0].picture, files.picture((8, 8)))
+    assert not any("missing" in note for note in again.notes)
+
+
 def test_pictures_of_one_name_stay_apart_and_keep_their_names(tmp_path):
     pictures = [files.picture((8, 8), seed=k) for k in (1, 2)]
     for folder, picture in zip(("a", "b"), pictures, strict=True):

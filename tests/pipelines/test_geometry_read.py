@@ -292,6 +292,22 @@ def test_capitals_do_not_matter_in_a_zip_unless_they_tell_files_apart(tmp_path):
     assert np.array_equal(read_mesh(packed).parts[0].picture, files.picture((4, 4), seed=1))
 
 
+def test_capitals_do_not_matter_in_a_folder_unless_they_tell_files_apart(tmp_path):
+    path = files.obj_cube(tmp_path)
+    (tmp_path / "cube.mtl").rename(tmp_path / "Cube.MTL")
+    (tmp_path / "maps").rename(tmp_path / "Maps")
+    (tmp_path / "Maps" / "wood.png").rename(tmp_path / "Maps" / "Wood.PNG")
+    # A folder of that name without the file is not where the search ends.
+    (tmp_path / "MAPS").mkdir()
+    model = read_mesh(path)
+    assert np.array_equal(model.parts[0].picture, files.picture())
+    assert not any("missing" in note for note in model.notes)
+    # What a run copies are files that are there.
+    assert sorted(model.beside) == ["Cube.MTL", "Maps/Wood.PNG", "Maps/rough.png"]
+    files.save(tmp_path / "maps" / "wood.png", files.picture((4, 4), seed=1))
+    assert np.array_equal(read_mesh(path).parts[0].picture, files.picture((4, 4), seed=1))
+
+
 def test_a_file_that_is_named_again_is_the_same_in_memory(tmp_path):
     path = files.obj_cube(tmp_path)
     packed = tmp_path / "cube.zip"
