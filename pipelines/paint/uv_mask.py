@@ -127,6 +127,8 @@ def _pictures(path: Path, textures: int) -> list[Tensor]:
 
 
 def _unzipped(path: Path, textures: int) -> list[Tensor]:
+    if not path.is_file():
+        raise InputError(f"There is no file {path}. Check its name.")
     try:
         # Only what is asked for by name is taken out, and only so much of it.
         with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:

@@ -103,6 +103,8 @@ def test_what_cannot_be_a_mask_says_so(pair, tmp_path):
     single = brushing.write_masks(tmp_path, pair.blank()[:1])
     with pytest.raises(InputError, match="has 2 textures and mask"):
         read_uv_mask(single, pair.surface, None, pair.sizes, replaces=False)
+    with pytest.raises(InputError, match=r"There is no file .*gone\.zip"):
+        read_uv_mask(tmp_path / "gone.zip", pair.surface, None, pair.sizes, replaces=False)
     (tmp_path / "bad.zip").write_bytes(b"PK")
     with pytest.raises(InputError, match="holds no mask_0"):
         read_uv_mask(tmp_path / "bad.zip", pair.surface, None, pair.sizes, replaces=False)
