@@ -113,7 +113,7 @@ def paint_mesh(job: PaintMesh, resumes: bool = False) -> Iterator[Event]:
     teacher = _check(job)
     downloads = announcements(teacher)
     model = yield from _read(job)
-    surface = geometry.surface(model)
+    surface = geometry.surface(model, job.up)
     bases = base_colours(model, job.resolution)
     mask = None
     if job.mask is not None:

@@ -64,7 +64,8 @@ def move_region(job: MoveRegion) -> dict[str, Any]:
             f"painted.glb in {job.run.name} has {len(model.parts)} parts and {len(layers)} "
             "textures. Give the folder of a finished run, as the run left it."
         )
-    surface = geometry.surface(model)
+    # Runs from before there was a choice took y.
+    surface = geometry.surface(model, settings.get("up", "y"))
     with hold(job.run), run_folder.full_disk_is_said("move the region again"):
         _write(job, model, surface, layers, settings)
         metrics |= shares(job.run, surface, layers, job.threshold)

@@ -18,6 +18,7 @@ from gradio.components import Component
 from pipelines.clip.job import Preset as VideoPreset
 from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Done, Left, Note, Step, Waiting, Writing
+from pipelines.geometry import Up
 from pipelines.mesh import PaintMesh
 from pipelines.paint.job import Preset as MeshPreset
 from pipelines.runs.history import Job, archive
@@ -106,6 +107,7 @@ def paint_mesh(
     mask: File | None = None,
     mask_replaces: bool = PaintMesh.mask_replaces,
     teacher: str = PaintMesh.teacher,
+    up: Up = PaintMesh.up,
 ) -> Iterator[tuple[str | None, str | None, Report]]:
     """Paint a part of a mesh by saying what it is, which part to paint and how.
 
@@ -126,6 +128,7 @@ def paint_mesh(
         mask: White where the edit may happen: a picture in the mesh's UVs.
         mask_replaces: Whether the mask is the region itself, instead of its bounds.
         teacher: Which diffusion models judge the painting.
+        up: Which axis of the file points up, y or z.
 
     Returns:
         The painted mesh, a GLB.
@@ -149,6 +152,7 @@ def paint_mesh(
         mask_replaces=mask_replaces,
         threshold=threshold,
         resolution=resolution,
+        up=up,
     )
     for result, report in _reports(job, request):
         if result is None:

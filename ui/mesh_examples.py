@@ -20,10 +20,11 @@ from ui.progress import duration, progress
 from ui.viewer import compared
 from ui.visitors import claim
 
+_SAID = ("object", "edit", "style", "plural", "everywhere", "up")
 _MASK = ("where", "mask", "mask_on_view", "brushed", "drawn", "takes")
 _FILES = ("glb_file", "zip_file", "turntable_file")
 _RESULT = ("run", "preview", "result", "comparison", "status", "layers", *_FILES, "metrics")
-OPENED = ("mesh", "object", "edit", "style", "plural", "everywhere", "threshold", *_MASK, *_RESULT)
+OPENED = ("mesh", *_SAID, "threshold", *_MASK, *_RESULT)
 """The tab's inputs and outputs that an example changes."""
 
 
@@ -86,6 +87,7 @@ def opened(example: Example) -> dict[str, Any]:
         "style": example.style,
         "plural": example.plural,
         "everywhere": False,
+        "up": "y",
         "threshold": settings["threshold"],
         **no_mask(),
         "run": str(example.result),

@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.errors import InputError
+from pipelines.geometry import Up
 from pipelines.media import contact_sheet, data_uri, read_strokes, resize
 from pipelines.paint import brushing
 from pipelines.paint.uv_mask import read_masks
@@ -30,7 +31,8 @@ ASKED = ("mask", "mask_on_view", "mask_around", "mask_above", "brushed", "drawn"
 def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Component]:
     """Build the fold and wire it; its inputs by the name of the setting.
 
-    settings: `max_faces` and `resolution`, which decide how a mesh is unwrapped.
+    settings: `max_faces` and `resolution`, which decide how a mesh is unwrapped, and `up`, which
+    turns it.
     """
     with fold("Mask", "brush where the edit may happen, view after view.", "mesh-masking"):
         where = gr.Radio(
@@ -86,7 +88,8 @@ def mask_fold(mesh: gr.File, settings: dict[str, Component]) -> dict[str, Compon
         "drawn": gr.State(None),
         "takes": takes,
     }
-    _wire(inputs, [mesh, settings["max_faces"], settings["resolution"]], begin, show, clear, shown)
+    asked = [mesh, *(settings[name] for name in ("max_faces", "resolution", "up"))]
+    _wire(inputs, asked, begin, show, clear, shown)
     return inputs
 
 
@@ -129,6 +132,13 @@ def _wire(
         [*(inputs[name] for name in no_mask()), shown],
         **quiet,
     )
+    # Strokes on a view of it lying down belong nowhere once it stands.
+    mesh[3].input(
+        lambda: (no_brush(), None, gone),
+        None,
+        [inputs["brushed"], inputs["drawn"], shown],
+        **quiet,
+    )
     # Also where an example or a run of another mesh is opened, which brings a mask of its own.
     gr.on([mesh[0].change, inputs["mask"].clear], lambda: gone, None, shown, **quiet)
     inputs["mask"].upload(
@@ -160,6 +170,7 @@ def begin_view(
     mesh: str | None,
     max_faces: int | None,
     resolution: int | None,
+    up: Up,
     mask: str | None,
     mask_on_view: bool,
     mask_around: float | None,
@@ -172,7 +183,7 @@ def begin_view(
 ) -> tuple[Any, ...]:
     """Keep what was brushed, and give a view to be brushed on: the sliders', or the one `again`."""
     with said_on_the_page():
-        canvas = _canvas(mesh, max_faces, resolution)
+        canvas = _canvas(mesh, max_faces, resolution, up)
         sliders = (mask_around or 0.0, mask_above or 0.0)
         painted = strokes_of(brushed)
         masks = _masks(canvas, mask, sliders if mask_on_view else None, painted, drawn, takes)
@@ -202,6 +213,7 @@ def show_mask(
     mesh: str | None,
     max_faces: int | None,
     resolution: int | None,
+    up: Up,
     mask: str | None,
     mask_on_view: bool,
     mask_around: float | None,
@@ -212,7 +224,7 @@ def show_mask(
 ) -> gr.HTML:
     """The mesh from four sides, with the mask on its surface."""
     with said_on_the_page():
-        canvas = _canvas(mesh, max_faces, resolution)
+        canvas = _canvas(mesh, max_faces, resolution, up)
         view = (mask_around or 0.0, mask_above or 0.0) if mask_on_view else None
         masks = _masks(canvas, mask, view, strokes_of(brushed), drawn, takes)
         if masks is None:
@@ -225,6 +237,7 @@ def mask_of(
     mesh: Path,
     max_faces: int | None,
     resolution: int,
+    up: Up,
     where: Where,
     mask: str | None,
     view: View | None,
@@ -244,15 +257,17 @@ def mask_of(
         raise InputError(_NO_MASK)
     if painted is None:
         return Path(mask), view
-    canvas = brushing.open_canvas(mesh, max_faces, resolution)
+    canvas = brushing.open_canvas(mesh, max_faces, resolution, up)
     masks = _masks(canvas, mask, view, painted, drawn, takes)
     return brushing.write_masks(painted.parent, masks), None
 
 
-def _canvas(mesh: str | None, max_faces: int | None, resolution: int | None) -> brushing.Canvas:
+def _canvas(
+    mesh: str | None, max_faces: int | None, resolution: int | None, up: Up
+) -> brushing.Canvas:
     if mesh is None:
         raise InputError(NO_MESH)
-    return brushing.open_canvas(Path(mesh), max_faces or None, int(resolution or 1024))
+    return brushing.open_canvas(Path(mesh), max_faces or None, int(resolution or 1024), up)
 
 
 def _masks(

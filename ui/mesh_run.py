@@ -13,6 +13,7 @@ import gradio as gr
 
 from pipelines.errors import RunFailed
 from pipelines.events import Done
+from pipelines.geometry import Up
 from pipelines.mesh import PaintMesh, usual
 from pipelines.paint.checks import without_idle
 from pipelines.paint.job import Preset
@@ -67,6 +68,7 @@ def job_of(
     random_seed: bool,
     resolution: int | None,
     max_faces: int | None,
+    up: Up,
     where: Where,
     mask: str | None,
     mask_on_view: bool,
@@ -103,7 +105,7 @@ def job_of(
         view = given(mask_around, empty), given(mask_above, empty)
     path = Path(given(mesh, NO_MESH))
     side = given(resolution, "The texture's side is empty. 1024 is usual.")
-    place = (path, max_faces or None, side, where, mask, view, brushed, drawn, takes)
+    place = (path, max_faces or None, side, up, where, mask, view, brushed, drawn, takes)
     file, mask_view = mask_of(*place)
     job = PaintMesh(
         mesh=path,
@@ -126,6 +128,7 @@ def job_of(
         threshold=threshold,
         resolution=side,
         max_faces=max_faces or None,
+        up=up,
         painting=Painting(
             field=field,
             rate=given(rate, "The learning rate is empty. 0.02 is usual."),
@@ -168,6 +171,7 @@ def inputs_of(job: PaintMesh) -> dict[str, Any]:
         "plural": job.plural,
         "resolution": job.resolution,
         "max_faces": job.max_faces or 0,
+        "up": job.up,
         "mask": None if job.mask is None else str(job.mask),
         "mask_on_view": job.mask_view is not None,
         "mask_around": around,

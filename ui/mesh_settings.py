@@ -4,11 +4,12 @@ Defaults are those of `PaintMesh` and `Painting`. Knows nothing about running a 
 """
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 from gradio.components import Component
 
+from pipelines.geometry import Up
 from pipelines.mesh import STEPS, PaintMesh
 from pipelines.teachers.catalog import mesh_teacher
 from pipelines.teachers.painting import Painting
@@ -51,21 +52,24 @@ def run_fold() -> dict[str, Component]:
 
 
 def texture_fold() -> dict[str, Component]:
-    """How large the texture is, and whether the mesh is simplified first."""
-    with (
-        fold("Texture and faces", "how fine the texture is; simplify a very large mesh."),
-        gr.Row(),
-    ):
-        return {
-            "resolution": _number(
+    """How large the texture is, whether the mesh is simplified first, and which way is up."""
+    with fold("Texture and faces", "how fine the texture is; fewer faces; which way is up."):
+        with gr.Row():
+            resolution = _number(
                 _DEFAULT["resolution"],
                 "Texture side",
                 "Texels, where the mesh brings no larger texture.",
-            ),
-            "max_faces": _number(
+            )
+            max_faces = _number(
                 0, "Simplify to faces", "0 keeps the mesh; else its UVs and materials are lost."
-            ),
-        }
+            )
+        up = gr.Radio(
+            [(axis.upper(), axis) for axis in get_args(Up)],
+            value=_DEFAULT["up"],
+            label="Up",
+            info="The axis of the file that points up: Z in what comes from CAD and most scans.",
+        )
+    return {"resolution": resolution, "max_faces": max_faces, "up": up}
 
 
 def follow_teacher(inputs: dict[str, Component]) -> None:

@@ -9,7 +9,7 @@ Knows nothing about diffusion, prompts or pages. Coordinates are the file's own 
 textures have v up and their first row on top.
 """
 
-from pipelines.geometry.as_surface import surface
+from pipelines.geometry.as_surface import Up, surface
 from pipelines.geometry.base import base_colour
 from pipelines.geometry.gltf_write import write_glb
 from pipelines.geometry.model import Model, Part
@@ -22,6 +22,7 @@ __all__ = [
     "READABLE",
     "Model",
     "Part",
+    "Up",
     "base_colour",
     "decimate",
     "read_mesh",

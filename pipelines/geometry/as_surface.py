@@ -3,6 +3,8 @@
 This module knows nothing about files.
 """
 
+from typing import Literal
+
 import numpy as np
 import torch
 
@@ -10,9 +12,14 @@ from pipelines.geometry.corners import corner_normals
 from pipelines.geometry.model import Model
 from pipelines.render.surface import Surface
 
+Up = Literal["y", "z"]
 
-def surface(model: Model) -> Surface:
+
+def surface(model: Model, up: Up = "y") -> Surface:
     """All parts as one surface in the unit ball; `atlas` is the number of a face's part.
+
+    up: the model's axis that becomes the surface's y. Where it is z, -y is the front, as in
+    Blender.
 
     Faces keep their order: those of part 0, then those of part 1, ... Vertices that no face uses
     are left out. Raises ValueError unless every part has UVs (`unwrap` gives them).
@@ -24,7 +31,8 @@ def surface(model: Model) -> Surface:
     before = 0
     for part in model.parts:
         used, local = np.unique(part.faces, return_inverse=True)
-        vertices.append(part.vertices[used])
+        points = part.vertices[used]
+        vertices.append(points if up == "y" else points[:, [0, 2, 1]] * (1, 1, -1))
         faces.append(local.reshape(-1, 3) + before)
         normals.append(corner_normals(vertices[-1], local.reshape(-1, 3)))
         before += len(used)

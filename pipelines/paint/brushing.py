@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pipelines import geometry
+from pipelines.geometry import Up
 from pipelines.media import save_png
 from pipelines.media.files import replacing
 from pipelines.media.masks import OPACITY, TINT
@@ -54,20 +55,20 @@ class Canvas:
         return tuple(torch.zeros(1, *size, dtype=torch.float32) for size in self.sizes)
 
 
-def open_canvas(mesh: Path, max_faces: int | None, resolution: int) -> Canvas:
+def open_canvas(mesh: Path, max_faces: int | None, resolution: int, up: Up = "y") -> Canvas:
     """The mesh in a file as a run with these settings sees it. Raises InputError as a run does."""
     check_resolution(resolution)
     changed = mesh.stat().st_mtime_ns if mesh.is_file() else 0
-    return _open(mesh, changed, max_faces, resolution)
+    return _open(mesh, changed, max_faces, resolution, up)
 
 
 @lru_cache(maxsize=3)
-def _open(mesh: Path, changed: int, max_faces: int | None, resolution: int) -> Canvas:
+def _open(mesh: Path, changed: int, max_faces: int | None, resolution: int, up: Up) -> Canvas:
     model = geometry.read_mesh(mesh)
     if max_faces is not None:
         model = geometry.decimate(model, max_faces)
     model = geometry.unwrap(model)
-    return Canvas(geometry.surface(model), tuple(base_colours(model, resolution)))
+    return Canvas(geometry.surface(model, up), tuple(base_colours(model, resolution)))
 
 
 def brushed(

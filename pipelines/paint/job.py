@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from pipelines.geometry import Up
 from pipelines.paint.composites import Words
 from pipelines.teachers.catalog import MINIATURE
 from pipelines.teachers.painting import Painting
@@ -60,6 +61,8 @@ class PaintMesh:
     """Side of the textures, where the mesh brings none larger."""
     max_faces: int | None = None
     """Simplify the mesh to about this many faces first; its UVs and materials are then lost."""
+    up: Up = "y"
+    """Which axis of the file points up: z in what comes from CAD and from most scans."""
     painting: Painting | None = None
     """The teacher's own if left out."""
 

@@ -56,6 +56,15 @@ def obj_cube(folder: Path) -> Path:
     return path
 
 
+def obj_cubes(folder: Path) -> dict[str, Path]:
+    """The cube with y up, and lying on its back with z up, by their axes."""
+    paths = {"y": obj_cube(folder), "z": folder / "lying.obj"}
+    lines = [line.split() for line in paths["y"].read_text().splitlines()]
+    lying = [["v", w[1], f"{-float(w[3])}", w[2]] if w[0] == "v" else w for w in lines]
+    paths["z"].write_text("\n".join(map(" ".join, lying)) + "\n")
+    return paths
+
+
 def ply_cube(folder: Path) -> Path:
     """ASCII, with colours of vertices."""
     path = folder / "cube.ply"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from geometry_files import damage, save
+from geometry_files import damage, obj_cubes, save
 
 from pipelines import geometry
 from pipelines.errors import InputError
@@ -148,6 +148,16 @@ def test_an_unwrapped_mesh_opens_the_same_every_time(tmp_path):
     assert brushing.open_canvas(path, None, 64) is first
     brushing._open.cache_clear()
     assert torch.equal(brushing.open_canvas(path, None, 64).surface.uv, first.surface.uv)
+
+
+def test_a_mesh_with_z_up_is_brushed_standing(tmp_path):
+    canvases = [
+        brushing.open_canvas(path, None, 64, up) for up, path in obj_cubes(tmp_path).items()
+    ]
+    standing, lying = (
+        brushing.view_picture(canvas, canvas.blank(), (30.0, 20.0)) for canvas in canvases
+    )
+    assert standing.equal(lying) and not standing.eq(standing[0, 0]).all()
 
 
 def test_a_mesh_that_is_simplified_is_brushed_as_the_run_sees_it(tmp_path):

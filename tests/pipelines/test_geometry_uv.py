@@ -269,6 +269,20 @@ def test_the_surface_is_at_unit_size(scale):
     assert (seen.faces[-12:] - len(vertices)).tolist() == TRIANGLES.tolist()
 
 
+def test_what_lies_on_its_back_stands_where_z_is_up():
+    standing = sphere(1)[0] * (1, 2, 3) + (4, 5, 6)
+    # Blender's export: its front, -y, comes to look along z.
+    lying = np.stack([standing[:, 0], -standing[:, 2], standing[:, 1]], axis=1)
+    faces = sphere(1)[1]
+    uv = np.zeros((*faces.shape, 2))
+    seen, turned, as_is = (
+        surface(Model(PurePath("a.stl"), (Part("a", vertices, faces, uv=uv),), (), None), up)
+        for vertices, up in ((standing, "y"), (lying, "z"), (lying, "y"))
+    )
+    assert seen.vertices.equal(turned.vertices) and seen.normals.equal(turned.normals)
+    assert not seen.vertices.equal(as_is.vertices)
+
+
 def test_a_surface_needs_uvs():
     with pytest.raises(ValueError, match="unwrap"):
         surface(model(CUBE, TRIANGLES))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from geometry_files import corners_of, gltf_scene, ply_sides, tree_of
+from geometry_files import corners_of, gltf_scene, obj_cubes, ply_sides, tree_of
 
 from pipelines import geometry, mesh
 from pipelines.errors import InputError
@@ -20,6 +20,7 @@ from pipelines.paint import layers
 from pipelines.paint.checks import check_idle, without_idle
 from pipelines.paint.layers import load_layers
 from pipelines.paint.task import Mask
+from pipelines.region import MoveRegion, move_region
 from pipelines.teachers.catalog import MINIATURE, mesh_teacher
 from pipelines.teachers.painting import PAPER, Painting
 
@@ -99,6 +100,25 @@ def test_a_mesh_is_simplified_first(tmp_path):
     assert simpler.text.startswith(f"Simplified from 1,280 to {painted.faces} faces")
     assert painted.faces == pytest.approx(200, rel=0.05)
     assert events[-1].settings["max_faces"] == 200
+
+
+def test_a_mesh_with_z_up_is_painted_as_it_would_be_standing(tmp_path):
+    runs = []
+    for up, path in obj_cubes(tmp_path).items():
+        runs.append(tmp_path / up)
+        events = finished(job(path, runs[-1], steps=1, up=up))
+        assert events[-1].settings["up"] == up
+        # It lies in its file as it did.
+        own, painted = geometry.read_mesh(path), geometry.read_mesh(runs[-1] / "painted.glb")
+        for a, b in zip(own.parts, painted.parts, strict=True):
+            np.testing.assert_array_equal(a.vertices[a.faces], b.vertices[b.faces])
+    for name in ("localization_0.png", "style_0.png", "texture_1.png"):
+        assert (runs[0] / name).read_bytes() == (runs[1] / name).read_bytes()
+    for _ in range(2):
+        turned = [read_clip(run / "turntable.mp4").frames for run in runs]
+        assert turned[0].equal(turned[1])
+        for run in runs:
+            move_region(MoveRegion(run, 0.05))
 
 
 def test_every_part_of_a_scene_is_painted_on_its_own(tmp_path):

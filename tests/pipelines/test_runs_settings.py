@@ -55,6 +55,7 @@ JOBS = {
         unlike="pink",
         threshold=0.7,
         max_faces=500,
+        up="z",
         painting=Painting(background=False, field="texture", rate=1e-3),
     ),
     "as the paper has it": replace(PAINT, edit="horns", plural=True, preset="paper"),
@@ -74,9 +75,10 @@ def test_what_a_painting_did_not_know_of_yet_was_off():
     said = mesh.describe(replace(PAINT, preset="paper"))
     for name in ("crop", "attached", "style_guidance", "contrast"):
         del said["painting"][name]
+    del said["up"]
     files = {"mesh": PAINT.mesh, "out": PAINT.out}
     known = {name: value for name, value in said.items() if name not in ("job", "versions")}
-    assert mesh.recall(known, files).painting == PAPER
+    assert (mesh.recall(known, files).painting, mesh.recall(known, files).up) == (PAPER, "y")
 
 
 def parsed(line, kind):

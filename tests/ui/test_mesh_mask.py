@@ -49,7 +49,7 @@ def smaller(mask, folder):
 def test_a_side_no_texture_has_is_refused_before_anything_is_made():
     for side in (50_000, -1):
         with pytest.raises(gr.Error, match="16 to 8192"):
-            begin_view(str(MESH), 0, side, None, False, 0, 0, "", None, False, "words")
+            begin_view(str(MESH), 0, side, "y", None, False, 0, 0, "", None, False, "words")
 
 
 def test_an_example_comes_with_its_own_threshold():
@@ -61,7 +61,7 @@ def test_an_example_comes_with_its_own_threshold():
 
 def test_one_view_after_another(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    mesh = (str(MESH), 0, SIDE)
+    mesh = (str(MESH), 0, SIDE, "y")
     first = begin_view(*mesh, None, False, 0, 0, "", None, False, "words")
     where, mask, on_view, _, drawn, _ = first
     assert (where, mask, on_view, drawn) == ("within", None, False, (0, 0))
@@ -70,7 +70,7 @@ def test_one_view_after_another(tmp_path, monkeypatch):
     assert drawn == (90, 0)
     front = inside(mask)
     assert (front[:, 2] > 0.5).all() and len(front) > 50
-    asked = (MESH, None, SIDE, "mask", mask, None)
+    asked = (MESH, None, SIDE, "y", "mask", mask, None)
     both, view = mask_of(*asked, two, drawn, False)
     found = inside(both)
     assert view is None
@@ -82,13 +82,13 @@ def test_one_view_after_another(tmp_path, monkeypatch):
     _, again, *_ = begin_view(*asked, two, drawn, False, where)
     assert len(inside(again)) == pytest.approx(len(found), rel=0.1)
     # Strokes that take away leave the other view's.
-    left, _ = mask_of(MESH, None, SIDE, "mask", str(both), None, one, (0, 0), True)
+    left, _ = mask_of(MESH, None, SIDE, "y", "mask", str(both), None, one, (0, 0), True)
     assert (inside(left)[:, 0] > 0.5).all()
 
 
 def test_strokes_before_a_change_are_meant_as_they_were_made(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    mesh = (str(MESH), 0, SIDE)
+    mesh = (str(MESH), 0, SIDE, "y")
     # Brushed from the right, the sliders elsewhere by now, and "take away" chosen.
     asked = (*mesh, None, False, 45, 10, stroke(), (90, 0))
     _, mask, _, box, drawn, _ = change_strokes(*asked, True, "within")
@@ -107,7 +107,7 @@ def test_a_file_drawn_on_a_view_stays_there_when_another_view_is_brushed(tmp_pat
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     file = tmp_path / "drawn.png"
     save_png(file, read_strokes(strokes_of(stroke())))
-    mesh = (str(MESH), 0, SIDE)
+    mesh = (str(MESH), 0, SIDE, "y")
     where, mask, on_view, *_ = begin_view(*mesh, str(file), True, 90, 0, "", None, False, "words")
     assert on_view is False and (inside(mask)[:, 0] > 0.5).all()
     # The sliders are on the front by now, which is brushed.
@@ -134,7 +134,7 @@ def test_what_was_brushed_long_ago_is_removed(tmp_path, monkeypatch):
 
 
 def test_words_need_no_mask_and_a_mask_needs_one():
-    nothing = (MESH, None, SIDE)
+    nothing = (MESH, None, SIDE, "y")
     assert mask_of(*nothing, "words", "m.png", None, "", None, False) == (None, None)
     found = mask_of(*nothing, "within", "m.png", (0.0, 0.0), "", None, False)
     assert found == (Path("m.png"), (0.0, 0.0))
@@ -143,7 +143,7 @@ def test_words_need_no_mask_and_a_mask_needs_one():
 
 
 def test_what_there_is_nothing_to_show_of_is_said():
-    nothing = (0, SIDE, None, False, 0, 0, "", None, False)
+    nothing = (0, SIDE, "y", None, False, 0, 0, "", None, False)
     with pytest.raises(gr.Error, match=r"There is no mask\. Brush one on a view"):
         show_mask(str(MESH), *nothing)
     with pytest.raises(gr.Error, match=r"There is no mesh\. Upload one"):

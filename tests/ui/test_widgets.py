@@ -154,9 +154,9 @@ def test_the_page_asks_for_nothing_that_does_nothing(tmp_path, monkeypatch):
 
 
 def test_exactly_the_mask_is_no_other_than_inside_it_where_everything_is_painted():
-    job = PaintMesh(Path("a.obj"), "a", "b", Path("out"), edit="c", mask=Path("m.png"))
+    job = PaintMesh(Path("a.obj"), "a", "b", Path("out"), edit="c", mask=Path("m.png"), up="z")
     given = mesh_run.inputs_of(job) | {"edit": "c", "brushed": None, "where": "mask"}
-    assert mesh_run.job_of(**given).mask_replaces
+    assert mesh_run.job_of(**given).mask_replaces and mesh_run.job_of(**given).up == "z"
     whole = mesh_run.job_of(**given | {"everywhere": True})
     assert (whole.mask, whole.mask_replaces, whole.edit) == (Path("m.png"), False, "")
 
