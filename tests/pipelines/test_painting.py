@@ -267,6 +267,18 @@ def test_outside_a_mask_the_base_stays_to_the_last_bit():
     assert layer.localization[:14].float().mean() > 0
 
 
+def test_a_mask_bounds_the_region_that_is_found():
+    allowed = torch.zeros(1, 32, 32)
+    allowed[:, :16] = 0.5
+    what = task([YELLOW] * 3, Mask((allowed,), replaces=False))
+    points = random_points(what.surface, 400, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = replace(what, mask=None).asked(fields(), points).region
+        region = what.asked(fields(), points).region
+    torch.testing.assert_close(region, found * what.bound(points))
+    assert 0.1 < found.mean() < 0.9 and what.bound(points).unique().numel() > 1
+
+
 def test_a_mask_that_replaces_is_the_region():
     allowed = torch.zeros(1, 32, 32)
     allowed[:, :16] = 1
