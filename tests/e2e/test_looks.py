@@ -76,6 +76,22 @@ def test_nothing_is_cut_off_on_a_narrow_page(page):
         assert 200 < right <= 400
 
 
+RINGLESS = """() => [
+    ...document.querySelectorAll('input:not([type=file]), textarea, select, summary')
+].filter(
+    e => e.checkVisibility({visibilityProperty: true}) && !e.disabled
+).filter(e => {
+    e.focus({focusVisible: true});
+    return getComputedStyle(e).outlineStyle !== 'solid';
+}).map(e => e.outerHTML.slice(0, 200))"""
+"""What one can write in or choose by, and that does not show when the keyboard is there."""
+
+
+def test_it_shows_where_the_keyboard_is(page):
+    open_folds(page)
+    assert page.evaluate(RINGLESS) == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_can_be_read_by_day_and_by_night(page, studio, scheme):
     page.emulate_media(color_scheme=scheme)
