@@ -29,7 +29,10 @@ function layOver(index, colour, w, h) {
 function draw() {
   const w = Math.round(video.videoWidth / panels.length), h = video.videoHeight;
   if (!panels.length || !h) return;
-  if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
+  if (canvas.width !== w || canvas.height !== h) {
+    canvas.width = w; canvas.height = h;
+    find(".viewer-stage").style.setProperty("--aspect", w / h);
+  }
   if (frame.width !== video.videoWidth || frame.height !== h) { frame.width = video.videoWidth; frame.height = h; }
   frame.getContext("2d").drawImage(video, 0, 0);
   const edge = Math.round(w * split.value / 100), after = panels.indexOf("after") * w;

@@ -279,6 +279,11 @@ def test_before_and_after_stay_in_step_while_they_play(page, small_clip, runs_fo
         wrong = (away > 20).float().mean((1, 2))
         assert wrong.min() < 0.002, wrong
         seen.add(int(wrong.argmin()))
+    # It is as wide as there is room, and nothing is beside it that belongs to it.
+    for size in ({"width": 1280, "height": 900}, {"width": 390, "height": 844}):
+        page.set_viewport_size(size)
+        box = page.locator("#result canvas").bounding_box()
+        assert abs(box["width"] / box["height"] - WIDTH / HEIGHT) < 0.01
     # The keyboard reaches what the mouse does.
     bar = page.get_by_role("slider", name="How much of before is shown")
     bar.focus()
