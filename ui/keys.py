@@ -12,7 +12,7 @@ def keys(start: str, stop: str) -> None:
     """Listen while the tab is on the page. start, stop: the buttons' ids."""
     gr.HTML(
         "",
-        html_template='<p class="keys">Ctrl+Enter starts, Escape stops.</p>',
+        html_template='<p class="keys">Ctrl+Enter starts. Escape stops, but not in a field.</p>',
         js_on_load=(PAGE / "keys.js").read_text(),
         start=start,
         stop=stop,
