@@ -180,7 +180,7 @@ def wire_run(
     """
     start_button, stop_button = shown["start_button"], shown["stop_button"]
     # First: gradio calls a button's next handler when the one before has ended.
-    start_button.click(None, js=_into_sight(outcome), api_visibility="private")
+    start_button.click(None, js=into_sight(outcome), api_visibility="private")
     start_button.click(
         run,
         asked,
@@ -201,8 +201,8 @@ def wire_run(
     )
 
 
-def _into_sight(elem_id: str) -> str:
-    """A script that shows what comes of a run; on a narrow page that lies below the form."""
+def into_sight(elem_id: str) -> str:
+    """A script that shows what comes of a click; on a narrow page that lies far below."""
     # In the middle there: it grows downwards, and gradio's messages lie over the top.
     return f"""() => document.getElementById('{elem_id}').scrollIntoView({{
         block: matchMedia('(max-width: 700px)').matches ? 'center' : 'nearest'

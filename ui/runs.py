@@ -9,8 +9,9 @@ import gradio as gr
 from gradio.components import Component
 
 from ui.as_command import command_box, copies
+from ui.running import into_sight
 from ui.runs_actions import Actions, ask_to_delete, delete, keep, listed, pack, picked
-from ui.runs_list import DETAIL
+from ui.runs_list import DETAIL, heading
 from ui.theme import PAGE
 
 RESULTS = [".mp4", ".glb"]
@@ -30,8 +31,12 @@ def runs_tab(tab: gr.Tab, actions: Actions, visitor: gr.BrowserState) -> None:
     zip_file = gr.DownloadButton("Zip", visible="hidden", elem_id="run-zip")
     shown = [names, gallery, chosen, *(detail[name] for name in DETAIL)]
     mine = [chosen, visitor]
+    # The metrics change when a run has ended.
+    ends = [place.outputs["metrics"].change for place in actions.places]
     tab.select(listed, mine, shown, queue=False, **_QUIET)
-    gallery.select(picked, [names, visitor], shown[2:], queue=False, **_QUIET)
+    gr.on(ends, listed, mine, shown, queue=False, trigger_mode="always_last", **_QUIET)
+    picks = gallery.select(picked, [names, visitor], shown[2:], queue=False, **_QUIET)
+    picks.success(None, js=into_sight("about-run"), api_visibility="private")
     _wire_files(detail, mine, shown, zip_file)
     _wire_places(actions, detail, mine)
     _wire_dropped(actions, dropped, visitor)
@@ -47,7 +52,7 @@ def drop_anywhere(actions: Actions, visitor: gr.BrowserState) -> None:
 
 def _list() -> tuple[gr.Gallery, gr.File]:
     gallery = gr.Gallery(
-        label="Past runs, the newest first",
+        label=heading(0, 0),
         columns=3,
         object_fit="contain",
         allow_preview=False,

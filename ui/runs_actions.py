@@ -18,7 +18,7 @@ from pipelines.runs.history import Job, Past
 from ui.folders import base_folder, new_folder
 from ui.progress import progress
 from ui.running import Change, expect_idle
-from ui.runs_list import detail_of, thumbnail
+from ui.runs_list import detail_of, heading, thumbnail
 from ui.visitors import is_local, may_see, owner_of, share_of
 from ui.wording import said_on_the_page
 
@@ -49,11 +49,16 @@ class Place:
 
 def listed(chosen: str | None, visitor: str | None, request: gr.Request) -> tuple[Any, ...]:
     """The visitor's runs, and what is known about the chosen one."""
-    found = _visible(owner_of(visitor, request), request)
+    visible = _visible(owner_of(visitor, request), request)
+    found = visible[:MOST]
     names = [run.folder.name for run in found]
     current = next((run for run in found if run.folder.name == chosen), None)
     selected = None if current is None else names.index(chosen)
-    gallery = gr.Gallery([thumbnail(run) for run in found], selected_index=selected)
+    gallery = gr.Gallery(
+        [thumbnail(run) for run in found],
+        label=heading(len(found), len(visible)),
+        selected_index=selected,
+    )
     name = None if current is None else chosen
     return names, gallery, name, *detail_of(current, is_local(request))
 
@@ -223,7 +228,7 @@ class Actions:
 
 
 def _visible(owner: str, request: gr.Request) -> list[Past]:
-    return history.past(base_folder(), lambda run: may_see(run, owner, request))[:MOST]
+    return history.past(base_folder(), lambda run: may_see(run, owner, request))
 
 
 def _own(name: str | None, owner: str, request: gr.Request) -> Past:

@@ -39,6 +39,13 @@ _STATES: dict[State, str] = {
 _NO_PICTURE = np.full((120, 160, 3), 128, dtype=np.uint8)
 
 
+def heading(listed: int, runs: int) -> str:
+    """What stands over a list of so many runs, and how many there are."""
+    if listed < runs:
+        return f"Past runs: the newest {listed} of {runs}"
+    return "Past runs, the newest first"
+
+
 def thumbnail(run: Past) -> tuple[Any, str]:
     """A run's picture and caption."""
     picture = _NO_PICTURE if run.preview is None else str(run.preview)

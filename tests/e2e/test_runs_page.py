@@ -107,8 +107,13 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     expect(page.locator("#status")).to_contain_text(re.compile(r"Step \d+ of"))
     points = page.locator("#status polyline").first.get_attribute("points")
     assert len(points.split()) > taken
+    # A list that is open goes along, and what was picked in it stays picked.
+    open_tab(page, "Runs")
     # All of its steps are taken: on a machine that is busy this is a matter of minutes.
-    expect(page.locator("#status")).to_contain_text("Done in", timeout=5 * WAIT)
+    expect(page.locator("#about-run")).to_contain_text(f"Done in {STEPS} steps", timeout=5 * WAIT)
+    expect(page.locator("#past-runs")).to_contain_text(f"Done: {SOURCE} → {TARGET}")
+    open_tab(page, "Video")
+    expect(page.locator("#status")).to_contain_text("Done in")
     expect(page.locator("#metrics")).to_contain_text(f"{STEPS} steps")
     assert run_folder.read_status(folder).state == "done"
     assert json.loads((folder / "metrics.json").read_text())["steps"] == STEPS
@@ -252,9 +257,12 @@ def test_a_painting_that_is_opened_says_what_its_curves_show(page, runs_folder):
     shape = ASSETS / "examples" / "mushroom.obj"
     asked = PaintMesh(shape, "mushroom", "red", folder, edit="cap", steps=2, resolution=64)
     list(mesh.paint_mesh(asked))
+    # What can be done with it lies below the list here.
+    page.set_viewport_size({"width": 390, "height": 500})
     open_tab(page, "Runs")
     page.locator("#past-runs .thumbnail-lg").first.click()
     expect(page.locator("#run-command textarea")).to_have_value(re.compile(folder.name))
+    expect(page.locator("#run-open")).to_be_in_viewport(ratio=1)
     page.locator("#run-open").click()
     said = page.locator("#painting-status .curve:not(.absent) figcaption")
     expect(said).to_have_text(

@@ -125,6 +125,21 @@ def test_everyone_sees_their_own_runs_the_newest_first(base):
     assert names_of(visitor("carl")) == []
 
 
+def test_a_list_that_is_cut_short_says_so(base, monkeypatch):
+    monkeypatch.setattr(runs_actions, "MOST", 2)
+    said = []
+    for name in ("one", "two", "three"):
+        make(base, name, ANNA)
+        names, gallery, *_ = runs_actions.listed(None, ANNA.token, ANNA)
+        said.append((names, gallery.label))
+    whole = "Past runs, the newest first"
+    assert said == [
+        (["one"], whole),
+        (["two", "one"], whole),
+        (["three", "two"], "Past runs: the newest 2 of 3"),
+    ]
+
+
 def test_runs_without_an_owner_are_shown_on_this_machine_only(base):
     make(base, "one")
     far = [
