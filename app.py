@@ -27,6 +27,7 @@ from ui.api import api
 from ui.examples import EXAMPLES
 from ui.folders import base_folder
 from ui.keeping import days_kept, keep_house
+from ui.left import left_line
 from ui.mesh import mesh_tab
 from ui.names import names
 from ui.places import mesh_place, video_place
@@ -62,6 +63,7 @@ def page() -> gr.Blocks:
     # Files of the page's own cache go after a day, also in a session that is still open.
     with gr.Blocks(title="Scorebrush", fill_width=True, delete_cache=(HOUR, 24 * HOUR)) as blocks:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
+        left_line(("stop", "status"), ("stop-painting", "painting-status"))
         visitor = meet_visitors(blocks)
         opened = gr.State(None)
         with gr.Tabs() as tabs:

@@ -74,6 +74,9 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     page.reload(wait_until="commit")
     page.get_by_label("What it shows").wait_for()
     expect(page.get_by_label("What it shows")).to_have_value("")
+    expect(page.locator("#left")).to_have_text(
+        re.compile(rf"was stopped when the page was left, at step \d+ of {STEPS}\. It is in Runs\.")
+    )
     wait_until(lambda: run_folder.read_status(folder).state == "stopped")
     taken = run_folder.read_status(folder).step
     assert 0 < taken < STEPS
@@ -260,6 +263,7 @@ def test_a_painting_that_is_opened_says_what_its_curves_show(page, runs_folder):
     # What can be done with it lies below the list here.
     page.set_viewport_size({"width": 390, "height": 500})
     open_tab(page, "Runs")
+    expect(page.locator("#left")).to_be_hidden()
     page.locator("#past-runs .thumbnail-lg").first.click()
     expect(page.locator("#run-command textarea")).to_have_value(re.compile(folder.name))
     expect(page.locator("#run-open")).to_be_in_viewport(ratio=1)
