@@ -33,14 +33,21 @@ def progress_line(elem_id: str, change_says: str) -> gr.HTML:
     )
 
 
-def progress(text: str, done: float, curve: Curve | None = None, failed: bool = False) -> gr.HTML:
+def progress(
+    text: str,
+    done: float,
+    curve: Curve | None = None,
+    failed: bool = False,
+    ended: bool = False,
+) -> gr.HTML:
     """A new state of the line: its text, and how much is done, 0 to 1.
 
     curve: how it went; None leaves what is there, an empty one takes it away.
+    ended: whether it stays so, however much is done.
     """
     state = {"percent": f"{100 * done:.1f}", "kind": "failed" if failed else ""}
     # Read out at every step, it would leave no time to hear anything else.
-    state["live"] = "off" if 0 < done < 1 else "polite"
+    state["live"] = "off" if 0 < done < 1 and not ended else "polite"
     if curve is not None:
         for name in ("change", "loss"):
             now = f"{getattr(curve[-1], name):.3g}" if curve else ""

@@ -214,7 +214,7 @@ class Actions:
         outputs, shown = self._place(job).outputs, self._place(job).result_of(folder)
         new = {f.name: getattr(shown, f.name) for f in fields(shown)}
         kept = run_folder.read_status(folder).step / job.total_steps
-        said = progress("Opened from Runs.", min(kept, 1), curve.read(folder))
+        said = progress("Opened from Runs.", min(kept, 1), curve.read(folder), ended=True)
         new |= {"run": str(folder), "status": said}
         return {outputs[name]: value for name, value in new.items() if value != gr.skip()}
 

@@ -184,4 +184,5 @@ def _done(folder: Path, event: Done, notes: list[str]) -> Shown:
     if taken < wanted:
         text = f"Stopped after {taken} of {wanted} steps. This is the edit so far."
     said = [facts_of(settings, metrics), *notes]
-    return result_of(folder, progress(text, 1), "  \n".join(said))
+    status = progress(text, taken / wanted, ended=True)
+    return result_of(folder, status, "  \n".join(said))

@@ -203,6 +203,23 @@ def test_what_fails_later_is_the_tab_s_run_with_what_was_kept(tmp_path, monkeypa
         assert shown["metrics"] == "" and shown["start_button"].interactive is True
 
 
+@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("taken, words", [(15, "Stopped after 15 of 60 steps."), (60, "Done in")])
+def test_the_bar_of_a_stopped_run_is_as_full_as_it_came(tmp_path, monkeypatch, tab, taken, words):
+    module, job_in = TABS[tab]
+    (tmp_path / module.RESULT).write_bytes(b"result")
+    measured = {"steps": taken, "seconds": 1.0, "seconds_in_all": 1.0, "seconds_per_step": 0.1}
+    measured |= {"peak_memory_mb": 9.0, "painted_share": 0.1}
+    done = Done(tmp_path, {"steps": 60, "seed": 0, "mask": None}, measured)
+    monkeypatch.setattr(following, "in_turn", lambda job, owner, resumes: (e for e in [done]))
+    told = [values[STATUS] for values in module.run(job_in(tmp_path), None, False, None)]
+    status = [status for status in told if status != gr.skip()][-1]
+    assert status.value.startswith(words)
+    assert float(status.props["percent"]) == pytest.approx(100 * taken / 60)
+    # Nothing comes after it, so it is read out.
+    assert status.props["live"] == "polite"
+
+
 def test_a_run_that_leaves_the_line_gives_the_tab_back():
     def begin():
         yield Change(run=None)
