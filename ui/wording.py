@@ -1,4 +1,4 @@
-"""Sentences of the jobs as the page says them: an option of the command line becomes its field.
+"""Sentences of the jobs as the page says them: an option or a prompt becomes its field.
 
 Knows nothing about when they are said.
 """
@@ -40,6 +40,7 @@ FIELDS = {
     "mask-view": "The file is drawn on the view above",
     "max-faces": "Simplify to faces",
     "moves": "Moves at most",
+    "object": "Object",
     "ode": "Step along the noise levels",
     "plural": "The part is a plural",
     "rate": "Learning rate",
@@ -47,17 +48,20 @@ FIELDS = {
     "side": "Working size",
     "smooth-along-flow": "Smooth along the motion",
     "smoothing": "Smoothing",
+    "source": "What it shows",
     "start": "Start",
     "steady": "Steadied over",
     "steps": "Steps",
     "strength": "Strength",
+    "style": "Style",
     "style-guidance": "Guidance, colours",
+    "target": "What it should show",
     "teacher": "Teacher",
     "unlike": "Unlike",
     "views": "Views",
 }
-"""The page's field for each option that a sentence may name."""
-_OPTION = re.compile(r"--([a-z][a-z0-9-]*)")
+"""The page's field for each option, or prompt, that a sentence may name."""
+_NAMED = re.compile(r"--([a-z][a-z0-9-]*)|\b[Tt]he ([a-z]+) prompt\b")
 
 
 def on_the_page(text: str) -> str:
@@ -67,10 +71,10 @@ def on_the_page(text: str) -> str:
     """
 
     def field(found: re.Match[str]) -> str:
-        name = FIELDS.get(found[1])
+        name = FIELDS.get(found[1] or found[2])
         return found[0] if name is None else f'"{name}"'
 
-    return html.escape(_OPTION.sub(field, text), quote=False)
+    return html.escape(_NAMED.sub(field, text), quote=False)
 
 
 @contextmanager

@@ -201,7 +201,7 @@ def test_words_nobody_taught_are_named(page, small_clip, runs_folder):
     before = set(runs_folder.iterdir())
     fill(page, small_clip, steps=3, target="a zebra rolling left on the grass")
     page.locator("#edit").click()
-    sentence = 'does not know "zebra" in the target prompt'
+    sentence = 'does not know "zebra" in "What it should show"'
     expect(page.locator("#status")).to_contain_text(sentence)
     # Twice: where the progress stands, and as a message wherever the page is scrolled to.
     expect(page.get_by_text(sentence)).to_have_count(2)

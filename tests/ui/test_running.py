@@ -19,7 +19,8 @@ from pipelines.events import Begun, Done, Left, Note, Step, Waiting, Writing
 from pipelines.mesh import PaintMesh
 from pipelines.runs import curve, run_folder
 from pipelines.runs.curve import Point
-from pipelines.teachers.catalog import ASSETS
+from pipelines.teachers.catalog import ASSETS, mesh_teacher
+from pipelines.teachers.teacher import check_prompt
 from pipelines.video import EditVideo
 from ui import following, mesh_result, mesh_run, video_result, video_run
 from ui.following import follow
@@ -286,6 +287,20 @@ def test_sentences_name_the_page_s_fields():
     assert said == (
         'Lower "Working size" (now 512), or "Simplify to faces" 50000. &lt;b&gt;--unheard&lt;/b&gt;'
     )
+
+
+def test_a_sentence_about_a_prompt_names_its_field():
+    teacher = mesh_teacher("miniature")
+    asked = {"object": "Object", "edit": "Part to paint", "style": "Style", "unlike": "Unlike"}
+    asked |= {"source": "What it shows", "target": "What it should show"}
+    for prompt, field in asked.items():
+        for words, told in (
+            ("  ", f'"{field}" is empty.'),
+            ("zebra", f'know "zebra" in "{field}".'),
+        ):
+            with pytest.raises(InputError) as raised:
+                check_prompt(teacher, words, prompt)
+            assert told in on_the_page(str(raised.value))
 
 
 UNSAID = {"mask", "mask-replaces"}
