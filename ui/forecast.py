@@ -26,6 +26,10 @@ from ui.progress import duration
 from ui.video_mask import cut_of
 from ui.wording import on_the_page
 
+_SHOWN = ("h264", "vp8", "vp9", "av1")
+"""Codecs of clips that browsers show."""
+_UNSEEN = "Your browser may not show this clip; it can be edited all the same."
+
 
 def forecast_line(elem_id: str) -> gr.Markdown:
     """The empty line, to be placed on the page."""
@@ -89,7 +93,8 @@ def forecast_video(
         return "There are no two frames in this part of the clip. Choose another part."
     h, w = working_size(file.size, side)
     asked = ("video", teacher, steps, float(frames * h * w), compile)
-    return f"{frames} frames. {_said(*asked)}"
+    said = f"{frames} frames. {_said(*asked)}"
+    return said if file.codec in _SHOWN else f"{said} {_UNSEEN}"
 
 
 def forecast_mesh(teacher: str, compile: bool, preset: str, steps: int | None, views: int) -> str:

@@ -14,7 +14,8 @@ from pipelines.errors import InputError
 from pipelines.media.clip import Cut
 
 MAX_SIDE = 4096
-READABLE = "mp4, mov, webm, mkv, avi or gif"
+READABLE = "mp4, mov, webm, mkv or avi"
+"""What to save a clip as. A GIF is read too, but the page takes none."""
 FALLBACK_RATE = Fraction(25)
 
 _OPTIONS = {"format_whitelist": "mov,mp4,matroska,webm,gif,avi", "protocol_whitelist": "file"}
@@ -32,6 +33,8 @@ class Facts:
     """Frames per second."""
     seconds: float
     sound: bool
+    codec: str
+    """How its pictures are kept, by FFmpeg's name: "h264"."""
 
     def frames(self, cut: Cut) -> int:
         """About how many frames a part of it has."""
@@ -53,7 +56,8 @@ def facts(path: Path | str) -> Facts:
         else:
             rate, seconds = _measured(container, stream)
         size, sound = (stream.height, stream.width), bool(container.streams.audio)
-        return Facts(size, float(rate), float(seconds), sound)
+        codec = stream.codec_context.codec.canonical_name
+        return Facts(size, float(rate), float(seconds), sound, codec)
 
 
 def open_source(path: Path | str) -> av.container.InputContainer:

@@ -25,6 +25,7 @@ from pipelines.runs.curve import Point
 from pipelines.teachers.painting import Painting
 from pipelines.video import EditVideo, settled
 from sds.assd import Method
+from tests.pipelines.test_media import make_file
 from tests.ui.pictures import address
 from ui import mesh_region, mesh_run, video_run
 from ui.brush import strokes_of
@@ -259,3 +260,15 @@ def test_the_forecast_says_what_is_too_long(tmp_path, monkeypatch):
     assert forecast_mesh("miniature", False, "quick", -5, 4).startswith("-5 steps paint nothing.")
     path.write_text("no clip")
     assert said().startswith("long.mp4 is not a video that can be opened")
+
+
+@pytest.mark.parametrize(
+    "name, codec, shown",
+    [("a.mp4", "libx264", True), ("a.webm", "libvpx-vp9", True), ("a.avi", "mpeg4", False)],
+)
+def test_the_forecast_says_what_a_browser_may_not_show(tmp_path, monkeypatch, name, codec, shown):
+    monkeypatch.setenv("SCOREBRUSH_RUNS", str(tmp_path / "none"))
+    path = make_file(tmp_path / name, codec)
+    said = forecast_video(str(path), "miniature", False, "quick", 0, 128, 0, 0, 1)
+    assert said.startswith("6 frames. About ")
+    assert said.endswith(" it can be edited all the same.") != shown
