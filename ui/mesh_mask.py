@@ -122,7 +122,16 @@ def _wire(
         concurrency_limit=2,
         api_visibility="private",
     )
-    show.click(show_mask, asked, shown, concurrency_limit=2, api_visibility="private")
+    show.click(
+        show_mask,
+        asked,
+        shown,
+        # What is shown is not there yet, and a button shows no progress.
+        show_progress="minimal",
+        show_progress_on=inputs["takes"],
+        concurrency_limit=2,
+        api_visibility="private",
+    )
     gone = gr.HTML(_NOTHING, visible=False)
     gr.on(
         # A mask that was brushed is kept in the UVs of a mesh with so many faces.

@@ -103,7 +103,14 @@ def _wire_files(
     detail["ask"].click(ask_to_delete, None, asked, queue=False, **_QUIET)
     detail["keep"].click(keep, None, asked, queue=False, **_QUIET)
     detail["sure"].click(delete, list(mine), list(shown), **_QUIET)
-    packed = detail["pack"].click(pack, list(mine), zip_file, api_visibility="private")
+    packed = detail["pack"].click(
+        pack,
+        list(mine),
+        zip_file,
+        show_progress="minimal",
+        show_progress_on=detail["about"],
+        api_visibility="private",
+    )
     packed.success(None, js=_FETCH, api_visibility="private")
 
 

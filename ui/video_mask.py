@@ -119,6 +119,9 @@ def _wire(
         show_mask,
         [clip, *part, *(inputs[name] for name in asked)],
         shown,
+        # What is shown is not there yet, and a button shows no progress.
+        show_progress="minimal",
+        show_progress_on=inputs["mask"],
         concurrency_limit=2,
         api_visibility="private",
     )

@@ -341,3 +341,13 @@ def test_every_field_a_sentence_names_is_on_the_page(tmp_path, monkeypatch):
     monkeypatch.setenv("SCOREBRUSH_RUNS", str(tmp_path))
     labels = {getattr(block, "label", None) for block in page().blocks.values()}
     assert set(FIELDS.values()) <= labels
+
+
+def test_what_takes_a_while_says_so_where_it_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCOREBRUSH_RUNS", str(tmp_path))
+    for function in page().fns.values():
+        if function.fn is not None and function.show_progress != "hidden":
+            places = function.show_progress_on or function.outputs
+            # A button shows no progress, seen or not.
+            told = [place for place in places if not isinstance(place, gr.Button)]
+            assert any(place.visible is True for place in told), function.name
