@@ -56,9 +56,9 @@ KEPT = {
 """What is kept of a run, by its kind: of a mesh also what its region can be moved with. Settings
 and metrics tell what a run takes, as long as there is none on a machine to tell it."""
 MESHES = {
-    "mushroom": {"object": "mushroom", "edit": "cap", "style": "red dotted", "plural": False},
-    "snowman": {"object": "snowman", "edit": "hat", "style": "blue", "plural": False},
-    "vase": {"object": "vase", "edit": "body", "style": "blue striped", "plural": False},
+    "mushroom": {"object": "mushroom", "edit": "cap", "style": "red dotted"},
+    "snowman": {"object": "snowman", "edit": "hat", "style": "blue"},
+    "vase": {"object": "vase", "edit": "body", "style": "blue striped"},
 }
 """By family: what to say about its mesh."""
 
@@ -138,7 +138,7 @@ def main(preset: Preset = "standard") -> None:
         said = meshes()
         for one in said:
             run = Path(folder) / one["result"]
-            words = {name: one[name] for name in ("object", "edit", "style", "plural")}
+            words = {name: one[name] for name in ("object", "edit", "style")}
             job = PaintMesh(
                 FOLDER / one["mesh"], out=run, preset=preset, resolution=RESOLUTION, **words
             )

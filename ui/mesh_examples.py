@@ -5,26 +5,25 @@ They are made by `python -m miniature.examples`. Knows nothing about running a p
 
 import json
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from pipelines.paint.painted import RESULT
-from pipelines.runs import history, run_folder
+from pipelines.runs import history
 from pipelines.runs.run_folder import METRICS
 from ui.examples import EXAMPLES
 from ui.folders import new_folder
-from ui.mesh_mask import no_mask
+from ui.mesh_run import inputs_of, job_of
 from ui.progress import duration, progress
 from ui.viewer import compared
 from ui.visitors import claim
 
-_SAID = ("object", "edit", "style", "plural", "everywhere", "up")
-_MASK = ("where", "mask", "mask_on_view", "brushed", "drawn", "takes")
 _FILES = ("glb_file", "zip_file", "turntable_file")
 _RESULT = ("run", "preview", "result", "comparison", "status", "layers", *_FILES, "metrics")
-OPENED = ("mesh", *_SAID, "threshold", *_MASK, *_RESULT)
+OPENED = (*signature(job_of).parameters, *_RESULT)
 """The tab's inputs and outputs that an example changes."""
 
 
@@ -36,7 +35,6 @@ class Example:
     object: str
     edit: str
     style: str
-    plural: bool
     result: Path
 
     @property
@@ -75,21 +73,15 @@ def example_row(examples: list[Example]) -> gr.Dataset:
 
 
 def opened(example: Example) -> dict[str, Any]:
-    """What an example makes of the inputs and outputs in OPENED, by their names."""
+    """What an example makes of the inputs and outputs in OPENED, by their names.
+
+    All that was asked, so that it would be made again.
+    """
     metrics = json.loads((example.result / METRICS).read_text())
-    settings = run_folder.read_settings(example.result)
     took = f"{metrics['steps']} steps, {duration(metrics['seconds_in_all'])}"
     pictures = [(str(example.result / f"{n}.png"), n) for n in ("localization", "texture")]
     return {
-        "mesh": str(example.mesh),
-        "object": example.object,
-        "edit": gr.Textbox(example.edit, interactive=True),
-        "style": example.style,
-        "plural": example.plural,
-        "everywhere": False,
-        "up": "y",
-        "threshold": settings["threshold"],
-        **no_mask(),
+        **inputs_of(history.job_of(example.result, {"mesh": example.mesh})),
         "run": str(example.result),
         "preview": gr.HTML(visible=False),
         "result": gr.Model3D(str(example.result / RESULT), visible=True),

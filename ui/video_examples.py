@@ -5,20 +5,21 @@ They are made by `python -m miniature.examples`. Knows nothing about running an 
 
 import json
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from pipelines.runs import history
 from pipelines.runs.run_folder import METRICS
 from ui.examples import EXAMPLES
 from ui.progress import duration, progress
-from ui.video_mask import no_mask
+from ui.video_run import inputs_of, job_of
 from ui.viewer import compared
 
-_MASK = ("where", "brushed", "mask_frame", "mask")
 _RESULT = ("preview", "result", "status", "result_file", "settings_file", "metrics")
-OPENED = ("clip", "source", "target", "start", "end", "every", *_MASK, *_RESULT)
+OPENED = (*signature(job_of).parameters, *_RESULT)
 """The tab's inputs and outputs that an example changes."""
 
 
@@ -54,17 +55,14 @@ def example_row(examples: list[Example]) -> gr.Dataset:
 
 
 def opened(example: Example) -> dict[str, Any]:
-    """What an example makes of the inputs and outputs in OPENED, by their names."""
+    """What an example makes of the inputs and outputs in OPENED, by their names.
+
+    All that was asked, so that it would be made again.
+    """
     metrics = json.loads((example.result / METRICS).read_text())
     took = f"{metrics['steps']} steps, {duration(metrics['seconds'])}"
     return {
-        "clip": str(example.clip),
-        "source": example.source,
-        "target": example.target,
-        "start": 0.0,
-        "end": 0,
-        "every": 1,
-        **no_mask(),
+        **inputs_of(history.job_of(example.result, {"clip": example.clip})),
         "preview": gr.HTML(visible=False),
         "result": gr.HTML(compared(example.result, metrics), visible=True),
         "status": progress(f"Made earlier by the built-in teacher: {took}.", 1, curve=()),

@@ -92,15 +92,16 @@ def one(folder: Path) -> Past:
     return Past(folder, run_folder.read_status(folder), job, broken)
 
 
-def job_of(folder: Path) -> Job:
+def job_of(folder: Path, inputs: Mapping[str, Path] | None = None) -> Job:
     """What the run in a folder was asked, with its own copies of the files it was given.
 
+    inputs: where the files are instead, by their settings, of what is kept of a run without them.
     Raises InputError where there is no run or its settings cannot be read.
     """
     said = run_folder.read_settings(folder)
     kind = _kind(said, folder.name)
-    files = run_folder.input_files(folder, settings.file_names(kind, said))
-    return _recall(said, files | {"out": folder})
+    files = inputs or run_folder.input_files(folder, settings.file_names(kind, said))
+    return _recall(said, {**files, "out": folder})
 
 
 def embedded_job(path: Path) -> Job:

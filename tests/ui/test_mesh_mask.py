@@ -14,10 +14,9 @@ from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
 from pipelines.paint.task import sample_atlases
 from pipelines.paint.uv_mask import read_masks
-from pipelines.runs.run_folder import read_settings
 from tests.ui.pictures import address
 from ui.brush import strokes_of
-from ui.mesh_examples import OPENED, opened, read_examples
+from ui.mesh_examples import OPENED
 from ui.mesh_mask import ASKED, begin_view, change_strokes, mask_of, no_mask, show_mask
 
 MESH = Path("assets/examples/mushroom.obj")
@@ -50,13 +49,6 @@ def test_a_side_no_texture_has_is_refused_before_anything_is_made():
     for side in (50_000, -1):
         with pytest.raises(gr.Error, match="16 to 8192"):
             begin_view(str(MESH), 0, side, "y", None, False, 0, 0, "", None, False, "words")
-
-
-def test_an_example_comes_with_its_own_threshold():
-    for example in read_examples():
-        found = opened(example)
-        assert set(found) == set(OPENED)
-        assert found["threshold"] == read_settings(example.result)["threshold"]
 
 
 def test_one_view_after_another(tmp_path, monkeypatch):
