@@ -1,4 +1,4 @@
-"""A mask by hand: pause on a frame, brush on it, see it carried through the clip.
+"""A mask by hand: pause on a frame or name one, brush on it, see it carried through the clip.
 
 Knows nothing about running an edit.
 """
@@ -15,11 +15,18 @@ from gradio.components import Component
 
 from pipelines.clip.gate import read_gate, write_gate
 from pipelines.errors import InputError
-from pipelines.media import Cut, read_clip, read_frame, read_strokes, save_png
+from pipelines.media import (
+    Cut,
+    read_clip,
+    read_frame,
+    read_numbered_frame,
+    read_strokes,
+    save_png,
+)
 from pipelines.video import EditVideo
 from ui.brush import brush_box, no_brush, strokes_of, to_brush
 from ui.folds import fold
-from ui.wording import said_on_the_page
+from ui.wording import on_the_page, said_on_the_page
 
 Where = Literal["everywhere", "mask"]
 NO_CLIP = "There is no clip. Upload one or pick an example."
@@ -39,11 +46,13 @@ def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]
             label="Where the edit may happen",
         )
         with gr.Row():
-            begin = gr.Button("Mask this frame", elem_id="mask-frame", size="md", min_width=140)
+            begin = gr.Button(
+                "Mask the paused frame", elem_id="mask-frame", size="md", min_width=140
+            )
             frame = gr.Number(
                 _DEFAULT["mask_frame"],
                 label="Frame",
-                info="Counted from 0. Pause the clip on one and press the button.",
+                info="Counted from 0. Type one to paint on it, or that of the file below.",
                 precision=0,
                 minimum=0,
                 min_width=200,
@@ -56,6 +65,8 @@ def mask_fold(clip: gr.Video, cut: dict[str, Component]) -> dict[str, Component]
             elem_id="mask-file",
         )
         inputs = {"where": where, "brushed": brushed, "mask": mask, "mask_frame": frame}
+        # What is painted belongs to the frame it was painted on, whatever the number says by now.
+        inputs["drawn"] = gr.State(None)
         inputs |= _edges()
         show = gr.Button("Show the mask on the clip", elem_id="show-mask", size="md")
         shown = gr.Video(
@@ -110,11 +121,19 @@ def _wire(
     begin.click(
         begin_mask,
         [clip, *part],
-        [inputs[name] for name in ("where", "brushed", "mask_frame", "mask")],
+        [inputs[name] for name in ("where", "brushed", "drawn", "mask_frame", "mask")],
         concurrency_limit=4,
         api_visibility="private",
     )
-    asked = ("brushed", "mask", "mask_frame", "mask_grow", "mask_feather", "mask_invert")
+    inputs["mask_frame"].input(
+        open_frame,
+        [clip, *part, inputs["mask"], inputs["mask_frame"]],
+        [inputs[name] for name in ("where", "brushed", "drawn")],
+        concurrency_limit=4,
+        trigger_mode="always_last",
+        api_visibility="private",
+    )
+    asked = ("brushed", "drawn", "mask", "mask_frame", "mask_grow", "mask_feather", "mask_invert")
     show.click(
         show_mask,
         [clip, *part, *(inputs[name] for name in asked)],
@@ -132,7 +151,7 @@ def _wire(
         **quiet,
     )
     # Another clip, or another part of it, and what was painted is on a frame that is not there.
-    fresh = [inputs[name] for name in ("where", "brushed", "mask_frame", "mask")]
+    fresh = [inputs[name] for name in no_mask()]
     gr.on(
         [clip.upload, clip.clear],
         lambda: tuple(no_mask().values()),
@@ -142,7 +161,7 @@ def _wire(
     )
     # It shows a mask that is no longer the one that is asked for. Also where an example or a run of
     # another clip is opened, which brings a mask of its own.
-    changes = [inputs[n].input for n in ("where", *asked[2:])]
+    changes = [inputs[n].input for n in ("where", *asked[3:])]
     gr.on(
         [clip.change, inputs["mask"].upload, inputs["mask"].clear, begin.click, *changes],
         lambda: gr.Video(None, visible=False),
@@ -164,6 +183,7 @@ def no_mask() -> dict[str, Any]:
     return {
         "where": "everywhere",
         "brushed": no_brush(),
+        "drawn": None,
         "mask_frame": _DEFAULT["mask_frame"],
         "mask": None,
     }
@@ -176,14 +196,33 @@ def cut_of(start: float | None, end: float | None, every: int | None) -> Cut:
 
 def begin_mask(
     clip: gr.Video, start: float | None, end: float | None, every: int | None
-) -> tuple[str, gr.HTML, int, None]:
+) -> tuple[str, gr.HTML, int, int, None]:
     """The frame that the clip is paused on, ready to be painted on."""
     with said_on_the_page():
         path, second = _paused(clip)
         cut = cut_of(start, end, every)
         _expect_within(cut, second)
         picture, frame = read_frame(path, second, cut)
-    return "mask", to_brush(picture, f"Frame {frame}"), frame, None
+    return "mask", to_brush(picture, f"Frame {frame}"), frame, frame, None
+
+
+def open_frame(
+    clip: str | None,
+    start: float | None,
+    end: float | None,
+    every: int | None,
+    mask: str | None,
+    mask_frame: int | None,
+) -> tuple[Any, ...]:
+    """The frame whose number is typed, ready to be painted on; it may also be that of a file."""
+    if clip is None or mask is not None or mask_frame is None:
+        return (gr.skip(),) * 3
+    try:
+        picture = read_numbered_frame(clip, mask_frame, cut_of(start, end, every))
+    except InputError as error:
+        gr.Warning(on_the_page(str(error)))
+        return gr.skip(), no_brush(), None
+    return "mask", to_brush(picture, f"Frame {mask_frame}"), mask_frame
 
 
 def _paused(clip: SimpleNamespace) -> tuple[Path, float]:
@@ -209,6 +248,7 @@ def show_mask(
     end: float | None,
     every: int | None,
     brushed: str | None,
+    drawn: int | None,
     mask: str | None,
     mask_frame: int | None,
     mask_grow: float | None,
@@ -220,25 +260,30 @@ def show_mask(
         if clip is None:
             raise InputError(NO_CLIP)
         part = read_clip(Path(clip), cut=cut_of(start, end, every))
-        path = mask_of("mask", brushed, mask)
+        path, frame = mask_of("mask", brushed, drawn, mask, int(mask_frame or 0))
         edges = (mask_grow or 0.0, mask_feather or 0.0, mask_invert)
-        gate = read_gate(path, part, int(mask_frame or 0), *edges)
+        gate = read_gate(path, part, frame, *edges)
         write_gate(Path(folder) / "mask.mp4", part, gate)
         # The page has its own copy by the time this goes on, and the folder goes.
         yield gr.Video(str(Path(folder) / "mask.mp4"), visible=True)
 
 
-def mask_of(where: Where, brushed: str | None, mask: str | None) -> Path | None:
-    """The file of the mask that the page shows, None for none; what is painted comes first.
+def mask_of(
+    where: Where, brushed: str | None, drawn: int | None, mask: str | None, mask_frame: int
+) -> tuple[Path | None, int]:
+    """The file of the mask that the page shows, None for none, and the frame it is of.
 
-    Raises InputError where there should be one and is not.
+    What is painted comes first, with the frame it was `drawn` on. Raises InputError where there
+    should be a mask and is none.
     """
     if where == "everywhere":
-        return None
+        return None, mask_frame
     painted = _painted(brushed)
-    if painted is None and mask is None:
+    if painted is not None:
+        return painted, drawn
+    if mask is None:
         raise InputError(_NO_MASK)
-    return painted or Path(mask)
+    return Path(mask), mask_frame
 
 
 def _painted(brushed: str | None) -> Path | None:

@@ -67,6 +67,7 @@ def job_of(
     every: int | None,
     where: Where,
     brushed: str | None,
+    drawn: int | None,
     mask: str | None,
     mask_frame: int | None,
     mask_grow: float | None,
@@ -90,8 +91,11 @@ def job_of(
 
     Raises InputError where something is missing.
     """
+    path = Path(given(clip, NO_CLIP))
+    number = given(mask_frame, "The mask's frame is empty. Give 0 for the first.")
+    file, frame = mask_of(where, brushed, drawn, mask, number)
     job = EditVideo(
-        clip=Path(given(clip, NO_CLIP)),
+        clip=path,
         source=source,
         target=target,
         out=new_folder(),
@@ -107,8 +111,8 @@ def job_of(
         ode=ode,
         moves=given(moves, "How often the clip moves is empty. Give 0 for every step."),
         steady=int(steady),
-        mask=mask_of(where, brushed, mask),
-        mask_frame=given(mask_frame, "The mask's frame is empty. Give 0 for the first."),
+        mask=file,
+        mask_frame=frame,
         mask_grow=given(mask_grow, "How far to grow the mask is empty. Give 0 for none."),
         mask_feather=given(mask_feather, "The mask's feather is empty. Give 0 for none."),
         mask_invert=mask_invert,
@@ -157,6 +161,7 @@ def inputs_of(job: EditVideo) -> dict[str, Any]:
         "every": job.cut.every,
         "where": "everywhere" if mask is None else "mask",
         "brushed": no_brush(),
+        "drawn": None,
         "mask": mask,
         "mask_frame": job.mask_frame,
         "mask_grow": job.mask_grow,

@@ -8,7 +8,7 @@ Knows nothing about diffusion, prompts or pages. Frames live in two layouts:
 
 from pipelines.media.clip import Clip, Cut, clip_from_frames
 from pipelines.media.masks import read_level, read_mask, read_strokes, settle
-from pipelines.media.read import read_clip, read_frame, read_settings
+from pipelines.media.read import read_clip, read_frame, read_numbered_frame, read_settings
 from pipelines.media.source import Facts, facts
 from pipelines.media.stills import (
     contact_sheet,
@@ -37,6 +37,7 @@ __all__ = [
     "read_image",
     "read_level",
     "read_mask",
+    "read_numbered_frame",
     "read_settings",
     "read_strokes",
     "resize",

@@ -8,6 +8,7 @@ Knows nothing about diffusion or about what will be done with the frames. Conven
 """
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -83,10 +84,33 @@ def read_frame(path: Path | str, second: float, cut: Cut = _ALL) -> tuple[torch.
     Raises:
         InputError: as `read_clip`, for what it reads.
     """
+    return _read_until(path, cut, lambda start, number: start > second + _CLOCK)
+
+
+def read_numbered_frame(path: Path | str, number: int, cut: Cut = _ALL) -> torch.Tensor:
+    """The frame `read_clip(path, cut=cut).frames[number]`, without reading what comes after it.
+
+    Raises:
+        InputError: as `read_clip`, for what it reads, or a number that no frame has.
+    """
+    frame, last = _read_until(path, cut, lambda start, reached: reached > number)
+    if number != last:
+        raise InputError(f"{Path(path).name} has no frame {number}: give 0 to {last}.")
+    return frame
+
+
+def _read_until(
+    path: Path | str, cut: Cut, after: Callable[[Fraction, int], bool]
+) -> tuple[torch.Tensor, int]:
+    """The last frame of a part before one that `after` says, and its number; or else the first.
+
+    after: whether a frame, by its second and its number, comes after the one that is wanted.
+    """
     name, shown, number = Path(path).name, None, 0
     with open_part(path, cut) as (container, stream):
         for index, (start, frame) in enumerate(timed_frames(container, stream, name, cut)):
-            if is_over(cut, start) or (shown is not None and start > second + _CLOCK):
+            over = shown is not None and after(start, index // cut.every)
+            if over or is_over(cut, start):
                 break
             if index % cut.every == 0:
                 shown, number = frame, index // cut.every

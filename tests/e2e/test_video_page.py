@@ -317,6 +317,13 @@ def test_a_brushed_mask_lets_only_its_inside_change(page, small_clip, runs_folde
     page.locator("#clip video").evaluate(PAUSE, 0.4)
     shown_to_brush(page, "#brush", "#mask-frame", "Frame 2")
     expect(page.get_by_label("Frame", exact=True)).to_have_value("2")
+    # Another number is another frame, with nothing brushed on it.
+    brush(page, "#brush", [(0.1, 0.1), (0.3, 0.1)])
+    put(page.get_by_label("Frame", exact=True), 4)
+    expect(page.locator("#brush .brush-says")).to_have_text("Frame 4")
+    expect(page.locator("#brush .brush-undo")).to_be_disabled()
+    shown_to_brush(page, "#brush", "#mask-frame", "Frame 2")
+    expect(page.get_by_label("Frame", exact=True)).to_have_value("2")
     expect(page.get_by_label("Inside the mask only")).to_be_checked()
     brush(page, "#brush", [(0.45, 0.5), (0.6, 0.6), (0.5, 0.6), (0.55, 0.5)])
     # Read back, a canvas may be drawn by other means, whose edges differ a little.

@@ -300,6 +300,9 @@ def expect_the_reader_s(path, cut):
         for second in (start, start + 0.3 * (until - start), until - 3e-3):
             frame, number = media.read_frame(path, second, cut)
             assert number == k and frame.equal(part.frames[k]), (second, number, k)
+        assert media.read_numbered_frame(path, k, cut).equal(part.frames[k])
+    with pytest.raises(InputError, match=f"has no frame {len(part)}: give 0 to {len(part) - 1}"):
+        media.read_numbered_frame(path, len(part), cut)
 
 
 @pytest.mark.parametrize("cut", [Cut(), Cut(2.5), Cut(1.0, 3.2, 3)])
@@ -349,6 +352,7 @@ def test_a_frame_is_read_without_what_comes_after(tmp_path, monkeypatch):
     turned, rgb = [], media.read.rgb
     monkeypatch.setattr(media.read, "rgb", lambda frame: turned.append(frame) or rgb(frame))
     assert media.read_frame(path, 0.5)[1] == 5 and len(turned) == 1
+    assert media.read_numbered_frame(path, 5).equal(media.read_frame(path, 0.5)[0])
 
 
 def test_a_frame_counts_for_the_limits(tmp_path, monkeypatch):

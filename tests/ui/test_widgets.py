@@ -33,7 +33,7 @@ from ui.forecast import forecast_mesh, forecast_video
 from ui.preview import previewed
 from ui.progress import polyline, progress
 from ui.theme import PAGE
-from ui.video_mask import begin_mask, mask_of
+from ui.video_mask import begin_mask, mask_of, open_frame
 from ui.viewer import compared
 
 
@@ -179,14 +179,43 @@ def test_the_paused_moment_is_in_the_part(tmp_path):
 
     def paused(second):
         clip = SimpleNamespace(value=str(path), playback_position=second)
-        where, shown, frame, file = begin_mask(clip, 0.3, 0.6, 1)
+        where, shown, drawn, frame, file = begin_mask(clip, 0.3, 0.6, 1)
         assert (where, file) == ("mask", None) and f"Frame {frame}" == shown.props["says"]
+        assert drawn == frame
         return frame
 
     assert [paused(second) for second in (0.3, 0.35, 0.45, 0.599, 0.65)] == [0, 0, 1, 2, 2]
     for second in (0.0, 0.75):
         with pytest.raises(gr.Error, match=rf"paused at {second:.1f} s, which is not in the part"):
             paused(second)
+
+
+def test_a_typed_number_opens_its_frame(tmp_path, monkeypatch):
+    path = make_file(tmp_path / "clip.avi", "mpeg4", count=8)
+    said = []
+    monkeypatch.setattr(gr, "Warning", said.append)
+    where, box, drawn = open_frame(str(path), 0, 0, 2, None, 3)
+    assert (where, box.props["says"], drawn) == ("mask", "Frame 3", 3) and box.value == ""
+    assert box.visible is True and said == []
+    # It is that of a file where there is one.
+    for clip, mask, number in ((path, "mask.png", 3), (None, None, 3), (path, None, None)):
+        kept = open_frame(clip and str(clip), 0, 0, 2, mask, number)
+        assert all(value == gr.skip() for value in kept)
+    # What was brushed on another frame does not stay below a number that is none.
+    _, box, drawn = open_frame(str(path), 0, 0, 2, None, 4)
+    assert (box.visible, box.value, drawn) == (False, "", None)
+    assert said == ["clip.avi has no frame 4: give 0 to 3."]
+
+
+def test_what_is_brushed_goes_with_the_frame_below_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCOREBRUSH_RUNS", str(tmp_path))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
+    job = EditVideo(clip=Path("a.mp4"), source="a", target="b", out=Path("out"))
+    page = video_run.inputs_of(job) | {"where": "mask", "mask": "m.png", "mask_frame": 4}
+    brushed = page | {"brushed": strokes(True), "drawn": 1}
+    assert video_run.job_of(**brushed).mask_frame == 1
+    unbrushed = page | {"brushed": strokes(False), "drawn": 1}
+    assert video_run.job_of(**unbrushed).mask_frame == 4
 
 
 def strokes(painted):
@@ -200,17 +229,18 @@ def strokes(painted):
 def test_what_is_painted_comes_before_a_file(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
     painted, blank = strokes(True), strokes(False)
-    found = mask_of("mask", painted, "other.png")
+    found, frame = mask_of("mask", painted, 2, "other.png", 5)
     mask = np.asarray(Image.open(found))
     assert mask.shape == (16, 24) and mask[5, 8] == 255 and mask[0, 0] == 0
-    assert mask_of("everywhere", painted, "other.png") is None
-    assert mask_of("mask", blank, "other.png") == Path("other.png")
-    assert mask_of("mask", "", "other.png") == Path("other.png")
+    assert frame == 2
+    assert mask_of("everywhere", painted, 2, "other.png", 5) == (None, 5)
+    assert mask_of("mask", blank, 2, "other.png", 5) == (Path("other.png"), 5)
+    assert mask_of("mask", "", 2, "other.png", 5) == (Path("other.png"), 5)
     with pytest.raises(InputError, match="There is no mask"):
-        mask_of("mask", blank, None)
+        mask_of("mask", blank, 2, None, 5)
     for broken in ("data:image/png;base64,?", "data:image/png;base64,AAAA", "/etc/passwd"):
         with pytest.raises(InputError, match="read"):
-            mask_of("mask", broken, None)
+            mask_of("mask", broken, 2, None, 5)
 
 
 def test_equal_strokes_of_two_views_have_files_of_their_own(tmp_path, monkeypatch):
