@@ -1,9 +1,9 @@
 """The sound of a clip, carried from its file to a new mp4.
 
 A stream whose codec mp4 can hold and players accept is copied packet by packet, bit for bit. Any
-other (Vorbis, PCM) is encoded as AAC. Of a part of a clip only its own sound is carried: to the
-sample where it is encoded, to the packet (about 20 ms, never early) where it is copied. Knows
-nothing about pictures.
+other (Vorbis, PCM, MP3 of a low rate) is encoded as AAC. Of a part of a clip only its own sound is
+carried: to the sample where it is encoded, to the packet (about 20 ms, never early) where it is
+copied. Knows nothing about pictures.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,8 @@ import av
 import numpy as np
 
 COPIED = frozenset({"aac", "mp3", "opus", "flac", "alac", "ac3", "eac3"})
+_MP3_RATE = 16_000
+"""Hz: mp4 does not hold MP3 of a lower rate, which is of MPEG-2.5."""
 _AAC_BITS_PER_CHANNEL = 96_000
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """By channel count: plain PCM does not say where its channels are heard."""
@@ -22,7 +24,10 @@ _Part = tuple[Fraction, Fraction | None]
 
 
 def add_sound(
-    source: av.container.InputContainer, target: av.container.OutputContainer, part: _Part
+    source: av.container.InputContainer,
+    target: av.container.OutputContainer,
+    part: _Part,
+    copies: bool = True,
 ) -> tuple[list[av.Packet], list[str]]:
     """Add every audio stream of a file to an mp4, and read their packets.
 
@@ -32,6 +37,7 @@ def add_sound(
             by then, which is why the packets are returned and not written.
         part: from where to where in the file, in seconds on its clock; None is its end. What is
             written begins at 0.
+        copies: whether what can be copied is; else all of it is encoded.
 
     Returns:
         The packets, which already name their stream in `target`, and a note for the user about
@@ -44,12 +50,13 @@ def add_sound(
             notes.append(f"Sound stream {number} has an unknown codec and was left out.")
             continue
         codec = stream.codec_context.codec.canonical_name
-        convert = (_copied if codec in COPIED else _as_aac)(stream, target, part)
+        copied = copies and codec in COPIED and (codec != "mp3" or stream.rate >= _MP3_RATE)
+        convert = (_copied if copied else _as_aac)(stream, target, part)
         converters[stream.index] = (number, convert)
-        if codec not in COPIED:
+        if not copied:
             notes.append(
-                f"Sound stream {number} is {codec}, which players do not accept in mp4; "
-                "it was encoded as AAC."
+                f"Sound stream {number} is {codec}, which an mp4 or its players do not accept as "
+                "it is; it was encoded as AAC."
             )
     packets = []
     for packet in source.demux():

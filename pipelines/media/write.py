@@ -40,7 +40,7 @@ def write_clip(
         path: where to write, ending in .mp4.
         frames: uint8 (F, H, W, 3), RGB 0..255, F as in `like`. The file has their size.
         like: the clip they are an edit of: timestamps, pixel aspect, and the file whose audio
-            streams are copied packet by packet.
+            streams are copied packet by packet where an mp4 takes them.
         settings: embedded as JSON in the file's comment; `read_settings` gives it back.
 
     Returns:
@@ -64,9 +64,18 @@ def write_clip(
     comment = None if settings is None else json.dumps({SETTINGS_KEY: settings})
     with replacing(path) as part:
         if not like.has_audio:
-            return _mux(part, frames, like, comment, None)
-        with open_source(like.source) as source:
-            return _mux(part, frames, like, comment, source)
+            return _mux(part, frames, like, comment)
+        for copies in (True, False):
+            try:
+                with open_source(like.source) as source:
+                    return _mux(part, frames, like, comment, source, copies)
+            except av.error.FFmpegError as error:
+                # The disk's, not the sound's.
+                if isinstance(error, OSError):
+                    raise
+        # By now the pictures are made, and would be lost with their sound.
+        notes = _mux(part, frames, like, comment)
+        return [*notes, "The sound does not fit into an mp4 and was left out."]
 
 
 def _mux(
@@ -74,16 +83,17 @@ def _mux(
     frames: Tensor,
     like: Clip,
     comment: str | None,
-    source: av.container.InputContainer | None,
+    source: av.container.InputContainer | None = None,
+    copies: bool = True,
 ) -> list[str]:
-    """Write the file; returns the notes."""
+    """Write the file; returns the notes. source, copies: as for `add_sound`; None is silent."""
     with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as target:
         if comment is not None:
             target.metadata["comment"] = comment
         stream = _video_stream(target, frames, like)
         notes, packets = [], []
         if source is not None:
-            packets, notes = add_sound(source, target, like.sound)
+            packets, notes = add_sound(source, target, like.sound, copies)
         packets += _encode(stream, frames, like)
         # Interleaved by time, so that a player can start before it has the whole file.
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):

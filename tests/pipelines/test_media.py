@@ -1,5 +1,6 @@
 """Clips, masks and stills, in and out. Every file is made here, with PyAV."""
 
+import errno
 import json
 import math
 from fractions import Fraction
@@ -13,6 +14,7 @@ import torch
 
 from pipelines import media
 from pipelines.errors import InputError
+from pipelines.media import sound as media_sound
 from pipelines.media import write as media_write
 
 TICKS = Fraction(1, 1000)
@@ -35,7 +37,17 @@ def clip_of(frames: torch.Tensor, times=None, last=50) -> media.Clip:
     return media.Clip(frames, times, TICKS, last, rate)
 
 
-def make_file(path, video=None, audio=None, count=6, size=(32, 48), rotation=None, hflip=False):
+def make_file(
+    path,
+    video=None,
+    audio=None,
+    count=6,
+    size=(32, 48),
+    rotation=None,
+    hflip=False,
+    hertz=48000,
+    layout="stereo",
+):
     """A file as other programs make them: `video` and `audio` are codec names."""
     container = av.open(str(path), "w")
     streams = []
@@ -50,11 +62,12 @@ def make_file(path, video=None, audio=None, count=6, size=(32, 48), rotation=Non
     if audio:
         # "strict" lets the experimental Vorbis encoder run.
         stream = container.add_stream(
-            audio, rate=48000, layout="stereo", options={"strict": "experimental"}
+            audio, rate=hertz, layout=layout, options={"strict": "experimental"}
         )
-        tone = np.sin(np.arange(14400) * 2 * math.pi * 440 / 48000).astype(np.float32) / 2
-        sound = av.AudioFrame.from_ndarray(np.stack([tone, -tone]), "fltp", "stereo")
-        sound.sample_rate, sound.pts = 48000, 0
+        tone = np.sin(np.arange(0.3 * hertz) * 2 * math.pi * 440 / hertz).astype(np.float32) / 2
+        tones = np.stack([tone, -tone] * stream.channels)[: stream.channels]
+        sound = av.AudioFrame.from_ndarray(tones.T.reshape(1, -1), "flt", layout)
+        sound.sample_rate, sound.pts = hertz, 0
         streams.append((stream, [sound]))
     packets = []
     for stream, frames in streams:
@@ -196,6 +209,40 @@ def test_other_sound_becomes_aac_and_says_so(tmp_path, codec, container):
     middle = samples[0, 4000:8800]
     assert np.sqrt((middle**2).mean()) == pytest.approx(0.5 / math.sqrt(2), rel=0.1)
     assert np.abs(np.fft.rfft(middle)).argmax() == 440 * len(middle) // 48000
+
+
+# 0: as though nobody knew at which rate mp4 begins to refuse it.
+@pytest.mark.parametrize("least", [16_000, 0])
+@pytest.mark.parametrize("name", ["in.avi", "in.mkv"])
+def test_sound_that_cannot_be_copied_becomes_aac_and_says_so(tmp_path, monkeypatch, name, least):
+    clip = media.read_clip(make_file(tmp_path / name, "libx264", "libmp3lame", hertz=8000))
+    monkeypatch.setattr(media_sound, "_MP3_RATE", least)
+    notes = media.write_clip(tmp_path / "out.mp4", clip.frames, clip)
+    assert len(notes) == 1 and "mp3" in notes[0] and "AAC" in notes[0]
+    assert len(media.read_clip(tmp_path / "out.mp4")) == 6
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        stream = file.streams.audio[0]
+        assert stream.codec_context.codec.canonical_name == "aac" and stream.rate == 8000
+
+
+def test_sound_that_no_mp4_takes_is_left_out_and_says_so(tmp_path):
+    source = make_file(tmp_path / "in.mkv", "libx264", "pcm_s16le", layout="9 channels")
+    clip = media.read_clip(source)
+    assert clip.has_audio
+    notes = media.write_clip(tmp_path / "out.mp4", clip.frames, clip)
+    assert notes == ["The sound does not fit into an mp4 and was left out."]
+    assert len(media.read_clip(tmp_path / "out.mp4")) == 6
+    assert not media.facts(tmp_path / "out.mp4").sound
+
+
+def test_a_full_disk_is_not_taken_for_sound_that_does_not_fit(tmp_path, monkeypatch):
+    def full(stream, frames, like):
+        raise av.error.OSError(errno.ENOSPC, "No space left on device")
+
+    clip = media.read_clip(make_file(tmp_path / "in.mp4", "libx264", "aac"))
+    monkeypatch.setattr(media_write, "_encode", full)
+    with pytest.raises(OSError, match="No space"):
+        media.write_clip(tmp_path / "out.mp4", clip.frames, clip)
 
 
 @pytest.mark.parametrize(
