@@ -15,7 +15,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Cut:
-    """Which part of a clip is taken, to the millisecond."""
+    """Which part of a clip is taken, to the millisecond: the frames that begin within it.
+
+    One that began before is left out, also where it is still shown; the last ends with the part.
+    """
 
     start: float = 0.0
     """Seconds from the clip's first frame at which the part begins."""

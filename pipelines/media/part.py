@@ -91,7 +91,7 @@ def empty(name: str, cut: Cut) -> InputError:
         return InputError(f"{name} has no frame that can be decoded. Export it again.")
     until = "its end" if cut.end is None else f"{cut.end:g} s"
     return InputError(
-        f"{name} has no frame between {cut.start:g} s and {until}. Choose a part that is in it."
+        f"{name} has no frame that begins between {cut.start:g} s and {until}. Choose another part."
     )
 
 

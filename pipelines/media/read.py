@@ -140,6 +140,8 @@ def decode(path: Path | str, max_frames: int, max_pixels: int, cut: Cut = _ALL) 
     name = Path(path).name
     with open_part(path, cut) as (container, stream):
         pictures, stamps, transposed, hdr, following = [], [], False, False, None
+        # Of the frame that begins last: those of an AVI may come out of order.
+        begun = Fraction(0)
         for second, frame in timed_frames(container, stream, name, cut):
             stamp = frame.dts if frame.pts is None else frame.pts
             if is_over(cut, second):
@@ -155,10 +157,11 @@ def decode(path: Path | str, max_frames: int, max_pixels: int, cut: Cut = _ALL) 
                     )
                 pictures.append(picture)
             stamps.append(stamp)
-            duration = frame.duration
+            duration, begun = frame.duration, max(begun, second)
         if not pictures:
             raise empty(name, cut)
-        times, last_duration, rate = _timing(stream, stamps, duration, following)
+        room = None if cut.end is None else (Fraction(cut.end) - begun) / stream.time_base
+        times, last_duration, rate = _timing(stream, stamps, duration, following, room)
         end = times[-1] + last_duration
         offset = times[0] if cut.start > 0 else 0
         kept = tuple(time - offset for time in times[:: cut.every])
@@ -176,17 +179,22 @@ def decode(path: Path | str, max_frames: int, max_pixels: int, cut: Cut = _ALL) 
             hdr=hdr,
             sound=(
                 offset * stream.time_base,
-                None if following is None else end * stream.time_base,
+                None if room is None else max(end, times[-1] + room) * stream.time_base,
             ),
         )
 
 
 def _timing(
-    stream: av.VideoStream, stamps: list[int | None], duration: int, following: int | None = None
+    stream: av.VideoStream,
+    stamps: list[int | None],
+    duration: int,
+    following: int | None = None,
+    room: Fraction | None = None,
 ) -> tuple[tuple[int, ...], int, Fraction]:
     """(times, duration of the last frame, average rate) from what the file says.
 
-    following: the stamp of the frame after the last one, None where that is the clip's last.
+    following: the stamp of the frame after the last one, None where that is the clip's last; room:
+    from the last one's begin to the part's end, None where that is the clip's.
     """
     nominal = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
     step = max(1, round(1 / (nominal * stream.time_base)))
@@ -203,6 +211,8 @@ def _timing(
         last = max(following - times[-1], 0) or last
     elif stream.duration is not None:
         last = max((stream.start_time or 0) + stream.duration - times[-1], 0) or last
+    if room is not None:
+        last = max(min(last, round(room)), 1)
     span = times[-1] - times[0]
     paces = (Fraction(max(len(times) - 1, 1), span or last), Fraction(len(times), span + last))
     honest = any(abs(pace / (nominal * stream.time_base) - 1) < Fraction(1, 100) for pace in paces)

@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -146,6 +147,42 @@ def test_uneven_times_survive(tmp_path):
     assert part.last_duration * part.time_base == 10 * TICKS
 
 
+# The frame after the part begins late; or there is none, and its last one is shown for long.
+@pytest.mark.parametrize("times", [(0, 100, 600, 700, 4000), (0, 100, 600, 700)])
+@pytest.mark.parametrize("audio", ["aac", "pcm_s16le"])
+def test_a_part_ends_where_its_last_frame_goes_on(tmp_path, times, audio):
+    source = media.read_clip(clip_file(tmp_path / "sound.mkv", audio=audio))
+    frames = pictures(len(times), 32, 48)
+    sounding = replace(clip_of(frames, times, last=3300), has_audio=True, source=source.source)
+    media.write_clip(tmp_path / "in.mp4", frames, sounding)
+    part = media.read_clip(tmp_path / "in.mp4", cut=Cut(0.5, 2.2))
+    assert [t * part.time_base for t in part.times] == [0, Fraction(1, 10)]
+    assert part.seconds == pytest.approx(1.6, abs=1e-3)
+    assert part.rate == pytest.approx(2 / 1.6, rel=1e-3)
+    media.write_clip(tmp_path / "out.mp4", part.frames, part)
+    assert media.facts(tmp_path / "out.mp4").seconds == pytest.approx(1.6, abs=1e-3)
+    assert loudness(tmp_path / "out.mp4")[-1][0] == pytest.approx(1.6, abs=0.05)
+
+
+def test_the_sound_of_a_part_may_outlast_its_pictures(tmp_path):
+    source = media.read_clip(clip_file(tmp_path / "sound.mkv", audio="aac"))
+    frames = pictures(8, 32, 48)
+    media.write_clip(
+        tmp_path / "in.mp4", frames, replace(clip_of(frames), has_audio=True, source=source.source)
+    )
+    part = media.read_clip(tmp_path / "in.mp4", cut=Cut(0, 3))
+    assert part.seconds == pytest.approx(0.4)
+    media.write_clip(tmp_path / "out.mp4", part.frames, part)
+    assert loudness(tmp_path / "out.mp4")[-1][0] == pytest.approx(3, abs=0.05)
+
+
+def test_a_frame_that_began_before_the_part_is_not_of_it(tmp_path):
+    frames = pictures(4, 32, 48)
+    media.write_clip(tmp_path / "in.mp4", frames, clip_of(frames, (0, 100, 3100, 3200)))
+    with pytest.raises(InputError, match="no frame that begins between 1 s and 2 s"):
+        media.read_clip(tmp_path / "in.mp4", cut=Cut(1, 2))
+
+
 @pytest.mark.parametrize(
     "name, codec", [("a.mp4", "aac"), ("a.mkv", "pcm_s16le"), ("a.mov", "pcm_s16le")]
 )
@@ -198,9 +235,9 @@ def test_only_the_part_counts_for_the_limits(tmp_path):
 @pytest.mark.parametrize(
     "cut, sentence",
     [
-        (Cut(9), "no frame between 9 s and its end"),
-        (Cut(1e300), r"no frame between 1e\+300 s and its end"),
-        (Cut(1.02, 1.08), "no frame between 1.02 s and 1.08 s"),
+        (Cut(9), "no frame that begins between 9 s and its end"),
+        (Cut(1e300), r"no frame that begins between 1e\+300 s and its end"),
+        (Cut(1.02, 1.08), "no frame that begins between 1.02 s and 1.08 s"),
         (Cut(1, 1.1), "has only one frame"),
         (Cut(2, 1), "Let it end after its start"),
         (Cut(-1), "Give 0 or more seconds"),
@@ -338,7 +375,7 @@ def test_a_moment_outside_the_part_shows_its_end(tmp_path):
     # Between two frames the part begins with the later one, which a player does not show yet.
     assert media.read_frame(path, 2.57, Cut(2.55, 3.2))[1] == 0
     assert media.read_frame(path, 2.65, Cut(2.55, 3.2))[1] == 0
-    with pytest.raises(InputError, match=r"no frame between 5 s"):
+    with pytest.raises(InputError, match=r"no frame that begins between 5 s"):
         media.read_frame(path, 5, Cut(5))
 
 
