@@ -5,7 +5,8 @@
 The clip is worked on at the teacher's size and comes back at its own. What is written is the clip
 with what changes, steadied along its motion, so that what the autoencoder loses is not lost and a
 frame nothing was asked of comes back exactly. Inside a mask only, where there is one. That holds of
-the frames: the file they are written to is encoded anew, at a high quality (x264, CRF 14).
+the frames: the file they are written to is encoded anew, at a high quality (H.264, or VP9 where a
+side is odd; CRF 14).
 """
 
 import time
