@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from types import FrameType
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import tyro
 
 from pipelines.errors import InputError, RunFailed
-from pipelines.events import Done, Event, Note, Step
+from pipelines.events import Done, Event, Note, Step, Writing
 from pipelines.runs.hold import is_held
 from pipelines.runs.run_folder import ask_to_stop, is_run
 from sds import parallel
@@ -72,10 +72,10 @@ def run(events: Iterator[Event], folder: Path) -> int:
     """
     with parallel.joined():
         try:
-            with _stoppable(folder):
-                for event in events:
+            with closing(_stoppable(events, folder)) as told:
+                for event in told:
                     if parallel.is_main():
-                        _show(event)
+                        _show(event, folder)
         except InputError as error:
             _fail(f"error: {error}")
             return 2
@@ -83,8 +83,8 @@ def run(events: Iterator[Event], folder: Path) -> int:
             _fail(f"failed: {error}")
             return 1
         except KeyboardInterrupt:
-            go_on = f"; go on with: python -m pipelines.resume {folder}"
-            _say(f"\ninterrupted{go_on if is_run(folder) else ' before the run began'}")
+            go_on = f"; {_go_on(folder)}" if is_run(folder) else " before the run began"
+            _say(f"\ninterrupted{go_on}")
             return 130
     return 0
 
@@ -100,23 +100,34 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr)
 
 
-@contextmanager
-def _stoppable(folder: Path) -> Iterator[None]:
+def _go_on(folder: Path) -> str:
+    return f"go on with: python -m pipelines.resume {folder}"
+
+
+def _stoppable(events: Iterator[Event], folder: Path) -> Iterator[Event]:
+    """The events, while the first Ctrl-C asks the job to stop. See `run`."""
+    writing = False
+
     def ask(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
         if not is_held(folder):
             raise KeyboardInterrupt
+        if writing:
+            _say("\nthe steps are over, writing the result; press again to end at once")
+            return
         ask_to_stop(folder)
         _say("\nstopping after this step; press again to end at once")
 
     before = signal.signal(signal.SIGINT, ask)
     try:
-        yield
+        for event in events:
+            writing = writing or isinstance(event, Writing)
+            yield event
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _show(event: Event) -> None:
+def _show(event: Event, folder: Path) -> None:
     match event:
         case Note(text):
             print(text, file=sys.stderr)
@@ -124,6 +135,9 @@ def _show(event: Event) -> None:
             end = "\n" if index + 1 == steps else ""
             line = f"\rstep {index + 1}/{steps}, {event.seconds:.0f} s, {event.left:.0f} s left  "
             print(line, end=end, file=sys.stderr, flush=True)
-        case Done(result, _, metrics):
+        case Done(result, settings, metrics):
             print(f"wrote {result}", file=sys.stderr)
+            taken, steps = metrics["steps"], settings["steps"]
+            if taken < steps:
+                print(f"stopped after {taken} of {steps} steps; {_go_on(folder)}", file=sys.stderr)
             print(json.dumps(metrics), flush=True)

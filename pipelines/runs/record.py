@@ -116,6 +116,8 @@ def run(order: Order, prepare: Prepare) -> Iterator[Event]:
             work = yield from _prepared(order, prepare, before)
             with compiler_is_said():
                 yield from _work(order, work, since)
+            # Also one that came when no step was left.
+            run_folder.forget_stop(order.folder)
 
 
 def _prepared(

@@ -79,7 +79,7 @@ def sweep(folder: Path) -> None:
 
     Only whoever holds the folder may do so.
     """
-    (folder / STOP).unlink(missing_ok=True)
+    forget_stop(folder)
     for path in (folder, *(folder / INPUTS).rglob("*")):
         if path.is_dir():
             files.sweep(path)
@@ -202,6 +202,10 @@ def full_disk_is_said(remedy: str) -> Iterator[None]:
 def ask_to_stop(folder: Path) -> None:
     """Ask the run in `folder` to stop after its current step and keep what there is."""
     (folder / STOP).touch()
+
+
+def forget_stop(folder: Path) -> None:
+    (folder / STOP).unlink(missing_ok=True)
 
 
 def stop_asked(folder: Path) -> bool:

@@ -304,13 +304,16 @@ def test_ctrl_c_names_the_run_only_where_there_is_one(tmp_path, capsys):
 def test_ctrl_c_keeps_what_there_is(tmp_path):
     job = replace(a_clip(tmp_path), steps=500, out=tmp_path / "run")
     line = [sys.executable, *shlex.split(history.command_line(job))[1:]]
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     until = time.monotonic() + 300
     while not (job.out / run_folder.PREVIEW).exists():
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=300)
+    printed, said = process.communicate(timeout=300)
     assert process.returncode == 0
-    assert 0 < json.loads(printed.splitlines()[-1])["steps"] < 500
+    taken = json.loads(printed.splitlines()[-1])["steps"]
+    assert 0 < taken < 500
+    go_on = f"stopped after {taken} of 500 steps; go on with: python -m pipelines.resume {job.out}"
+    assert said.decode().splitlines()[-1] == go_on
     assert history.one(job.out).status.state == "stopped"

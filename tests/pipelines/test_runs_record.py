@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pipelines import command
 from pipelines.clip import edit
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Begun, Done, Note, Preview, Step, Writing
@@ -99,6 +100,46 @@ def test_a_stopped_run_has_a_full_result_and_goes_on_to_the_same_end(tmp_path, w
     assert events[-1].metrics["steps"] == STEPS
     assert events[-1].metrics["seconds"] >= round(spent, 3)
     expect_same_end(tmp_path, whole)
+
+
+def pressed(folder, when):
+    """A run's events, with Ctrl-C at one of them."""
+    for event in run(folder):
+        yield event
+        if when(event):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_stops_the_run_and_says_how_to_go_on(tmp_path, capsys):
+    def fourth(event):
+        return isinstance(event, Step) and event.index == 3
+
+    assert command.run(pressed(tmp_path, fourth), tmp_path) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert "stopping after this step; press again to end at once" in said
+    go_on = f"go on with: python -m pipelines.resume {tmp_path}"
+    assert said[-1] == f"stopped after 4 of {STEPS} steps; {go_on}"
+    assert run_folder.read_status(tmp_path).state == "stopped"
+    assert not run_folder.stop_asked(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [Writing, Done])
+def test_ctrl_c_while_the_result_is_written_stops_nothing(tmp_path, capsys, kind):
+    assert command.run(pressed(tmp_path, lambda event: isinstance(event, kind)), tmp_path) == 0
+    said = capsys.readouterr().err
+    assert "the steps are over, writing the result; press again to end at once" in said
+    assert "stopp" not in said and "resume" not in said
+    assert run_folder.read_status(tmp_path).state == "done"
+    assert not run_folder.stop_asked(tmp_path)
+
+
+def test_a_wish_to_stop_that_comes_too_late_is_forgotten(tmp_path):
+    for event in run(tmp_path):
+        # Again and again, as the studio does.
+        if isinstance(event, Writing | Done):
+            run_folder.ask_to_stop(tmp_path)
+    assert run_folder.read_status(tmp_path).state == "done"
+    assert not run_folder.stop_asked(tmp_path)
 
 
 @pytest.mark.parametrize("index", [0, 1, 6])
