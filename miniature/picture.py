@@ -8,6 +8,7 @@ The clips above, what `miniature.examples` made of them below.
 import json
 
 import torch
+import tyro
 from torch import Tensor
 
 from miniature.examples import FOLDER, RATE
@@ -28,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, prog="python -m miniature.picture", description=__doc__)

@@ -115,7 +115,7 @@ def _with_steps(plan: Plan, steps: int | None) -> Plan:
 
 
 def main() -> None:
-    job = tyro.cli(Train, description=__doc__)
+    job = tyro.cli(Train, prog="python -m miniature.train", description=__doc__)
     if job.refine and job.autoencoder_steps is not None:
         said = "--refine leaves the autoencoder as it is: leave --autoencoder-steps out."
         print(f"error: {said}", file=sys.stderr)

@@ -501,7 +501,7 @@ def _says(device: torch.device, small: bool) -> str:
 
 
 def main() -> None:
-    bench = tyro.cli(Bench, description=__doc__)
+    bench = tyro.cli(Bench, prog="python -m tests.bench.gpu", description=__doc__)
     for found in run(bench):
         text = json.dumps(found, indent=2)
         # After each step: a machine that is lent may be taken away.

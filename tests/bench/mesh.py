@@ -135,7 +135,7 @@ def stage_1_alone(what: Task, how: Painting) -> Callable[[], None]:
 
 
 def main() -> None:
-    bench = tyro.cli(Bench, description=__doc__)
+    bench = tyro.cli(Bench, prog="python -m tests.bench.mesh", description=__doc__)
     allocator.configure()
     exact, fast = task(torch.float32), task(compute_dtype(torch.device("cpu")))
     loops = {

@@ -205,7 +205,7 @@ def shipped(rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    job = tyro.cli(Bench, description=__doc__)
+    job = tyro.cli(Bench, prog="python -m tests.bench.video", description=__doc__)
     numbers = {
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
