@@ -58,6 +58,7 @@ FIELDS = {
     "target": "What it should show",
     "teacher": "Teacher",
     "unlike": "Unlike",
+    "up": "Up",
     "views": "Views",
 }
 """The page's field for each option, or prompt, that a sentence may name."""
