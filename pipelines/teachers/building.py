@@ -17,7 +17,6 @@ from pipelines.teachers.teacher import MeshTeacher, Teacher, VideoTeacher
 from pipelines.teachers.thrift import Thrift
 from sds import assd, csd
 from sds.priors import VideoPrior
-from sds.priors.loading import frozen
 from sds.priors.single_frames import SingleFrames
 
 if TYPE_CHECKING:
@@ -69,6 +68,7 @@ def _unet_video(
 ) -> tuple[LoadedVideoTeacher, Thrift]:
     """A video UNet in the latent space of Stable Diffusion, and a model for its frames."""
     from sds.priors import stable_diffusion as sd
+    from sds.priors.loading import frozen
 
     folder, codec_dtype = _folder(teacher, teacher.video), autoencoder_dtype(dtype)
     image = None

@@ -261,9 +261,9 @@ def share_weights(unet: nn.Module, motion: nn.Module) -> None:
     They are two copies again where one of them is moved or cast.
     """
     theirs = dict(unet.named_parameters())
-    for name, parameter in motion.named_parameters():
-        if name in theirs:
-            parameter.data = theirs[name].data
+    for name in theirs.keys() & dict(motion.named_parameters()).keys():
+        module, _, own = name.rpartition(".")
+        setattr(motion.get_submodule(module), own, nn.Parameter(theirs[name].data))
 
 
 def plain(unet: nn.Module) -> nn.Module:
