@@ -53,7 +53,7 @@ def run_fold() -> dict[str, Component]:
 
 def texture_fold() -> dict[str, Component]:
     """How large the texture is, whether the mesh is simplified first, and which way is up."""
-    with fold("Texture and faces", "how fine the texture is; fewer faces; which way is up."):
+    with fold("Texture and faces", "how fine they are, and which way is up."):
         with gr.Row():
             resolution = _number(
                 _DEFAULT["resolution"],
