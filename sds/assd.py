@@ -200,14 +200,19 @@ def _pair(
     if references is None or place is None:
         reference, edit = guided(prior, [source, edited], t)
     else:
-        # A call each, whether it was kept or not: a kernel's last digits go with the size of its
-        # batch, and the same run must end the same.
         place = (*asked.noise, *place, frames.start, frames.stop)
-        reference = references.get(place, x.device)
-        if reference is None:
-            (reference,) = guided(prior, [source], t)
+        kept = references.get(place, x.device)
+        if kept is not None:
+            reference, (edit,) = kept, guided(prior, [edited], t)
+        elif isinstance(prior, FewRows):
+            # It answers row by row whatever it is asked, and of more rows more processes have some.
+            reference, edit = guided(prior, [source, edited], t)
+        else:
+            # A call each, whether it was kept or not: a kernel's last digits go with the size of
+            # its batch, and the same run must end the same.
+            (reference,), (edit,) = (guided(prior, [branch], t) for branch in (source, edited))
+        if kept is None:
             references.keep(place, reference)
-        (edit,) = guided(prior, [edited], t)
     # The part of the edit that was carried into x_t is no noise of the edit's.
     return reference, edit - method.eta * (x - x_src) if method.eta else edit
 

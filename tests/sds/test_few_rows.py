@@ -1,14 +1,15 @@
 """A teacher asked row by row answers as at once, and several processes each get their part."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
 
-from sds import parallel
+from sds import assd, parallel
 from sds.attention import fused, is_fused
 from sds.priors import wan
 from sds.priors.few_rows import FewRows
+from sds.references import References
 from tests import tiny_teachers
 
 
@@ -79,3 +80,34 @@ def test_two_processes_answer_for_as_many_rows_each(prior, monkeypatch, rows, we
             parts.append(FewRows(counting, shared=True).eps(*asked))
             assert sum(counting.rows) == each
         torch.testing.assert_close(sum(parts), prior.eps(*asked), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("count", "each"), [(1, 4), (2, 2), (4, 1)])
+def test_both_branches_are_shared_at_once_and_the_same_where_one_was_kept(
+    prior, monkeypatch, count, each
+):
+    """Each process has its rows; what they sum to is kept by all of them."""
+    x = question(1)[0]
+    prompts = assd.Prompts(*question(3)[2].split(1))
+    method = replace(assd.DDS, guidance_source=3.0, guidance_target=5.0)
+    monkeypatch.setattr(parallel, "count", lambda: count)
+
+    def score(rank, references):
+        monkeypatch.setattr(parallel, "rank", lambda: rank)
+        counting = Counting(prior)
+        # Several processes share the rows of one window without being told to.
+        teachers = assd.Teachers(FewRows(counting) if count == 1 else counting, None, 8)
+        asked = teachers, prompts, method, 1.1 * x, x, 500, torch.Generator().manual_seed(0)
+        return assd.assd_score(*asked, references=references).said, counting.rows
+
+    monkeypatch.setattr(parallel, "sum_", lambda tensor: tensor)
+    parts = [score(rank, References()) for rank in range(count)]
+    assert [rows for _, rows in parts] == [[1] * each] * count
+    if count == 1:
+        kept = References()
+        first, again = score(0, kept), score(0, kept)
+        assert again[1] == [1, 1] and again[0].equal(first[0])
+    monkeypatch.undo()
+    plain = assd.Teachers(prior, None, 8), prompts, method, 1.1 * x, x, 500
+    wanted = assd.assd_score(*plain, torch.Generator().manual_seed(0)).said
+    torch.testing.assert_close(sum(said for said, _ in parts), wanted, rtol=1e-3, atol=1e-4)
