@@ -83,7 +83,9 @@ def video_stream(container: av.container.InputContainer, name: str) -> av.VideoS
     for stream in container.streams.video:
         if not stream.disposition & cover and stream.codec_context is not None:
             return stream
-    raise InputError(f"{name} has no picture in it, only sound or data. Give a clip with video.")
+    # Where the end of an mp4 is gone, which says what is in it, not even sound is found.
+    what = "only sound" if container.streams.audio else "or it is damaged"
+    raise InputError(f"{name} has no picture in it, {what}. Give a clip with video.")
 
 
 def check_size(name: str, width: int, height: int) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import re
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -473,6 +474,19 @@ def test_a_truncated_file_is_refused(tmp_path, name, share):
     assert len(media.read_clip(path)) == 40
     with pytest.raises(InputError, match="damaged"):
         media.read_clip(cut(path, share))
+
+
+def test_wherever_a_file_is_cut_it_is_damaged_or_whole(tmp_path):
+    """Within what says which streams there are, too; only what is said of the file may be gone."""
+    path, part = tmp_path / "in.mp4", tmp_path / "part.mp4"
+    make_file(path, "libx264", count=4)
+    data = path.read_bytes()
+    for size in range(300, len(data), 23):
+        part.write_bytes(data[:size])
+        try:
+            assert len(media.read_clip(part)) == 4 and size > 0.9 * len(data)
+        except InputError as error:
+            assert re.search("damaged|no frame that can be decoded", str(error))
 
 
 def test_unusable_files_are_refused_with_a_remedy(tmp_path):
