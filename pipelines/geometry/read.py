@@ -21,6 +21,7 @@ from pipelines.geometry.obj_read import Obj, read_obj
 from pipelines.geometry.plain import read_off, read_stl
 from pipelines.geometry.ply_read import read_ply
 from pipelines.geometry.uv import unusable
+from pipelines.media.files import expect_file
 
 MESHES = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off")
 READABLE = "OBJ, GLB, glTF, PLY, STL, OFF, or a zip of one of them with its textures"
@@ -35,8 +36,7 @@ def read_mesh(path: Path | str) -> Model:
     mesh that can be painted.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no file {path}. Check its name.")
+    expect_file(path)
     name = PurePosixPath(path.name)
     files = folder = Folder(path.absolute().parent)
     if path.suffix.lower() == ".zip":
@@ -67,8 +67,7 @@ def read_settings(path: Path | str) -> dict[str, Any] | None:
     Raises InputError where there is no such file or it is no GLB.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no file {path}. Check its name.")
+    expect_file(path)
     try:
         with path.open("rb") as file:
             magic, _, _, length, _ = struct.unpack("<4sIIII", file.read(20))

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from pipelines.errors import InputError
+
 _UNFINISHED = re.compile(r"\.scorebrush-[0-9a-f]{8}(\..*)?", re.DOTALL)
 """A name that nobody else gives a file."""
 _LONGEST = 200
@@ -32,6 +34,12 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def expect_file(path: Path) -> None:
+    """Raises InputError where there is no file."""
+    if not path.is_file():
+        raise InputError(f"There is no file {path}. Check its name.")
 
 
 def sweep(folder: Path) -> None:

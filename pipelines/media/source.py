@@ -12,6 +12,7 @@ import av
 
 from pipelines.errors import InputError
 from pipelines.media.clip import Cut
+from pipelines.media.files import expect_file
 
 MAX_SIDE = 4096
 READABLE = "mp4, mov, webm, mkv or avi"
@@ -67,8 +68,7 @@ def open_source(path: Path | str) -> av.container.InputContainer:
         InputError: no such file, or not one of the formats read here.
     """
     path = Path(path).absolute()
-    if not path.is_file():
-        raise InputError(f"There is no file {path}. Check its name.")
+    expect_file(path)
     try:
         return av.open(str(path), options=_OPTIONS, metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:

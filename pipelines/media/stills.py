@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipelines.errors import InputError
-from pipelines.media.files import replacing
+from pipelines.media.files import expect_file, replacing
 
 MAX_PIXELS = 8192 * 8192
 """Of a still."""
@@ -74,8 +74,7 @@ def read_image(path: Path | str) -> Tensor:
 def load_rgba(path: Path | str) -> Tensor:
     """A still as uint8 (H, W, 4), straight alpha; errors as `read_image`."""
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no file {path}. Check its name.")
+    expect_file(path)
     picture = decode(path, path.name, upright=True)
     if picture is None:
         raise InputError(

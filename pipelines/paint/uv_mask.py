@@ -17,6 +17,7 @@ from torch.nn.functional import max_pool2d
 from pipelines.errors import InputError
 from pipelines.geometry.files import DAMAGED
 from pipelines.media import read_level
+from pipelines.media.files import expect_file
 from pipelines.paint.task import Mask
 from pipelines.render import Cameras, Surface, rasterise
 from pipelines.render.bake import sample, texels, texture_image
@@ -127,8 +128,7 @@ def _pictures(path: Path, textures: int) -> list[Tensor]:
 
 
 def _unzipped(path: Path, textures: int) -> list[Tensor]:
-    if not path.is_file():
-        raise InputError(f"There is no file {path}. Check its name.")
+    expect_file(path)
     try:
         # Only what is asked for by name is taken out, and only so much of it.
         with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
