@@ -53,9 +53,14 @@ def test_compiled_blocks_are_measured_and_the_plain_ones_come_back(monkeypatch, 
     monkeypatch.setattr(compiled, "switch", lambda n, on: switched.append(on) or switch(n, on))
     *_, said = gpu.run(gpu.Bench(rounds=1, only=("wan-1.3b",), small=True, compile=True))
     steps = said["cases"]["wan-1.3b"]["steps"]
-    fast = steps["as shipped, compiled"]
-    assert 0 < fast["seconds"] < fast["first_seconds"]
-    assert fast["tflop"] == steps["as shipped"]["tflop"]
+    for what in ("DDS", "as shipped"):
+        fast = steps[f"{what}, compiled"]
+        assert fast["seconds"] > 0 and fast["tflop"] == steps[what]["tflop"]
+    fast = steps["DDS, compiled"]
+    assert fast["seconds"] < fast["first_seconds"]
+    literal, rate = steps["literal DDS"]["seconds"], said["matmul_tflop_per_second"]
+    seconds = literal / fast["times_faster_at_the_matmul_rate"]
+    assert seconds * rate == pytest.approx(fast["tflop"])
     assert switched[:2] == [True, False] and not any(switched[2:])
     assert sum("on a small card" in what for what in steps) == len(LADDER) - 1
     assert all("seconds" in numbers for numbers in steps.values())
