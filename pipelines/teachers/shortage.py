@@ -1,7 +1,9 @@
 """Which errors mean that memory ran out, whoever asked for it.
 
 torch has an error for that on a GPU. On a CPU, and where cuBLAS, cuDNN and the driver ask, it is a
-plain RuntimeError, and only its words tell. This module knows nothing about what to do then.
+plain RuntimeError, and only its words tell. So it is where a convolution finds no room to work in:
+torch tries all of cuDNN's ways, drops what each of them fails of, and says that there is none. This
+module knows nothing about what to do then.
 """
 
 import torch
@@ -11,6 +13,10 @@ from pipelines.errors import RunFailed
 _WORDS = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    # The same from cuDNN 9 on.
+    "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "unable to find an engine to execute this computation",
     "CUDA error: out of memory",
     "CUDA driver error: out of memory",
     "DefaultCPUAllocator: not enough memory",

@@ -21,6 +21,11 @@ CUBLAS = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cubl
 OTHERS = [
     CUBLAS,
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+    # Of convolutions: torch's Conv_v8.cpp, as it is and as it is while cuDNN is to find the fastest.
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+    RuntimeError("FIND was unable to find an engine to execute this computation"),
     RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 8"),
     RuntimeError(
         "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
