@@ -79,7 +79,11 @@ def share(items: int) -> range:
 def sum_(tensor: Tensor) -> Tensor:
     """The sum over all processes, in place and the same everywhere; returns the tensor."""
     if count() > 1:
-        dist.all_reduce(tensor)
+        # NCCL takes no other, and latents keep the order in which their encoder left them.
+        ordered = tensor.contiguous()
+        dist.all_reduce(ordered)
+        if ordered is not tensor:
+            tensor.copy_(ordered)
     return tensor
 
 

@@ -74,6 +74,22 @@ def test_two_processes_end_where_one_does(together, tmp_path, name):
     assert (alone - begun).abs().max() > 0.05
 
 
+def test_what_lies_in_another_order_is_summed_by_nccl_too(monkeypatch):
+    """Latents do, as `LatentCodec` encodes them; gloo takes them as they are."""
+
+    def all_reduce(tensor):
+        if not tensor.is_contiguous():
+            raise ValueError("Tensors must be contiguous")
+        tensor.mul_(2)
+
+    monkeypatch.setattr(parallel, "count", lambda: 2)
+    monkeypatch.setattr(parallel.dist, "all_reduce", all_reduce)
+    frames = torch.rand(4, 3, 2, 2)
+    latents = frames.clone().transpose(0, 1).unsqueeze(0)
+    assert parallel.sum_(latents) is latents
+    assert latents.equal(2 * frames.transpose(0, 1).unsqueeze(0))
+
+
 def test_only_the_main_process_prints(together):
     main, other = together[1]
     assert "Shared by 2 processes" in main and f"step {shared_run.STEPS}/" in main
