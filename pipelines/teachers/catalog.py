@@ -23,7 +23,8 @@ BUILT_IN = "Built in, runs on any machine. Knows only its own small world of"
 
 
 _SD = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-_RESEARCH = "CC-BY-NC-4.0: not for commercial use"
+_SD_LICENCE = "CreativeML OpenRAIL-M (Stable Diffusion 1.5)"
+_RESEARCH = f"CC-BY-NC-4.0 (video): not for commercial use; {_SD_LICENCE}"
 _FLOW_EDIT = Recipe(
     replace(FLOW_EDIT, guidance_source=5.0, guidance_target=13.5), 700, 20, ode=True, steady=1
 )
@@ -87,7 +88,7 @@ def video_teachers() -> dict[str, VideoTeacher]:
             image=_SD,
             side=512,
             frames=16,
-            licence="Apache-2.0 (motion), CreativeML OpenRAIL-M (Stable Diffusion 1.5)",
+            licence=f"Apache-2.0 (motion), {_SD_LICENCE}",
             about="Stable Diffusion 1.5 with AnimateDiff: for small GPUs, frames stay exact.",
             memory_gb=10,
             memory_measured=True,
@@ -145,7 +146,7 @@ def mesh_teachers() -> dict[str, MeshTeacher]:
     """Every mesh teacher by name, the built-in one first."""
     built_in = ASSETS / MINIATURE / "cascade"
     paper = "DeepFloyd IF, the teachers of 3D Paintbrush"
-    gated = "DeepFloyd IF License, gated: accept it on the hub first"
+    gated = "DeepFloyd IF License: non-commercial research only; gated: accept it on the hub first"
     teachers = (
         MeshTeacher(
             name=MINIATURE,
@@ -180,7 +181,7 @@ def mesh_teachers() -> dict[str, MeshTeacher]:
             shape="latent",
             stage_1=_SD,
             stage_2="stabilityai/stable-diffusion-x4-upscaler",
-            licence="CreativeML OpenRAIL-M (Stable Diffusion 1.5), OpenRAIL++-M (upscaler)",
+            licence=f"{_SD_LICENCE}, OpenRAIL++-M (upscaler)",
             about="Stable Diffusion 1.5 and its x4 upscaler: a cascade that is not gated.",
             memory_gb=20,
             # Guidance 100 is DreamFusion's on Stable Diffusion; the upscaler's is the paper's.

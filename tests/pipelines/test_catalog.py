@@ -78,9 +78,12 @@ def test_the_list_has_the_teachers_people_use():
 def test_what_may_not_be_sold_or_must_be_accepted_is_said():
     for name in ("zeroscope", "modelscope"):
         assert "CC-BY-NC" in video_teachers()[name].licence
-    assert all("gated" in t.licence for name, t in mesh_teachers().items() if name[:3] == "if-")
+    floyd = [t.licence for name, t in mesh_teachers().items() if name.startswith("if-")]
+    assert all("gated" in licence and "non-commercial research" in licence for licence in floyd)
     everyone = [*video_teachers().values(), *mesh_teachers().values()]
     assert all(t.licence and t.about for t in everyone)
+    drawn = [t.licence for t in everyone if any("stable-diffusion-v1-5" in s for s in t.sources)]
+    assert len(drawn) == 4 and all("OpenRAIL-M" in licence for licence in drawn)
 
 
 def test_what_a_large_teacher_asks_of_a_gpu_is_said_and_whether_that_was_measured():
