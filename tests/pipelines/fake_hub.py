@@ -23,6 +23,8 @@ class FakeHub:
     """Whether no connection is possible."""
     ill: bool = False
     """Whether it answers that it is ill."""
+    refuses: int = 0
+    """What it answers to a token that has run out (401), or that may not read this (403)."""
     fetched: list[str] = field(default_factory=list)
     """Names of the files that were sent."""
     asked: int = 0
@@ -36,6 +38,9 @@ class FakeHub:
             raise httpx.ConnectError("no route to host", request=request)
         if self.ill:
             return httpx.Response(503, request=request)
+        if self.refuses:
+            said = {"X-Error-Message": "Invalid credentials in Authorization header"}
+            return httpx.Response(self.refuses, headers=said, request=request)
         path = unquote(request.url.path).strip("/").removeprefix("api/models/")
         owner, name, kind, rest = path.split("/", 3)
         repo = f"{owner}/{name}"

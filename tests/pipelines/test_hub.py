@@ -135,6 +135,22 @@ def ill(fake, monkeypatch):
     fake.ill = True
 
 
+def run_out(fake, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_token")
+    fake.refuses = 401
+
+
+def not_allowed(fake, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_token")
+    fake.refuses = 403
+
+
+def kept_out(fake, monkeypatch):
+    """Whoever it is: a network may be refused as a whole."""
+    monkeypatch.setattr(hub.said, "get_token", lambda: None)
+    fake.refuses = 403
+
+
 def full(fake, monkeypatch):
     usage = SimpleNamespace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
@@ -171,6 +187,9 @@ TROUBLE = {
     no_names: "cannot be reached: connect to the internet.*--teacher miniature",
     offline: "cannot be reached: unset HF_HUB_OFFLINE.*--teacher miniature",
     ill: "hub answered 503.*try again later",
+    run_out: "hub refused your token when asked for owner/tiny.*hf auth login.*HF_TOKEN",
+    not_allowed: "hub refused your token when asked for owner/tiny.*hf auth login.*HF_TOKEN",
+    kept_out: "hub answered 403.*try again later",
     full: r"no room for owner/tiny \(it takes 0\.0 GB\).*HF_HOME",
     full_on_the_way: r"no room for owner/tiny \(No space left on device\).*HF_HOME",
     full_without_a_number: r"no room for owner/tiny \(cannot write: No space left.*HF_HOME",
@@ -303,6 +322,14 @@ def test_an_index_that_cannot_be_read_is_of_no_model(checkpoint, tmp_path):
     (mine / hub.INDEX).write_text("{")
     with pytest.raises(InputError, match=f"mine holds no model.*{hub.INDEX}"):
         hub.fetch(str(mine), half=False)
+
+
+def test_a_model_in_one_file_is_refused_with_the_way_to_a_folder(tmp_path):
+    model = tmp_path / "model.safetensors"
+    model.touch()
+    for given, said in ((model, "is a file"), (tmp_path, "holds no model")):
+        with pytest.raises(InputError, match=rf"{said}.*from_single_file.*save_pretrained"):
+            catalog.video_teacher(str(given))
 
 
 def test_a_single_network_on_the_hub_is_known_by_its_configuration(fake, tmp_path):

@@ -23,7 +23,7 @@ OTHERS = [
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED"),
     RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
-    # Of convolutions: torch's Conv_v8.cpp, as it is and as it is while cuDNN is to find the fastest.
+    # Of convolutions (Conv_v8.cpp of torch), without cudnn.benchmark and with it.
     RuntimeError("GET was unable to find an engine to execute this computation"),
     RuntimeError("FIND was unable to find an engine to execute this computation"),
     RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 8"),

@@ -43,6 +43,10 @@ from pipelines.teachers.hub.parts import (
 )
 from pipelines.teachers.hub.said import explained, name_of
 
+ONE_FILE = (
+    "Of a Stable Diffusion in one .safetensors file, diffusers makes a folder: "
+    "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)."
+)
 HEADER = 10**8
 """Bytes that say what is in a file of safetensors, at most: its format's own limit."""
 
@@ -63,6 +67,8 @@ def read_index(source: str) -> dict[str, Any]:
 
     Raises InputError, with the remedy, when it cannot be had, or asks for code of its own.
     """
+    if Path(source).is_file():
+        raise InputError(f"{source} is a file, not a model's folder. {ONE_FILE}")
     for name in (INDEX, SINGLE):
         path = _file(source, name)
         found = None if path is None else read(path)
@@ -74,7 +80,7 @@ def read_index(source: str) -> dict[str, Any]:
             return found
     raise InputError(
         f"{source} holds no model in the format of diffusers, which has a {INDEX}: give the folder "
-        "or the id of one that does."
+        f"or the id of one that does. {ONE_FILE}"
     )
 
 

@@ -7,7 +7,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from huggingface_hub import constants, errors
+from huggingface_hub import constants, errors, get_token
 
 from pipelines.errors import InputError
 
@@ -22,6 +22,8 @@ _UNREACHED = (
     TimeoutError,
 )
 """What is raised before anything was fetched."""
+_REFUSED = (401, 403)
+"""What the hub answers to a token that has run out, or that may not read what is asked for."""
 
 
 def name_of(source: str) -> tuple[str, str]:
@@ -72,6 +74,12 @@ def _sentence(source: str, error: BaseException) -> str:
                 f"{repo} cannot be kept in {constants.HF_HUB_CACHE} ({error.strerror}): set "
                 "HF_HOME to a folder you may write to."
             )
+        case errors.HfHubHTTPError() if _token_refused(error):
+            return (
+                f"The hub refused your token when asked for {repo}: make one that may read it at "
+                "https://huggingface.co/settings/tokens, and log in with: hf auth login. Where "
+                "HF_TOKEN is set, it is that one."
+            )
         case errors.HfHubHTTPError():
             return (
                 f"The hub answered {error.response.status_code} when asked for {repo}: try again "
@@ -89,6 +97,12 @@ def _sentence(source: str, error: BaseException) -> str:
         f"{repo} is not on this machine and the hub cannot be reached: {remedy}, give the model's "
         "folder, or choose the built-in teacher with --teacher miniature."
     )
+
+
+def _token_refused(error: errors.HfHubHTTPError) -> bool:
+    # A model that was disabled is so for everyone.
+    disabled = isinstance(error, errors.DisabledRepoError)
+    return error.response.status_code in _REFUSED and not disabled and get_token() is not None
 
 
 def _full(error: OSError | RuntimeError) -> str | None:
