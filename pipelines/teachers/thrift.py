@@ -5,8 +5,11 @@
     in turn    on the card is the network that is asked, or the           exact, slower where two
                autoencoder; the others wait in the computer's memory      are asked in a step
     fp8        weights kept in fp8, in the compute dtype layer by layer   half the weights, rounded
-    offload    weights in the computer's memory, visiting the card        hardly any weights, slow
+    offload    weights in the computer's memory, visiting the card        fewer weights, slow
+               block by block
 
+Of a transformer two blocks and what is in none are there at once, a twelfth of it. A UNet's blocks
+are few, and those in its middle large: three fifths of it are (counted on networks at true size).
 Each rung has what the one before it has. On a CPU there is no other memory for weights to wait in,
 so few rows are all. How much slower turns are was not measured on a GPU. This module knows nothing
 about jobs, nor about which teachers there are.
@@ -55,9 +58,8 @@ _SAID = dict(
 )
 UNKNOWN = 4 * 10**9
 """Bytes that a teacher of unknown needs works with, at least."""
-KEPT = {LADDER[3]: 0.55, LADDER[4]: 0.1}
-"""Share of a network's bytes that stays on the card: norms and embeddings are not cast, and a block
-is there while it is used."""
+ROUNDED = 0.55
+"""Share of a network's bytes that fp8 leaves: norms and embeddings are not cast."""
 FEWER = 4
 """Frames and views go through a network in this many times more calls."""
 
@@ -70,8 +72,8 @@ def plan(free: int, weights: Sequence[int], needs: int | None) -> Thrift:
     """
     every, largest = sum(weights), max(weights)
     working = max(every, UNKNOWN) if needs is None else max(needs - every, 0)
-    for thrift in LADDER:
-        kept = KEPT.get(thrift, 1) * (largest if thrift.in_turn else every)
+    for thrift in LADDER[:-1]:
+        kept = (ROUNDED if thrift.fp8 else 1) * (largest if thrift.in_turn else every)
         if kept + working * (0.5 if thrift.few_rows else 1) <= free:
             return thrift
     return LADDER[-1]
