@@ -181,8 +181,8 @@ cut_short = on_the_way(OSError("Consistency check failed: file should be of size
 
 
 TROUBLE = {
-    gated: "is gated: accept its licence at https://huggingface.co/owner/tiny.*hf auth login",
-    missing: "There is no model owner/tiny on the hub, or it is private.*hf auth login",
+    gated: "is gated: accept its licence at https://huggingface.co/owner/tiny.*hf auth.*HF_TOKEN",
+    missing: "There is no model owner/tiny on the hub, or it is private.*hf auth login.*HF_TOKEN",
     no_network: "cannot be reached: connect to the internet.*--teacher miniature",
     no_names: "cannot be reached: connect to the internet.*--teacher miniature",
     offline: "cannot be reached: unset HF_HUB_OFFLINE.*--teacher miniature",

@@ -22,6 +22,8 @@ _UNREACHED = (
     TimeoutError,
 )
 """What is raised before anything was fetched."""
+_LOG_IN = "log in with: hf auth login, or set HF_TOKEN"
+"""The second is for where there is no shell, such as a Space."""
 _REFUSED = (401, 403)
 """What the hub answers to a token that has run out, or that may not read what is asked for."""
 
@@ -55,14 +57,14 @@ def _sentence(source: str, error: BaseException) -> str:
         case errors.GatedRepoError():
             return (
                 f"{repo} is gated: accept its licence at https://huggingface.co/{repo}, make a "
-                "token at https://huggingface.co/settings/tokens, and log in with: hf auth login"
+                f"token at https://huggingface.co/settings/tokens, and {_LOG_IN}"
             )
         case errors.RevisionNotFoundError():
             return f"{repo} has no revision {revision!r}: check what follows the @, or leave it."
         case errors.RepositoryNotFoundError():
             return (
                 f"There is no model {repo} on the hub, or it is private: check the spelling, or "
-                "log in with: hf auth login"
+                f"{_LOG_IN}"
             )
         case OSError() | RuntimeError() if (full := _full(error)) is not None:
             return (
@@ -77,8 +79,7 @@ def _sentence(source: str, error: BaseException) -> str:
         case errors.HfHubHTTPError() if _token_refused(error):
             return (
                 f"The hub refused your token when asked for {repo}: make one that may read it at "
-                "https://huggingface.co/settings/tokens, and log in with: hf auth login. Where "
-                "HF_TOKEN is set, it is that one."
+                f"https://huggingface.co/settings/tokens, and {_LOG_IN}, which comes first"
             )
         case errors.HfHubHTTPError():
             return (
