@@ -100,7 +100,11 @@ def stream(make_events: MakeEvents, folder: Path, seconds: float = 60) -> Iterat
         with _changed:
             _stop(place)
     if event.error is not None:
-        raise event.error
+        try:
+            raise event.error
+        finally:
+            # It would hold on to itself by this, and to all that the job had until it failed.
+            del event
 
 
 def stop(folder: Path) -> None:
@@ -217,6 +221,8 @@ def _work(make_events: MakeEvents, seconds: float, place: _Place) -> None:
             raise
     finally:
         place.events.put(_End(error))
+        # As in `stream`.
+        del error
 
 
 def _drive(make_events: MakeEvents, seconds: float, place: _Place) -> None:

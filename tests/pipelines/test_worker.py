@@ -1,15 +1,18 @@
 """Jobs on the worker: one thread each, one at a time, in a line that everyone in it sees."""
 
+import gc
 import re
 import threading
 import time
+import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 
 from pipelines import allocator, worker
-from pipelines.errors import InputError, LineFull
+from pipelines.errors import InputError, LineFull, RunFailed
 from pipelines.events import Begun, Left, Note, Step, Waiting
 from pipelines.runs import run_folder
 
@@ -47,6 +50,26 @@ def test_events_arrive_in_order_and_whole(tmp_path):
     assert [event.index for event in events] == [0, 1, 2]
     assert log == [0, 1, 2, "written"]
     assert not run_folder.stop_asked(tmp_path)
+
+
+def test_what_a_job_held_when_it_failed_goes_with_its_error(tmp_path):
+    """Not when rubbish is next collected: the next job needs the gigabytes of a card it may be."""
+    held = []
+
+    def job():
+        step = torch.zeros(1)
+        held.append(weakref.ref(step))
+        yield Note("a step")
+        raise RunFailed("It does not fit.")
+
+    gc.disable()
+    try:
+        with suppress(RunFailed):
+            list(worker.stream(job, tmp_path))
+        wait_for(lambda: not worker._line)
+        wait_for(lambda: held[0]() is None)
+    finally:
+        gc.enable()
 
 
 def test_a_job_that_nobody_waits_for_any_more_ends_as_it_begins(tmp_path):
