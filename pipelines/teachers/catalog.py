@@ -73,11 +73,11 @@ def video_teachers() -> dict[str, VideoTeacher]:
             shape="wan",
             video="Wan-AI/Wan2.2-TI2V-5B-Diffusers",
             image=None,
-            side=632,
+            side=949,  # 1280x704, the one size that its authors' own code takes
             frames=81,
             licence="Apache-2.0",
             about="Wan2.2, 5 billion parameters: better motion, coarser in small texture.",
-            memory_gb=24,
+            memory_gb=36,
             # The smaller Wan's; there is none of its own to go by.
             recipe=_FLOW_EDIT,
         ),

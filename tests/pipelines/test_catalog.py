@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from miniature.scenes import PATTERNS
+from pipelines.clip.change import working_size
 from pipelines.errors import InputError
 from pipelines.teachers import embeddings, hub, prompts, weights
 from pipelines.teachers.catalog import (
@@ -95,6 +96,11 @@ def test_what_a_large_teacher_asks_of_a_gpu_is_said_and_whether_that_was_measure
         else:
             assert teacher.memory_gb > 0 and (name in measured) == teacher.memory_measured
             assert ("(estimated)" in needs(teacher)) == (name not in measured)
+
+
+def test_wan_5b_works_at_the_size_that_it_was_made_for():
+    assert working_size((1080, 1920), video_teachers()["wan-5b"].side, 32) == (704, 1280)
+    assert working_size((1920, 1080), video_teachers()["wan-5b"].side, 32) == (1280, 704)
 
 
 REVISED = {
