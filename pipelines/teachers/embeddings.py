@@ -40,7 +40,8 @@ def embedded(model: str, texts: Sequence[str], encode: Encode) -> Tensor:
     if missing:
         for text, row in zip(missing, encode(missing).cpu(), strict=True):
             known[text] = row
-            with suppress(OSError):
+            # safetensors has an error of its own for a disk that is full or may not be written.
+            with suppress(OSError, SafetensorError):
                 _save(_path(model, text), row)
     return torch.stack([known[text] for text in texts]).float()
 

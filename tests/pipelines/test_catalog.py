@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from miniature.scenes import PATTERNS
 from pipelines.clip.change import working_size
@@ -325,6 +326,19 @@ def test_a_damaged_file_is_made_again_and_an_unwritable_folder_is_no_harm(kept, 
     assert file.stat().st_size > 20
     monkeypatch.setenv("SCOREBRUSH_CACHE", str(file))
     assert embeddings.embedded("model", ["a"], encode).item() == 1
+
+
+def test_a_disk_that_takes_no_embedding_is_no_harm(kept, monkeypatch):
+    honest = embeddings.save_file
+
+    def save_file(tensors, path):
+        with pytest.raises(SafetensorError) as told:
+            honest(tensors, path / "nowhere")
+        raise told.value
+
+    monkeypatch.setattr(embeddings, "save_file", save_file)
+    assert embeddings.embedded("model", ["a"], lambda texts: torch.ones(1, 1, 1)).item() == 1
+    assert list(kept.iterdir()) == []
 
 
 def test_the_cache_is_in_the_users_cache_folder(monkeypatch, tmp_path):
