@@ -371,9 +371,11 @@ def test_parameters_are_counted_once_in_whatever_precisions(checkpoint, tmp_path
     count = sum(p.numel() for p in tiny.stable_diffusion().unet.parameters())
     assert len([*(checkpoint / "unet").glob("*.safetensors")]) == 3
     assert hub.parameters(checkpoint / "unet") == count
-    (tmp_path / "model.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="damaged"):
-        hub.parameters(tmp_path)
+    whole = (checkpoint / "text_encoder" / "model.safetensors").read_bytes()
+    for damaged in (b"nonsense", whole[:-1]):
+        (tmp_path / "model.safetensors").write_bytes(damaged)
+        with pytest.raises(InputError, match="damaged"):
+            hub.parameters(tmp_path)
 
 
 def test_an_identity_changes_with_the_files_it_is_of(tmp_path):

@@ -133,7 +133,7 @@ def may_fetch() -> bool:
 def parameters(folder: Path) -> int:
     """Numbers in the weights right in a folder, whatever their precision; once if in several.
 
-    Raises InputError for weights that cannot be read.
+    Raises InputError for weights that cannot be read, or not to their end.
     """
     sizes = {}
     for path in folder.glob("*.safetensors"):
@@ -141,9 +141,12 @@ def parameters(folder: Path) -> int:
             with path.open("rb") as file:
                 length = int.from_bytes(file.read(8), "little")
                 header = json.loads(file.read(min(length, HEADER)))
+            header.pop("__metadata__", None)
+            end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+            if path.stat().st_size < 8 + length + end:
+                raise ValueError("its end is missing")
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is damaged. Fetch or save it again.") from error
-        header.pop("__metadata__", None)
         sizes |= {name: math.prod(tensor["shape"]) for name, tensor in header.items()}
     return sum(sizes.values())
 
