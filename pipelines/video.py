@@ -21,7 +21,7 @@ from torch import Tensor
 from pipelines import command
 from pipelines.clip import quick_look
 from pipelines.clip.change import working_size
-from pipelines.clip.checks import check_idle, check_numbers, without_idle
+from pipelines.clip.checks import check_asked, check_idle, check_numbers, without_idle
 from pipelines.clip.edit import RESULTS, Edit
 from pipelines.clip.gate import Gate, read_gate
 from pipelines.clip.job import STEPS, EditVideo
@@ -37,7 +37,7 @@ from pipelines.teachers.loaded import LoadedVideoTeacher, notes
 from pipelines.teachers.loading import announcements, load_video_teacher, step_down
 from pipelines.teachers.prompts import video_prompts
 from pipelines.teachers.shortage import shortage
-from pipelines.teachers.teacher import Recipe, VideoTeacher, check_prompt
+from pipelines.teachers.teacher import Recipe, VideoTeacher, as_read, check_prompt
 from pipelines.teachers.weights import weights
 from sds import parallel
 from sds.masks import to_latent_frames
@@ -119,6 +119,7 @@ def _check(job: EditVideo) -> VideoTeacher:
     check_prompt(teacher, job.source, "source")
     check_prompt(teacher, job.target, "target")
     check_numbers(job)
+    check_asked(job, *as_read(teacher, (job.source, job.target)))
     check_idle(job)
     flow = teacher.shape == "wan"
     if not flow and (job.ode or job.method.eta):

@@ -1,4 +1,5 @@
-"""What no edit can be asked: numbers out of range, and settings that would do nothing.
+"""What no edit can be asked: nothing at all, numbers out of range, and settings that would do
+nothing.
 
 This module knows nothing about teachers, nor about what is in files: a mask's edges are checked
 with it (`gate`).
@@ -57,6 +58,22 @@ def _check_method(method: Method) -> None:
     check_shares(method, ("fusion", "eta"))
     if not isfinite(method.mask_k):
         raise InputError(f"--mask-k is {method.mask_k}: give a number; {Method.mask_k:g} is usual.")
+
+
+def check_asked(job: EditVideo, source: str, target: str) -> None:
+    """Raises InputError where nothing would change, from the first step to the last.
+
+    Both branches then answer the same, whatever the seed, the mask and the rest. Scales of guidance
+    that differ do ask for something: more, or less, of what the words say. source, target: the
+    prompts as the teacher reads them. The job has no setting left out.
+    """
+    if source.split() != target.split():
+        return
+    if job.method.guidance_source == job.method.guidance_target:
+        raise InputError(
+            "The source prompt and the target prompt say the same, so nothing would change. Say in "
+            "the target prompt what should be different."
+        )
 
 
 def check_idle(job: EditVideo) -> None:

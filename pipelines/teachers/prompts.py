@@ -16,7 +16,7 @@ from pipelines.teachers import hub
 from pipelines.teachers.embeddings import embedded
 from pipelines.teachers.machine import let_go, machine, takes_half
 from pipelines.teachers.shortage import shortage
-from pipelines.teachers.teacher import MeshTeacher, Teacher, VideoTeacher, plain
+from pipelines.teachers.teacher import MeshTeacher, VideoTeacher, as_read
 from sds import assd, csd
 
 PARTS = ("text_encoder", "tokenizer")
@@ -32,7 +32,7 @@ def video_prompts(teacher: VideoTeacher, source: str, target: str) -> assd.Promp
 
     Raises InputError where the encoder cannot be had, or cannot read a prompt whole.
     """
-    texts = [*_said(teacher, (source, target)), ""]
+    texts = [*as_read(teacher, (source, target)), ""]
     # A motion adapter has no encoder: its image model's is the one both read with.
     reads = teacher.video
     if teacher.shape == "animatediff" and teacher.image is not None:
@@ -55,8 +55,8 @@ def mesh_prompts(
 
     Raises InputError where the encoder cannot be had, or cannot read a prompt whole.
     """
-    more = [] if unlike is None else _said(teacher, [unlike])
-    asked = [*_said(teacher, texts), "", *more]
+    more = [] if unlike is None else as_read(teacher, [unlike])
+    asked = [*as_read(teacher, texts), "", *more]
 
     def said(reads: str) -> csd.Prompts:
         rows, empty, other = _read(reads, asked).split([len(texts), 1, len(more)])
@@ -64,11 +64,6 @@ def mesh_prompts(
 
     prompts = said(teacher.stage_1)
     return replace(prompts, large=said(teacher.stage_2)) if teacher.shape == "latent" else prompts
-
-
-def _said(teacher: Teacher, texts: Sequence[str]) -> Sequence[str]:
-    """Prompts as the teacher reads them: one that knows few words knows no punctuation."""
-    return texts if teacher.words is None else [plain(text) for text in texts]
 
 
 def _read(source: str, texts: Sequence[str]) -> Tensor:

@@ -138,6 +138,11 @@ def check_prompt(teacher: Teacher, prompt: str, which: str) -> None:
         )
 
 
+def as_read(teacher: Teacher, prompts: Sequence[str]) -> Sequence[str]:
+    """Prompts as the teacher reads them: one that knows few words knows no punctuation."""
+    return prompts if teacher.words is None else [plain(prompt) for prompt in prompts]
+
+
 def plain(prompt: str) -> str:
     """What is said, without capitals and punctuation."""
     return "".join(c if c.isalnum() else " " for c in prompt.lower())

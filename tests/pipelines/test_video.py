@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipelines import command
+from pipelines import command, video
 from pipelines.clip.change import working_size
-from pipelines.clip.checks import check_idle, check_numbers, without_idle
+from pipelines.clip.checks import check_asked, check_idle, check_numbers, without_idle
 from pipelines.errors import InputError, RunFailed
 from pipelines.events import Done, Preview, Step
 from pipelines.media import clip_from_frames, read_clip, read_settings, save_png, write_clip
@@ -97,9 +97,31 @@ def test_settings_repeat_the_run(job, tmp_path):
 
 
 @pytest.mark.parametrize("method", [Method(), Method(joint=0.0), Method(fusion=1.0), GUIDED])
-def test_equal_prompts_give_every_frame_back_exactly(job, method):
+def test_equal_prompts_give_every_frame_back_exactly(job, method, monkeypatch):
+    # Which is why they are refused.
+    monkeypatch.setattr(video, "check_asked", lambda *asked: None)
     done = finished(replace(job, target=SOURCE, method=method))
     assert done.metrics["psnr_outside_mask"] is None
+
+
+@pytest.mark.parametrize("same", [SOURCE, f" {SOURCE.capitalize()}. "])
+def test_equal_prompts_are_refused_before_anything_is_done(job, tmp_path, same):
+    with pytest.raises(InputError, match=r"say the same, .* Say in the target prompt what"):
+        list(edit_video(replace(job, clip=tmp_path / "none.mp4", target=same, method=GUIDED)))
+    assert not job.out.exists()
+
+
+def test_equal_prompts_at_unequal_guidance_ask_for_something(job):
+    stronger = replace(GUIDED, guidance_target=9.0)
+    done = finished(replace(job, target=SOURCE, method=stronger, strength=20.0))
+    assert done.metrics["psnr_outside_mask"] is not None
+
+
+def test_a_teacher_of_plain_english_may_tell_capitals_apart(job):
+    asked = settled(replace(job, method=GUIDED))
+    check_asked(asked, "a red ball", "A red ball")
+    with pytest.raises(InputError, match="say the same"):
+        check_asked(asked, "a red ball", "a  red ball ")
 
 
 def test_a_mask_keeps_everything_outside_it_exactly(job, tmp_path):

