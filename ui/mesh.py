@@ -49,9 +49,9 @@ def mesh_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, 
             outputs = _outcome()
     inputs["visitor"] = visitor
     inputs["threshold"] = outputs["threshold"]
-    outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
-    # The metrics change when a run has ended, and what runs take is known better.
-    wire_forecast(line, forecast_mesh, inputs, inputs["mesh"], outputs["metrics"])
+    outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"], "ended_at": gr.State(None)}
+    # What runs take is known better when one has ended.
+    wire_forecast(line, forecast_mesh, inputs, inputs["mesh"], outputs["ended_at"])
     asked = [visitor, outputs["run"], *(inputs[name] for name in signature(job_of).parameters)]
     wire_run(paint, asked, outputs, Shown, "painted-outcome")
     _wire_region(inputs, outputs)

@@ -4,6 +4,7 @@ Knows nothing about the jobs.
 """
 
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -42,6 +43,8 @@ class Change:
     preview: Any = field(default_factory=gr.skip)
     result: Any = field(default_factory=gr.skip)
     seed: Any = field(default_factory=gr.skip)
+    ended_at: Any = field(default_factory=gr.skip)
+    """Seconds of the clock; it changes with every end, whatever came of the run."""
 
     def values(self) -> tuple[Any, ...]:
         """In the order of the fields."""
@@ -87,8 +90,9 @@ def in_turn(job: Job, owner: str | None, resumes: bool = False) -> Iterator[Even
 
 
 def ready() -> dict[str, Any]:
-    """The buttons of a tab where nothing runs."""
+    """The fields of a `Change` where nothing runs any more."""
     return {
+        "ended_at": time.time(),
         "start_button": gr.Button(interactive=True),
         "stop_button": gr.Button(interactive=False),
     }

@@ -31,8 +31,7 @@ def runs_tab(tab: gr.Tab, actions: Actions, visitor: gr.BrowserState) -> None:
     zip_file = gr.DownloadButton("Zip", visible="hidden", elem_id="run-zip")
     shown = [names, gallery, chosen, *(detail[name] for name in DETAIL)]
     mine = [chosen, visitor]
-    # The metrics change when a run has ended.
-    ends = [place.outputs["metrics"].change for place in actions.places]
+    ends = [place.outputs["ended_at"].change for place in actions.places]
     tab.select(listed, mine, shown, queue=False, **_QUIET)
     gr.on(ends, listed, mine, shown, queue=False, trigger_mode="always_last", **_QUIET)
     picks = gallery.select(picked, [names, visitor], shown[2:], queue=False, **_QUIET)

@@ -40,9 +40,9 @@ def video_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str,
         with gr.Column(min_width=320, elem_id="outcome", elem_classes="outcome"):
             outputs = _outcome()
     inputs["visitor"] = visitor
-    outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"]}
-    # The metrics change when a run has ended, and what runs take is known better.
-    wire_forecast(line, forecast_video, inputs, outputs["metrics"])
+    outputs |= buttons | {"run": gr.State(None), "seed": inputs["seed"], "ended_at": gr.State(None)}
+    # What runs take is known better when one has ended.
+    wire_forecast(line, forecast_video, inputs, outputs["ended_at"])
     asked = [visitor, outputs["run"], *(inputs[name] for name in signature(job_of).parameters)]
     wire_run(edit, asked, outputs, Shown, "outcome")
     wire_command(command, job_of, inputs)

@@ -5,6 +5,7 @@ import json
 import re
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,37 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     page.locator("#run-delete-sure").click()
     expect(page.locator("#about-run")).to_contain_text("Pick a run")
     assert not folder.exists()
+
+
+def in_the_way_of(path):
+    """Put a folder where a run writes a file, again and again; whether it is there now."""
+    path.unlink(missing_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir()
+    return path.is_dir()
+
+
+def test_a_list_that_is_open_says_that_a_run_failed(page, tiny_clip, runs_folder):
+    before = set(runs_folder.iterdir())
+    page.locator("#clip input[type=file]").set_input_files(tiny_clip)
+    page.locator("#clip video").wait_for()
+    page.get_by_label("What it shows").fill(SOURCE)
+    page.get_by_label("What it should show").fill(TARGET)
+    open_fold(page, "More settings")
+    put(page.get_by_label("Steps", exact=True), 5000)
+    page.locator("#edit").click()
+    page.locator("#preview img").wait_for()
+    (folder,) = set(runs_folder.iterdir()) - before
+    open_tab(page, "Runs")
+    running, failed = (f"{state}: {SOURCE} → {TARGET}" for state in ("Running", "Failed"))
+    expect(page.locator("#past-runs")).to_contain_text(running)
+    page.locator("#past-runs .thumbnail-lg").first.click()
+    wait_until(lambda: in_the_way_of(folder / run_folder.PREVIEW))
+    expect(page.locator("#past-runs")).to_contain_text(failed)
+    expect(page.locator("#past-runs")).not_to_contain_text(running)
+    # It can be gone on with at once.
+    expect(page.locator("#about-run")).to_contain_text("A defect of the program")
+    expect(page.locator("#run-resume")).to_be_visible()
 
 
 def drop(page, path, on):
