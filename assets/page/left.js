@@ -1,4 +1,5 @@
-// A page that is left, reloaded or cut off from the studio stops its run. The page that comes in its place says so.
+// A page that is closed, left, reloaded or cut off from the studio stops its run. The page that comes next says so, in
+// its place or in a tab of its own.
 const KEY = "scorebrush-left";
 const leave = () => {
   if (!element.isConnected) return removeEventListener("pagehide", leave);
@@ -6,12 +7,14 @@ const leave = () => {
     const button = document.getElementById(stop);
     // Before its first step a run leaves nothing.
     const step = button && !button.disabled && document.getElementById(status).textContent.match(/Step (\d+ of \d+)/);
-    if (step) sessionStorage.setItem(KEY, step[1]);
+    if (step) localStorage.setItem(KEY, step[1]);
   }
 };
 addEventListener("pagehide", leave);
-const left = sessionStorage.getItem(KEY);
-// Not at once: while the network comes and goes, so do pages.
-setTimeout(() => sessionStorage.removeItem(KEY), 30_000);
-if (left) element.querySelector("p").textContent =
-  `The run of this page was stopped when the page was left, at step ${left}. It is in Runs.`;
+const left = localStorage.getItem(KEY);
+if (left) {
+  element.querySelector("p").textContent =
+    `Your run was stopped when its page was left, at step ${left}. It is in Runs.`;
+  // Not at once: while the network comes and goes, so do pages. Nor what another page left since.
+  setTimeout(() => { if (localStorage.getItem(KEY) === left) localStorage.removeItem(KEY); }, 30_000);
+}

@@ -76,7 +76,7 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     page.get_by_label("What it shows").wait_for()
     expect(page.get_by_label("What it shows")).to_have_value("")
     expect(page.locator("#left")).to_have_text(
-        re.compile(rf"was stopped when the page was left, at step \d+ of {STEPS}\. It is in Runs\.")
+        re.compile(rf"was stopped when its page was left, at step \d+ of {STEPS}\. It is in Runs\.")
     )
     wait_until(lambda: run_folder.read_status(folder).state == "stopped")
     taken = run_folder.read_status(folder).step
@@ -139,6 +139,32 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
     page.locator("#run-delete-sure").click()
     expect(page.locator("#about-run")).to_contain_text("Pick a run")
     assert not folder.exists()
+
+
+def test_a_new_tab_says_what_became_of_the_run_of_a_closed_one(browser, studio, tiny_clip):
+    visitor = browser.new_context()
+
+    def another():
+        new = visitor.new_page()
+        new.goto(studio, wait_until="commit", timeout=WAIT)
+        new.get_by_label("What it shows").wait_for()
+        return new
+
+    closed = another()
+    closed.locator("#clip input[type=file]").set_input_files(tiny_clip)
+    closed.locator("#clip video").wait_for()
+    closed.get_by_label("What it shows").fill(SOURCE)
+    closed.get_by_label("What it should show").fill(TARGET)
+    open_fold(closed, "More settings")
+    put(closed.get_by_label("Steps", exact=True), 5000)
+    closed.locator("#edit").click()
+    closed.locator("#preview img").wait_for()
+    expect(closed.locator("#status")).to_contain_text(re.compile(r"Step \d+ of"))
+    closed.close(run_before_unload=True)
+    expect(another().locator("#left")).to_have_text(
+        re.compile(r"^\s*Your run was stopped when its page was left, at step \d+ of 5000\.")
+    )
+    visitor.close()
 
 
 def in_the_way_of(path):
