@@ -27,6 +27,8 @@ from ui.wording import on_the_page
 
 SEEDS = 2**31
 """Seeds that are drawn are below this."""
+_TURNS = 10_000
+"""Milliseconds that the page may take to turn to another tab."""
 _WRITTEN: set[Path] = set()
 """Folders of runs that have ended and that somebody on a page writes to."""
 
@@ -80,7 +82,8 @@ def values_of(
         yield failed(status=progress(text, 0, failed=True), **ready()).values()
         if not known:
             raise
-        raise gr.Error(on_the_page(text), print_exception=False) from error
+        # Said once: a message beside it would lie over what it is about.
+        raise gr.Error(on_the_page(text), visible=False, print_exception=False) from error
 
 
 def in_turn(job: Job, owner: str | None, resumes: bool = False) -> Iterator[Event]:
@@ -184,7 +187,7 @@ def wire_run(
     """
     start_button, stop_button = shown["start_button"], shown["stop_button"]
     # First: gradio calls a button's next handler when the one before has ended.
-    start_button.click(None, js=into_sight(outcome), api_visibility="private")
+    start_button.click(None, js=into_sight(f"#{outcome}"), api_visibility="private")
     start_button.click(
         run,
         asked,
@@ -205,9 +208,19 @@ def wire_run(
     )
 
 
-def into_sight(elem_id: str) -> str:
-    """A script that shows what comes of a click; on a narrow page that lies far below."""
+def into_sight(selector: str) -> str:
+    """A script that shows what comes of a click, as soon as its tab is open; on a narrow page that
+    lies far below."""
     # In the middle there: it grows downwards, and gradio's messages lie over the top.
-    return f"""() => document.getElementById('{elem_id}').scrollIntoView({{
-        block: matchMedia('(max-width: 700px)').matches ? 'center' : 'nearest'
-    }})"""
+    return f"""() => {{
+        const late = performance.now() + {_TURNS};
+        const show = () => {{
+            const all = [...document.querySelectorAll('{selector}')];
+            const seen = all.find((one) => one.offsetParent);
+            if (!seen && performance.now() < late) return requestAnimationFrame(show);
+            seen?.scrollIntoView({{
+                block: matchMedia('(max-width: 700px)').matches ? 'center' : 'nearest'
+            }});
+        }};
+        show();
+    }}"""

@@ -35,7 +35,7 @@ def runs_tab(tab: gr.Tab, actions: Actions, visitor: gr.BrowserState) -> None:
     tab.select(listed, mine, shown, queue=False, **_QUIET)
     gr.on(ends, listed, mine, shown, queue=False, trigger_mode="always_last", **_QUIET)
     picks = gallery.select(picked, [names, visitor], shown[2:], queue=False, **_QUIET)
-    picks.success(None, js=into_sight("about-run"), api_visibility="private")
+    picks.success(None, js=into_sight("#about-run"), api_visibility="private")
     _wire_files(detail, mine, shown, zip_file)
     _wire_places(actions, detail, mine)
     _wire_dropped(actions, dropped, visitor)
@@ -119,6 +119,7 @@ def _wire_places(
     """What is shown in the tab that the run was made in."""
     named = {"reopen": actions.reopen, "resume": actions.resume, "repeat": actions.repeat}
     for name, handler in named.items():
+        detail[name].click(None, js=into_sight(".outcome"), api_visibility="private")
         called = detail[name].click(
             handler,
             [*mine, *actions.running],

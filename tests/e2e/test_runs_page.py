@@ -104,9 +104,14 @@ def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_
         "aria-valuenow", f"{100 * taken / STEPS:.1f}"
     )
 
-    # Resumed, to its end.
+    # Resumed, to its end, which is in sight on a narrow page too.
+    size = page.viewport_size
+    page.set_viewport_size({"width": 390, "height": 844})
     open_tab(page, "Runs")
+    page.evaluate("scrollTo(0, 0)")
     page.locator("#run-resume").click()
+    expect(page.locator("#status")).to_be_in_viewport(ratio=0.5)
+    page.set_viewport_size(size)
     # Its curves go on from where they were.
     expect(page.locator("#status")).to_contain_text(re.compile(r"Step \d+ of"))
     points = page.locator("#status polyline").first.get_attribute("points")

@@ -64,7 +64,8 @@ def test_what_the_user_should_read_is_shown_and_the_page_is_ready_again(error):
     assert words in last[STATUS].value and last[STATUS].props["kind"] == "failed"
     assert last[START].interactive is True
     assert isinstance(shown, gr.Error) and words in shown.message
-    assert not shown.print_exception
+    # The line says it.
+    assert not shown.print_exception and not shown.visible
 
 
 def test_defect_is_called_one_and_goes_to_the_log():
