@@ -21,6 +21,7 @@ from ui.mesh_mask import mask_fold
 from ui.mesh_region import move
 from ui.mesh_result import Shown
 from ui.mesh_run import job_of, paint
+from ui.mesh_seen import wire_seen
 from ui.mesh_settings import follow_teacher, method_fold, run_fold, texture_fold
 from ui.preview import preview_box
 from ui.progress import progress_line
@@ -54,6 +55,7 @@ def mesh_tab(visitor: gr.BrowserState) -> tuple[dict[str, Component], dict[str, 
     wire_forecast(line, forecast_mesh, inputs, inputs["mesh"], outputs["ended_at"])
     asked = [visitor, outputs["run"], *(inputs[name] for name in signature(job_of).parameters)]
     wire_run(paint, asked, outputs, Shown, "painted-outcome")
+    wire_seen(inputs["mesh"], outputs)
     _wire_region(inputs, outputs)
     wire_command(command, job_of, inputs)
     open_on_click(samples, lambda index: opened(examples[index]), inputs | outputs, OPENED)
@@ -103,7 +105,9 @@ def _form(
 
 def _outcome() -> dict[str, Component]:
     preview = preview_box("painting")
-    result = gr.Model3D(label="Painted mesh", height=_HEIGHT, interactive=False, elem_id="painted")
+    result = gr.Model3D(
+        label="The mesh in 3D", height=_HEIGHT, interactive=False, elem_id="painted"
+    )
     status = progress_line("painting-status", "How far it has come from gray")
     threshold = gr.Slider(
         0.05,

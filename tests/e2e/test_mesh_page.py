@@ -157,17 +157,30 @@ def test_stopped_painting_still_gives_a_result(tab, tmp_path):
     assert read_mesh(download(tab, "#download-glb", tmp_path)).faces > 0
 
 
+def test_an_uploaded_mesh_is_seen_before_it_is_painted(tab, tmp_path):
+    file = tab.locator("#mesh input[type=file]")
+    file.set_input_files("assets/examples/mushroom.obj")
+    plain = wait_for_mesh(tab, tmp_path / "plain.png")
+    # As it is: no colours.
+    assert plain.max(-1).mean() - plain.min(-1).mean() < 10
+    expect_ready(tab)
+    tab.get_by_role("button", name="Mesh: clear").click()
+    expect(tab.locator("#painted canvas")).to_have_count(0)
+
+
 def test_a_file_that_is_no_mesh_is_refused_in_a_sentence(tab, tmp_path, runs_folder):
     before = set(runs_folder.iterdir())
     bad = tmp_path / "empty.obj"
     bad.write_text("not a mesh\n")
     tab.locator("#mesh input[type=file]").set_input_files(bad)
     expect(tab.locator("#mesh")).to_contain_text("empty")
+    status = tab.locator("#painting-status .failed")
+    expect(status).to_contain_text("empty.obj")
     tab.get_by_label("Object").fill("mushroom")
     tab.get_by_label("Part to paint").fill("cap")
     tab.get_by_label("Style").fill("red dotted")
     tab.locator("#paint").click()
-    status = tab.locator("#painting-status .failed")
+    expect(tab.locator("#painting-status")).not_to_contain_text("empty.obj")
     expect(status).to_contain_text("empty.obj")
     expect_ready(tab)
     assert set(runs_folder.iterdir()) == before
