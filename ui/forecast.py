@@ -23,7 +23,7 @@ from pipelines.video import STEPS
 from ui.examples import EXAMPLES
 from ui.folders import base_folder
 from ui.progress import duration
-from ui.video_mask import cut_of
+from ui.video_mask_actions import cut_of
 from ui.wording import on_the_page
 
 _SHOWN = ("h264", "vp8", "vp9", "av1")

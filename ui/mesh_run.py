@@ -23,7 +23,7 @@ from pipelines.teachers.painting import FieldKind, Painting
 from ui.brush import no_brush
 from ui.folders import new_folder
 from ui.following import follow, loading
-from ui.mesh_mask import NO_MESH, Where, mask_of
+from ui.mesh_mask_actions import NO_MESH, Where, mask_of
 from ui.mesh_result import Shown, ended, failed, nothing, painted, result_of
 from ui.progress import duration, progress
 from ui.running import facts, given, seed_of, values_of

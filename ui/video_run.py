@@ -21,7 +21,7 @@ from ui.folders import new_folder
 from ui.following import follow, loading
 from ui.progress import duration, progress
 from ui.running import given, seed_of, values_of
-from ui.video_mask import NO_CLIP, Where, cut_of, mask_of
+from ui.video_mask_actions import NO_CLIP, Where, cut_of, mask_of
 from ui.video_result import Shown, facts_of, nothing, result_of
 from ui.visitors import share_of
 

@@ -17,7 +17,8 @@ from pipelines.paint.uv_mask import read_masks
 from tests.ui.pictures import address
 from ui.brush import strokes_of
 from ui.mesh_examples import OPENED
-from ui.mesh_mask import ASKED, begin_view, change_strokes, mask_of, no_mask, show_mask
+from ui.mesh_mask import ASKED
+from ui.mesh_mask_actions import begin_view, change_strokes, mask_of, no_mask, show_mask
 
 MESH = Path("assets/examples/mushroom.obj")
 SIDE = 128

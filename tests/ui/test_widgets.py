@@ -33,7 +33,7 @@ from ui.forecast import forecast_mesh, forecast_video
 from ui.preview import previewed
 from ui.progress import polyline, progress
 from ui.theme import PAGE
-from ui.video_mask import begin_mask, mask_of, open_frame
+from ui.video_mask_actions import begin_mask, mask_of, open_frame
 from ui.viewer import compared
 
 
