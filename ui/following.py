@@ -51,7 +51,8 @@ def follow(
                     case Waiting() | Left():
                         yield shown(**in_line(event, job.out))
                     case Begun(folder):
-                        yield shown(status=progress("Loading", 0), **begun(folder))
+                        # Its button may have been pressed meanwhile, and says so.
+                        yield shown(status=progress("Loading", 0), run=str(folder))
                     case Note(text):
                         notes.append(text)
                         yield shown(status=progress(text, done_so_far))

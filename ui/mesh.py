@@ -25,7 +25,7 @@ from ui.mesh_seen import wire_seen
 from ui.mesh_settings import follow_teacher, method_fold, run_fold, texture_fold
 from ui.preview import preview_box
 from ui.progress import progress_line
-from ui.running import wire_run
+from ui.running import STOP, wire_run
 from ui.teachers import follow_words, teacher_fold, words_line
 from ui.viewer import viewer
 
@@ -79,7 +79,7 @@ def _form(
         start_button = gr.Button(
             "Paint", variant="primary", elem_id="paint", scale=2, min_width=140
         )
-        stop_button = gr.Button("Stop", interactive=False, elem_id="stop-painting", min_width=100)
+        stop_button = gr.Button(STOP, interactive=False, elem_id="stop-painting", min_width=100)
     buttons = {"start_button": start_button, "stop_button": stop_button}
     line = forecast_line("painting-forecast")
     keys("paint", "stop-painting")

@@ -25,6 +25,8 @@ from ui.progress import duration, progress
 from ui.visitors import owned
 from ui.wording import on_the_page
 
+STOP = "Stop"
+"""What the button says that ends a run."""
 SEEDS = 2**31
 """Seeds that are drawn are below this."""
 _TURNS = 10_000
@@ -97,13 +99,13 @@ def ready() -> dict[str, Any]:
     return {
         "ended_at": time.time(),
         "start_button": gr.Button(interactive=True),
-        "stop_button": gr.Button(interactive=False),
+        "stop_button": gr.Button(STOP, interactive=False),
     }
 
 
 def begun(folder: Path) -> dict[str, Any]:
     """The fields of a `Change` from when the run in `folder` can be stopped."""
-    return {"run": str(folder), "stop_button": gr.Button(interactive=True)}
+    return {"run": str(folder), "stop_button": gr.Button(STOP, interactive=True)}
 
 
 def expect_idle(run: str | None) -> None:
@@ -170,7 +172,8 @@ def stop(run: str | None) -> dict[str, Any]:
     """Take the run in the folder `run` out of the line, or stop it and keep what there is."""
     if run is not None:
         worker.stop(Path(run))
-    return gr.Button(interactive=False)
+    # Its step is taken to the end, which may be minutes, and then the result is written.
+    return gr.Button("Stopping", interactive=False)
 
 
 def wire_run(

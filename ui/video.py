@@ -16,7 +16,7 @@ from ui.forecast import forecast_line, forecast_video, wire_forecast
 from ui.keys import keys
 from ui.preview import preview_box
 from ui.progress import progress_line
-from ui.running import wire_run
+from ui.running import STOP, wire_run
 from ui.teachers import follow_words, teacher_fold, words_line
 from ui.video_examples import OPENED, Example, example_row, opened, read_examples
 from ui.video_mask import mask_fold
@@ -69,7 +69,7 @@ def _form(
     known = words_line(video_teacher, EditVideo.teacher, "known-words")
     with gr.Row():
         start_button = gr.Button("Edit", variant="primary", elem_id="edit", scale=2, min_width=140)
-        stop_button = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
+        stop_button = gr.Button(STOP, interactive=False, elem_id="stop", min_width=100)
     buttons = {"start_button": start_button, "stop_button": stop_button}
     line = forecast_line("forecast")
     keys("edit", "stop")

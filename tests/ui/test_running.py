@@ -24,7 +24,18 @@ from pipelines.teachers.teacher import check_prompt
 from pipelines.video import EditVideo
 from ui import following, mesh_result, mesh_run, video_result, video_run
 from ui.following import follow
-from ui.running import Change, expect_idle, in_line, said, seed_of, stop, values_of, written
+from ui.running import (
+    Change,
+    begun,
+    expect_idle,
+    in_line,
+    ready,
+    said,
+    seed_of,
+    stop,
+    values_of,
+    written,
+)
 from ui.visitors import owned
 from ui.wording import FIELDS, on_the_page
 
@@ -89,7 +100,13 @@ def test_line_says_who_is_ahead_and_can_be_left():
     assert waiting["run"] == str(folder) and waiting["stop_button"].interactive is True
     left = in_line(Left(), folder)
     assert left["start_button"].interactive is True and left["run"] is None
-    assert stop(None).interactive is False
+
+
+def test_the_button_that_was_pressed_says_so_until_the_run_has_ended(tmp_path):
+    # A step may take minutes.
+    pressed = stop(str(tmp_path))
+    assert pressed.interactive is False and pressed.value == "Stopping"
+    assert ready()["stop_button"].value == begun(tmp_path)["stop_button"].value == "Stop"
 
 
 def test_a_run_is_claimed_as_it_begins_though_nobody_looks(tmp_path):
@@ -144,6 +161,8 @@ def test_a_tab_follows_its_run_from_the_line_to_the_end(tmp_path, monkeypatch):
     assert line.value == "In line, 1 ahead of you." and shown[1].run == str(tmp_path)
     # Not what the line said, for as long as the teachers take.
     assert begun.value == "Loading" and begun.props["percent"] == "0.0"
+    # Who pressed Stop is not asked to press it again.
+    assert all(change.stop_button == gr.skip() for change in shown[1:])
     assert step.value == "Step 3 of 4, 1 s left" and step.props["percent"] == "75.0"
     # What was kept, and the step that is taken again.
     assert step.props["change_now"] == "0.3" and step.props["change"].count(",") == 3
