@@ -143,7 +143,7 @@ class Edit:
             few = (v[:, :, latent] for v in (self.shown, self.x_src))
             frames = source + quick_look.change(self.colours, *few, source.shape[-2:])
         masks = {name: mask[0, 0, latent].cpu() for name, mask in self._masks().items()}
-        return Preview(index, to_uint8(frames.clamp(0, 1)), masks)
+        return Preview(index, to_uint8(frames), masks)
 
     def write(self, said: dict[str, Any]) -> tuple[Path, list[str], dict[str, Any]]:
         """The clip, the same beside its source, and how much changed where it should not."""

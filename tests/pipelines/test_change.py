@@ -1,11 +1,23 @@
-"""The change of an edit, steadied along the motion of its clip, and what becomes of fine detail."""
+"""The change of an edit: steadied along the motion of its clip, brought to it, and measured."""
+
+import math
 
 import pytest
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
 from pipelines.clip import change as changes
-from pipelines.clip.change import edited, shares, steadied
+from pipelines.clip.change import (
+    FLOOR,
+    MOST,
+    apply_change,
+    edited,
+    psnr_outside,
+    shares,
+    steadied,
+)
+from pipelines.clip.gate import Gate
+from pipelines.media import clip_from_frames, to_float, to_uint8
 
 FRAMES, SIDE = 9, 64
 
@@ -136,3 +148,59 @@ def test_the_shares_are_those_of_the_least_squares():
     change = torch.einsum("ck,nkhw->nchw", mix, before) + 0.1
     got = shares(before, change).unflatten(1, (3, 3)).mean((0, 3, 4))
     torch.testing.assert_close(got, mix, atol=0.03, rtol=0)
+
+
+def test_of_a_contrast_as_faint_as_the_floor_half_is_made_and_of_none_more_than_the_most():
+    y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    faint = torch.full((1, 3, 32, 32), 0.5)
+    faint[:, 0] += FLOOR**0.5 * (1 - 2 * ((x + y) % 2))
+    half = torch.zeros(1, 9, 8, 8)
+    half[:, 0] = 0.5
+    torch.testing.assert_close(shares(faint, faint - 0.5), half)
+    assert shares(faint, 9 * faint)[:, 0].eq(MOST).all()
+    assert shares(faint, -9 * faint)[:, 0].eq(-MOST).all()
+
+
+def test_an_edit_of_a_moved_picture_is_the_moved_edit():
+    generator = torch.Generator().manual_seed(0)
+    source = torch.rand(1, 3, 144, 144, generator=generator)
+    before, change = 0.5 * torch.rand(2, 1, 3, 72, 72, generator=generator)
+    moved = edited(source[..., 8:, 8:], before[..., 4:, 4:], change[..., 4:, 4:])
+    got = edited(source, before, change)[..., 8:, 8:]
+    torch.testing.assert_close(inner(moved), inner(got))
+
+
+def gated(count, level):
+    """`count` grey frames, 8 x 16; their right half may change, but for its first column, which
+    may by `level`."""
+    clip = clip_from_frames(torch.full((count, 8, 16, 3), 240, dtype=torch.uint8), 8)
+    mask = torch.zeros(count, 1, 8, 16)
+    mask[..., 8:], mask[..., 8] = 1, level
+    return clip, Gate(mask, clip.size, grow=0, feather=0, inverted=False)
+
+
+@pytest.mark.parametrize("count", [3, 9])
+def test_every_frame_is_changed_within_the_gate_and_ends_at_white(count):
+    clip, gate = gated(count, level=0.4)
+    before = to_float(clip.frames)
+    change = torch.linspace(0.02, 1, count).view(-1, 1, 1, 1).expand_as(before)
+    free = to_uint8(edited(before, before, change))
+    assert apply_change(clip, before, change, None).equal(free) and free[-1].eq(255).all()
+    got = apply_change(clip, before, change, gate)
+    assert got[:, :, :8].equal(clip.frames[:, :, :8]) and got[:, :, 9:].equal(free[:, :, 9:])
+    assert got[-1, :, 8].eq(246).all()
+
+
+def test_the_psnr_outside_counts_what_the_gate_keeps_in_every_frame():
+    clip, gate = gated(9, level=0.1)
+    frames = clip.frames.clone()
+    frames[:, :, 8:] = 0
+    assert psnr_outside(frames, clip, gate) is None
+    frames[-1, 0, 0, 0] += 15
+
+    def dB(mean_square):
+        return pytest.approx(10 * math.log10(255**2 / mean_square), abs=1e-3)
+
+    wrong = 15**2 / (9 * 8 * 8 * 3)
+    assert psnr_outside(frames, clip, gate) == dB(wrong)
+    assert psnr_outside(frames, clip, None) == dB((wrong + 240**2) / 2)
