@@ -63,3 +63,10 @@ def test_the_latents_hold_the_frames_they_end_with():
 def test_a_picture_has_no_motion():
     said = torch.randn(1, 4, 1, 12, 12)
     assert motion(clip(frames=1), said).mean(said, 7).equal(said)
+
+
+def test_of_two_frames_the_one_motion_is_known():
+    flows = motion(clip(frames=2), carried(2)).flows
+    right = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 8, 8)
+    torch.testing.assert_close(inner(flows.to_next), right, atol=0.1, rtol=0)
+    torch.testing.assert_close(inner(flows.to_previous), -right, atol=0.1, rtol=0)
