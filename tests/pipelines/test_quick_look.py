@@ -26,6 +26,7 @@ def test_a_linear_autoencoder_is_inverted():
     latents = encoded(source, mix)
     colours = quick_look.fit(latents, source)
     assert colours.shape == (5, 3)
+    torch.testing.assert_close(quick_look.fit(10 * latents, source), colours / 10)
     shown = quick_look.change(colours, encoded(edited, mix), latents, (4, 6))
     expected = interpolate(edited - source, (4, 6), mode="area")
     assert (shown - expected).abs().max() < 0.05 < expected.abs().max()
