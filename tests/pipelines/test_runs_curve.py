@@ -18,13 +18,6 @@ def after(count, of=()):
     return of
 
 
-@pytest.fixture
-def always(monkeypatch):
-    """A checkpoint after every step."""
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
-
-
 @pytest.mark.parametrize("count", [1, 2, 199, 200, 201, 1234, 5000])
 def test_a_long_curve_keeps_few_points_its_first_and_its_last(count):
     found = after(count)

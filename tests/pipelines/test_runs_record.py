@@ -33,13 +33,6 @@ from tests.pipelines.tiny_run import RESULT, STEPS, Tiny, run
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-@pytest.fixture
-def always(monkeypatch):
-    """A checkpoint after every step."""
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Where a run ends that nothing interrupts."""
