@@ -85,6 +85,16 @@ def test_a_rigid_shift_has_no_temporal_error_and_flicker_its_own_size():
     assert temporal_error_object(frames, masks, 31 - centres) > 20
 
 
+def test_the_object_is_compared_where_both_frames_show_it_alone():
+    frames, mask = noise(3, 3, 8, 8), torch.zeros(3, 1, 8, 8)
+    for f in range(3):
+        mask[f, 0, 1:, 2 * f : 2 * f + 4] = 1
+    mask[:, 0, 0] = 0.99
+    frames[1, :, 1:, 2:4] = frames[0, :, 1:, 2:4] + 0.1
+    frames[2, :, 1:, 4:6] = frames[1, :, 1:, 4:6] - 0.1
+    assert temporal_error_object(frames, mask, torch.zeros(3, 2)) == pytest.approx(25.5, rel=1e-5)
+
+
 def test_the_motion_of_a_drawn_object_is_its_centres():
     whole = moving(2, pattern="checked", object="fish", background="grass")
     assert temporal_error_object(*drawn(whole)) < 1e-2
@@ -99,6 +109,11 @@ def test_the_motion_of_a_drawn_object_is_its_centres():
 def test_an_object_that_never_shows_is_an_error():
     with pytest.raises(ValueError, match="empty"):
         temporal_error_object(noise(2, 3, 8, 8), torch.zeros(2, 1, 8, 8), torch.zeros(2, 2))
+
+
+def test_where_the_object_is_in_either_frame_nothing_stands_still():
+    where = still(torch.zeros(3, 3, 1, 4), torch.eye(3, 4).view(3, 1, 1, 4))
+    assert where.int().flatten(1).tolist() == [[0, 0, 1, 1], [1, 0, 0, 1]]
 
 
 def test_what_stands_still_is_neither_the_object_nor_its_shadow():

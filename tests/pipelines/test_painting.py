@@ -273,8 +273,10 @@ def test_a_mask_bounds_the_region_that_is_found():
     what = task([YELLOW] * 3, Mask((allowed,), replaces=False))
     points = random_points(what.surface, 400, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        found = replace(what, mask=None).asked(fields(), points).region
+        free = replace(what, mask=None)
+        found = free.asked(fields(), points).region
         region = what.asked(fields(), points).region
+    assert free.bound(points).equal(torch.ones(400, 1))
     torch.testing.assert_close(region, found * what.bound(points))
     assert 0.1 < found.mean() < 0.9 and what.bound(points).unique().numel() > 1
 
