@@ -6,10 +6,13 @@ from pipelines.paint import painted
 from pipelines.runs import checkpoint
 
 
-@pytest.fixture(autouse=True)
-def small_turntables(monkeypatch):
-    """A painting's turntable takes seconds at its own size, and a test at any."""
-    monkeypatch.setattr(painted, "TURNTABLE_SIDE", 96)
+@pytest.fixture(scope="module", autouse=True)
+def small_turntables():
+    """A painting's turntable takes seconds as it is, and a test one of any size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(painted, "TURNTABLE_SIDE", 96)
+        patch.setattr(painted, "TURNTABLE_FRAMES", 4)
+        yield
 
 
 @pytest.fixture

@@ -69,7 +69,6 @@ def test_a_run_leaves_everything_that_is_promised(box, tmp_path):
     after = after if isinstance(after, trimesh.Trimesh) else after.to_geometry()
     assert len(after.faces) == len(before.faces)
     np.testing.assert_allclose(after.bounds, before.bounds, atol=1e-5)
-    assert len(read_clip(out / "turntable.mp4")) == 48
     again = geometry.read_mesh(out / "painted.glb")
     assert again.parts[0].picture.shape[:2] == (64, 64)
     np.testing.assert_array_equal(again.parts[0].faces.shape, (len(before.faces), 3))

@@ -16,7 +16,6 @@ from pipelines.clip.edit import Edit
 from pipelines.events import Done
 from pipelines.media import save_png
 from pipelines.mesh import Paint, paint_mesh
-from pipelines.paint import painted
 from pipelines.paint.views import Ahead
 from pipelines.teachers import loading, machine, thrift
 from pipelines.teachers.painting import Painting
@@ -184,7 +183,6 @@ def test_few_rows_at_once_stay_there_too(job, teacher_of, card, monkeypatch, nam
 def test_a_painting_stays_on_the_card(painting, teacher_of, card, monkeypatch, names, how):
     # Of the devices that torch knows by name, one whose gradients need no driver.
     monkeypatch.setattr(torch, "lazy", torch.cpu, raising=False)
-    monkeypatch.setattr(painted, "TURNTABLE_FRAMES", 4)
     # There, whether a step was finite would be read at once.
     monkeypatch.setattr(optimize, "_watch", lambda tensors: lambda: True)
     taken = watched(monkeypatch, Paint, hurried)

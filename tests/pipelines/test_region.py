@@ -12,9 +12,11 @@ import trimesh
 from pipelines import geometry
 from pipelines.errors import InputError, RunFailed
 from pipelines.media import read_clip, read_image, save_png
+from pipelines.paint import painted
 from pipelines.paint.layers import Layers, load_layers
-from pipelines.paint.painted import shares, write_painted
+from pipelines.paint.painted import render_textured, shares, write_painted, write_turntable
 from pipelines.region import MoveRegion, move_region
+from pipelines.render import orbit
 from pipelines.runs import run_folder
 from pipelines.runs.hold import hold
 
@@ -105,6 +107,26 @@ def test_what_changed_outside_is_measured_on_the_files(run):
         save_png(run / "texture.png", texture)
         found = shares(run, surface, layers, 0.6)["changed_outside_share"]
         assert found == pytest.approx(share, abs=1e-8)
+
+
+def test_the_turntable_goes_around_once_and_beside_it_is_what_was_and_the_region(run, monkeypatch):
+    """Twenty views: the even ones do not fit into one part."""
+    monkeypatch.setattr(painted, "TURNTABLE_FRAMES", 20)
+    surface, layers = geometry.surface(geometry.read_mesh(run / "painted.glb")), load_layers(run)
+    assert write_turntable(run, surface, layers, 0.5, {}) == ["before", "after", "region"]
+    side = painted.TURNTABLE_SIDE
+    turning, beside = (read_clip(run / f"{name}.mp4") for name in ("turntable", "comparison"))
+    assert (turning.rate, beside.rate) == (24, 12)
+    wanted = render_textured(surface, [layers[0].texture(0.5)], orbit(20, 20.0), side).float()
+    far = (turning.frames.float()[:, None] - wanted).abs().mean((2, 3, 4))
+    assert far.argmin(1).tolist() == list(range(20)) and far.diagonal().max() < 2
+    before, after, region = beside.frames.float().split(side, dim=2)
+    assert (after - wanted[::2]).abs().mean() < 2
+    was = render_textured(surface, [layers[0].base], orbit(10, 20.0), side).float()
+    assert (before - was).abs().mean() < 2
+    # What turned from white to red is white, all else black.
+    red = (was - wanted[::2])[..., 1] > 90
+    assert region[red].mean() > 230 and region[~red].mean() < 5
 
 
 def test_a_higher_threshold_paints_less(run):

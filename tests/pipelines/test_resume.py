@@ -23,7 +23,6 @@ from pipelines.errors import InputError
 from pipelines.events import Note, Step
 from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
 from pipelines.mesh import PaintMesh
-from pipelines.paint import painted
 from pipelines.paint.layers import load_layers
 from pipelines.resume import Resume, resume
 from pipelines.runs import checkpoint, history, run_folder
@@ -37,11 +36,10 @@ STEPS = 4
 
 @pytest.fixture(scope="module", autouse=True)
 def cheap():
-    """A checkpoint after every step, and a short turntable."""
+    """A checkpoint after every step."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoint, "EVERY", 0.0)
         patch.setattr(checkpoint, "SHARE", 1e9)
-        patch.setattr(painted, "TURNTABLE_FRAMES", 4)
         yield
 
 
@@ -162,8 +160,7 @@ def test_a_run_that_failed_in_the_middle_goes_on_to_the_same_end(whole, tmp_path
 
 CHEAP = """
 from pipelines.runs import checkpoint
-from pipelines.paint import painted
-checkpoint.EVERY, checkpoint.SHARE, painted.TURNTABLE_FRAMES = 0.0, 1e9, 4
+checkpoint.EVERY, checkpoint.SHARE = 0.0, 1e9
 """
 LINGERING = """
 import time
