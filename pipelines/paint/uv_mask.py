@@ -84,7 +84,10 @@ def view_camera(azimuth: float, elevation: float) -> Cameras:
 def project_mask(
     mask: Tensor, surface: Surface, camera: Cameras, sizes: list[tuple[int, int]]
 ) -> tuple[Tensor, ...]:
-    """A mask (S, S) drawn on a view, brought to every texture: (1, h, w) each."""
+    """A mask (S, S) drawn on a view, brought to every texture: (1, h, w) each.
+
+    surface: in the unit ball; camera: sees all of that.
+    """
     side = len(mask)
     depth = _without_rim(rasterise(surface, camera, side).depth[0])
     found = []
@@ -92,14 +95,13 @@ def project_mask(
         points, index = texels(surface, atlas, size)
         xz, yz, z = project(points.position, camera, side)[:, 0]
         x, y = xz / z, yz / z
+        # The picture holds the whole unit ball, and so every place.
         column, row = x.round().long(), y.round().long()
-        inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
-        row, column = row.clamp(0, side - 1), column.clamp(0, side - 1)
         to_camera = camera.position.to(points.position.device) - points.position
         faces = (points.normal * to_camera).sum(1) > 0
         nearer = torch.where(faces, NEARER, NEARER_AVERTED)
-        seen = inside & (z <= depth[row, column] + nearer)
-        uv = torch.stack([(x + 0.5) / side, 1 - (y + 0.5) / side], dim=1).float()
+        seen = z <= depth[row, column] + nearer
+        uv = torch.stack([(x + 0.5) / side, 1 - (y + 0.5) / side], dim=1)
         value = sample(mask[..., None], uv) * seen[:, None]
         found.append(texture_image(value, index, size).permute(2, 0, 1))
     return tuple(found)

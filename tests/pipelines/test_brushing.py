@@ -1,5 +1,6 @@
 """Brushing on views of a mesh: strokes land where they were seen, views add up, files go round."""
 
+import math
 import zipfile
 
 import numpy as np
@@ -14,7 +15,14 @@ from pipelines.media import clip_from_frames, read_mask
 from pipelines.paint import brushing
 from pipelines.paint.painted import random_points
 from pipelines.paint.task import sample_atlases
-from pipelines.paint.uv_mask import MOST_BYTES, read_masks, read_uv_mask
+from pipelines.paint.uv_mask import (
+    MOST_BYTES,
+    project_mask,
+    read_masks,
+    read_uv_mask,
+    view_camera,
+)
+from tests.pipelines.test_painting import sphere
 
 FRONT, RIGHT = (0.0, 0.0), (90.0, 0.0)
 # A box of 2 x 3 x 1: its front is 6 of the 22 units of its area, its right side 3.
@@ -76,6 +84,18 @@ def test_a_stroke_is_seen_where_it_was_drawn(box):
     behind = brushing.view_picture(box, box.blank(), away)
     assert torch.equal(brushing.view_picture(box, masks, away), behind)
     assert brushing.sides_picture(box, masks).shape == (4, brushing.SIDES, brushing.SIDES, 3)
+
+
+def test_from_aside_and_above_one_brushes_the_part_of_a_ball_that_faces_there():
+    ball, turn, up = sphere(), math.radians(30), math.radians(20)
+    masks = project_mask(torch.ones(128, 128), ball, view_camera(30.0, 20.0), [(256, 256)])
+    points = random_points(ball, 5000, torch.Generator().manual_seed(0))
+    there = [math.cos(up) * math.sin(turn), math.sin(up), math.cos(up) * math.cos(turn)]
+    beyond = points.position @ torch.tensor(there)
+    found = sample_atlases(masks, points)[:, 0] > 0.5
+    # From three radii away the horizon is at a third of a radius, and what is at it is uncertain.
+    assert found[beyond > 0.6].float().mean() > 0.99
+    assert found[beyond < 0.2].float().mean() < 0.01
 
 
 def test_masks_go_to_a_file_and_back(box, pair, tmp_path):
