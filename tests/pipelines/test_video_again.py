@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from torch.nn.functional import cosine_similarity
 
 from pipelines import video
 from pipelines.events import Preview
-from pipelines.media import clip_from_frames, write_clip
+from pipelines.media import clip_from_frames, read_clip, write_clip
 from pipelines.runs import checkpoint
 from pipelines.video import EditVideo, edit_video
 from sds.assd import Method
@@ -16,7 +17,7 @@ from tests.pipelines.test_video import SOURCE, TARGET, moving_square
 
 @pytest.fixture
 def job(tmp_path):
-    frames = moving_square(frames=4, height=64, width=64)
+    frames = moving_square(height=64, width=64)
     write_clip(tmp_path / "clip.mp4", frames, clip_from_frames(frames, 12))
     named = dict(teacher="miniature", side=64, steps=1, method=Method(fusion=1.0))
     return EditVideo(tmp_path / "clip.mp4", SOURCE, TARGET, tmp_path / "one", **named)
@@ -60,8 +61,14 @@ def test_the_same_edit_again_ends_the_same_to_the_last_bit(job, tmp_path):
     assert ends[0].equal(ends[1])
 
 
-def test_a_preview_does_without_an_autoencoder_that_is_large(job, monkeypatch):
-    monkeypatch.setattr("pipelines.teachers.loaded.SMALL", 0)
-    monkeypatch.delattr(LatentCodec, "frames")
-    previews = [event for event in edit_video(job) if isinstance(event, Preview)]
-    assert previews[0].frames.shape == (4, 64, 64, 3)
+@pytest.mark.parametrize("large", [False, True])
+def test_a_preview_shows_what_becomes_of_frames_from_all_of_the_clip(job, monkeypatch, large):
+    """Where the autoencoder is large it does without, and shows about that."""
+    if large:
+        monkeypatch.setattr("pipelines.teachers.loaded.SMALL", 0)
+        monkeypatch.delattr(LatentCodec, "frames")
+    *events, done = edit_video(replace(job, steps=2, moves=1, steady=1))
+    shown = next(event.frames for event in events if isinstance(event, Preview))
+    source, result = (read_clip(file).frames[[0, 2, 3, 5]] for file in (job.clip, done.result))
+    changes = [(frames.float() - source.float()).flatten() for frames in (shown, result)]
+    assert cosine_similarity(*changes, dim=0) > (0.5 if large else 0.98)
