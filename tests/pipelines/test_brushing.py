@@ -1,6 +1,7 @@
 """Brushing on views of a mesh: strokes land where they were seen, views add up, files go round."""
 
 import math
+import os
 import zipfile
 
 import numpy as np
@@ -168,6 +169,17 @@ def test_an_unwrapped_mesh_opens_the_same_every_time(tmp_path):
     assert brushing.open_canvas(path, None, 64) is first
     brushing._open.cache_clear()
     assert torch.equal(brushing.open_canvas(path, None, 64).surface.uv, first.surface.uv)
+
+
+def test_a_mesh_that_was_saved_anew_is_opened_anew_and_one_that_is_gone_is_said(box, tmp_path):
+    path = tmp_path / "box.obj"
+    trimesh.creation.box((2, 3, 1)).export(path)
+    os.utime(path, (1, 1))
+    again = brushing.open_canvas(path, None, 256)
+    assert (len(box.surface.faces), len(again.surface.faces)) == (48, 12)
+    path.unlink()
+    with pytest.raises(InputError, match=r"There is no file .*box\.obj"):
+        brushing.open_canvas(path, None, 256)
 
 
 def test_a_mesh_with_z_up_is_brushed_standing(tmp_path):

@@ -1,5 +1,6 @@
 """The user's mask on every frame: carried, inverted, at another size, and painted with a brush."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -194,8 +195,23 @@ def test_a_mask_that_lets_nothing_change_says_why(clip, mask_file, tmp_path):
             read_gate(mask_file, clip, 1, grow, feather, invert=True)
 
 
+@pytest.mark.parametrize("only", [0, FRAMES - 1])
+def test_a_clip_of_masks_may_allow_one_frame_alone(clip, tmp_path, only):
+    drawn = torch.zeros(FRAMES, HEIGHT, WIDTH, 3, dtype=torch.uint8)
+    drawn[only, 32:64] = 255
+    write_clip(tmp_path / "mask.mp4", drawn, clip)
+    gate = read_gate(tmp_path / "mask.mp4", clip, 0, grow=0, feather=0)
+    free = gate.at(slice(0, FRAMES))
+    assert [bool(frame.any()) for frame in free] == [k == only for k in range(FRAMES)]
+    grid = HEIGHT // 8, WIDTH // 8
+    assert torch.equal(gate.latent(grid), masks.to_latent(free, grid))
+
+
 def test_at_half_the_size_the_edge_is_half_as_wide(clip, mask_file):
-    gate = read_gate(mask_file, clip, 1, grow=8, feather=0)
+    gate = read_gate(mask_file, clip, 1, grow=8, feather=3)
+    small = gate.shrunk((HEIGHT // 2, WIDTH // 2))
+    assert (small.grow, small.feather) == (4, 1.5)
+    gate = replace(gate, feather=0)
     whole = gate.at(slice(1, 2)).mean()
     half = gate.shrunk((HEIGHT // 2, WIDTH // 2)).at(slice(1, 2)).mean()
     assert float(half) == pytest.approx(float(whole), rel=0.1)

@@ -11,6 +11,7 @@ from pipelines.paint.layers import (
     load_layers,
     save_layers,
 )
+from pipelines.paint.painted import touched_textures
 
 
 def layers(size=(5, 4)):
@@ -56,6 +57,14 @@ def test_the_region_is_what_reaches_the_threshold():
     reached = made.localization >= 0.5 * 255
     assert (made.weight(0.5) == 1).equal(reached)
     assert (made.weight(0.5) == 0).equal(made.localization <= (0.5 - SOFTNESS) * 255)
+
+
+def test_a_part_that_the_edit_is_nowhere_on_gets_no_texture():
+    made, left = layers(), layers()
+    left.localization.zero_()
+    textures = [layer.texture(0.5) for layer in (made, left)]
+    touched, untouched = touched_textures((made, left), textures)
+    assert untouched is None and (touched == textures[0].numpy()).all()
 
 
 @pytest.mark.parametrize("count", [1, 3])

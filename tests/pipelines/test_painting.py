@@ -25,6 +25,7 @@ from pipelines.paint.run import contrast, paint, questions
 from pipelines.paint.schedule import method_at
 from pipelines.paint.task import Fields, Mask, Task
 from pipelines.render import Surface, orbit
+from pipelines.render.bake import texels
 from pipelines.teachers.painting import PAPER, Painting
 from sds import csd
 from sds.schedules import at, ddpm
@@ -261,10 +262,38 @@ def test_outside_a_mask_the_base_stays_to_the_last_bit():
     what = task([YELLOW, (1.0, 0.0, 0.0), YELLOW], Mask((allowed,), replaces=False))
     painted = fields()
     run(what, painted, 6)
-    base = torch.randint(256, (32, 32, 3), generator=torch.Generator().manual_seed(0)).byte()
+    base = torch.randint(256, (32, 48, 3), generator=torch.Generator().manual_seed(0)).byte()
     (layer,) = bake_layers(what, painted, [base])
     assert layer.texture(0.3)[20:].equal(base[20:])
+    points, index = texels(what.surface, 0, (32, 48))
+    with torch.no_grad():
+        found = what.asked(painted, points)
+    baked = torch.cat([layer.style, layer.localization[..., None]], dim=-1).flatten(0, 1)[index]
+    wanted = 255 * torch.cat([found.style, found.region], dim=1)
+    torch.testing.assert_close(baked.float(), wanted, atol=0.51, rtol=0)
     assert layer.localization[:14].float().mean() > 0
+
+
+def test_random_points_lie_evenly_over_the_area():
+    """On two triangles, the second three times the first. By the moments of a triangle."""
+    corners = torch.tensor([[0, 0], [1, 0], [0, 1]])
+    vertices = torch.cat([corners, corners * torch.tensor([1, 3]) + 5]).float()
+    vertices = torch.cat([vertices, torch.zeros(6, 1)], dim=1)
+    plane = Surface(
+        vertices=vertices,
+        faces=torch.arange(6).view(2, 3),
+        normals=torch.tensor([0.0, 0.0, 1.0]).expand(2, 3, 3),
+        uv=vertices[:, :2].view(2, 3, 2),
+        atlas=torch.arange(2),
+    )
+    points = random_points(plane, 50_000, torch.Generator().manual_seed(0))
+    assert points.atlas.float().mean() == pytest.approx(3 / 4, abs=0.01)
+    for k in range(2):
+        x, y = points.position[points.atlas == k, :2].T - 5 * k
+        y = y / (1 + 2 * k)
+        assert min(x.min(), y.min(), (1 - x - y).min()) > -1e-5
+        moments = [v.mean().item() for v in (x, y, x * x, y * y, x * y)]
+        assert moments == pytest.approx([1 / 3, 1 / 3, 1 / 6, 1 / 6, 1 / 12], abs=0.01)
 
 
 def test_a_mask_bounds_the_region_that_is_found():

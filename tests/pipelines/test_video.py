@@ -187,9 +187,11 @@ BAD = {
     "unknown teacher": ({"teacher": "nobody"}, "Choose one of: miniature"),
     "no steps": ({"steps": 0}, "0 steps make no edit"),
     "endless steps": ({"steps": 10**30}, "at most 1,000,000"),
+    "no seed": ({"seed": -1}, "The seed -1 must be a whole number from 0"),
     "no middle frame": ({"steady": 4}, "odd number"),
     "no strength": ({"strength": 0.0}, "above 0"),
     "a level below the noise": ({"low": 0}, "between 1 and 999"),
+    "a level above it": ({"high": 1000}, "between 1 and 999"),
     "no size": ({"side": 8}, "32 to 4096"),
     "moves below none": ({"moves": -1}, "0 for every step"),
     "a negative guidance": ({"method": Method(guidance_target=-1.0)}, "--guidance-target is -1.0"),
@@ -247,6 +249,11 @@ def test_bad_input_is_one_sentence_exit_2_and_nothing_written(job, tmp_path, cap
     printed = capsys.readouterr()
     assert sentence in printed.err and printed.out == ""
     assert not job.out.exists()
+
+
+def test_the_ends_of_what_levels_and_sizes_may_be_are_taken(job):
+    for ends in (dict(low=1, high=999), dict(low=400, high=400), dict(side=32), dict(side=4096)):
+        check_numbers(settled(replace(job, **ends)))
 
 
 def test_unknown_words_are_refused_with_the_words_that_are_known(job):
