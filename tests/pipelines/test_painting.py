@@ -261,7 +261,7 @@ def test_outside_a_mask_the_base_stays_to_the_last_bit():
     allowed[:, :16] = 1
     what = task([YELLOW, (1.0, 0.0, 0.0), YELLOW], Mask((allowed,), replaces=False))
     painted = fields()
-    run(what, painted, 6)
+    run(what, painted, 1)
     base = torch.randint(256, (32, 48, 3), generator=torch.Generator().manual_seed(0)).byte()
     (layer,) = bake_layers(what, painted, [base])
     assert layer.texture(0.3)[20:].equal(base[20:])
@@ -271,7 +271,7 @@ def test_outside_a_mask_the_base_stays_to_the_last_bit():
     baked = torch.cat([layer.style, layer.localization[..., None]], dim=-1).flatten(0, 1)[index]
     wanted = 255 * torch.cat([found.style, found.region], dim=1)
     torch.testing.assert_close(baked.float(), wanted, atol=0.51, rtol=0)
-    assert layer.localization[:14].float().mean() > 0
+    assert 0 < layer.localization[:14].float().mean() < 250
 
 
 def test_random_points_lie_evenly_over_the_area():
