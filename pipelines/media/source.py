@@ -20,6 +20,9 @@ READABLE = "mp4, mov, webm, mkv or avi"
 FALLBACK_RATE = Fraction(25)
 
 _OPTIONS = {"format_whitelist": "mov,mp4,matroska,webm,gif,avi", "protocol_whitelist": "file"}
+# Microseconds and bytes of a file that are looked at until each stream has begun. By itself the
+# library looks at 5 s and 5 MB, and takes pictures that begin later to begin at 0.
+_OPTIONS |= {"analyzeduration": "3600000000", "probesize": "100000000"}
 _SEEKABLE = ("mp4", "matroska")
 """Formats whose index leads to a frame's exact place."""
 
@@ -107,7 +110,7 @@ def seek(container: av.container.InputContainer, stream: av.VideoStream, cut: Cu
         try:
             container.seek(target, stream=stream)
         except av.error.FFmpegError:
-            # Pictures that begin long after the sound have no key frame before that, but after.
+            # A clip that was cut out of another may begin before its first key frame.
             container.seek(target, stream=stream, backward=False)
 
 

@@ -292,15 +292,31 @@ def test_a_damaged_picture_before_the_part_is_no_matter(tmp_path):
     assert numbers(media.read_clip(path, cut=Cut(2.5, 2.8))) == [25, 26, 27]
 
 
-def test_pictures_that_begin_long_after_the_sound_are_found(tmp_path):
-    """Where a live recording does not even say when they begin, that is when the first one is."""
-    live = recorded(tmp_path / "live.webm", late=8)
-    assert numbers(media.read_clip(live, cut=Cut(0.5, 3))) == [1, 2]
-    assert numbers(media.read_clip(live, cut=Cut(25, 28))) == [25, 26, 27]
-    # With a single key frame, before which there is no place to go to.
-    whole = recorded(tmp_path / "whole.webm", late=8, live=False, gap=COUNT)
-    assert numbers(media.read_clip(whole, cut=Cut(8.5, 11))) == [1, 2]
-    assert numbers(media.read_clip(whole, cut=Cut(33, 36))) == [25, 26, 27]
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("gap", [10, COUNT])
+def test_a_part_counts_from_the_first_picture_however_long_after_the_sound(live, gap, tmp_path):
+    path = recorded(tmp_path / "late.webm", late=8, live=live, gap=gap)
+    assert numbers(media.read_clip(path, cut=Cut(0.5, 3))) == [1, 2]
+    part = media.read_clip(path, cut=Cut(25, 28))
+    assert numbers(part) == [25, 26, 27] and part.sound == (33, 36)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_a_clip_that_begins_before_its_first_key_frame(name, tmp_path):
+    path = tmp_path / name
+    with (
+        av.open(str(clip_file(tmp_path / f"whole_{name}", gap=30))) as source,
+        av.open(str(path), "w") as container,
+    ):
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for packet in [packet for packet in source.demux() if packet.size][3:]:
+            packet.stream = stream
+            container.mux(packet)
+    # It begins with frame 3, and what comes before the key frame cannot be shown.
+    shown = numbers(media.read_clip(path))
+    assert 25 < shown[0] < 32 and shown[-1] == 39
+    assert numbers(media.read_clip(path, cut=Cut(1.5))) == shown
+    assert numbers(media.read_clip(path, cut=Cut(2.9, 3.3))) == [32, 33, 34, 35]
 
 
 @pytest.mark.parametrize("name, codec", [("a.mkv", "libx264"), ("a.avi", "mpeg4")])
