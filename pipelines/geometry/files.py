@@ -60,7 +60,7 @@ class Folder:
                 f"{name!r} is a link that leads out of the mesh's folder; it is not followed. "
                 "Put the file itself there."
             )
-        if inside not in self.found and path.is_file():
+        if inside not in self.found and os.path.isfile(path):
             self.found[inside] = read_bounded(path)
         return self.found.get(inside)
 
@@ -69,13 +69,14 @@ class Folder:
 
     def _spelt(self, inside: str) -> str:
         """`inside` with the capitals it has in the folder, or as it is where there is none."""
-        if (self.root / inside).exists():
+        # Here and below as `os.path` asks: there is no file whose name is longer than one can be.
+        if os.path.exists(self.root / inside):
             return inside
         places = [PurePosixPath()]
         for part in PurePosixPath(inside.casefold()).parts:
             names = ((at, name) for at in places for name in self._names(at))
             places = [at / name for at, name in names if name.casefold() == part]
-        return next((str(at) for at in places if (self.root / at).is_file()), inside)
+        return next((str(at) for at in places if os.path.isfile(self.root / at)), inside)
 
     def _names(self, at: PurePosixPath) -> list[str]:
         """What is in a folder, in order; nothing where it leads out or cannot be listed."""

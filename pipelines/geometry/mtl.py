@@ -4,6 +4,7 @@ This module knows nothing about meshes.
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,8 +60,10 @@ def _contents(libraries: list[str], files: Files) -> dict[str, bytes | None]:
     found: dict[str, bytes | None] = {}
     for named in dict.fromkeys(libraries):
         # A name may have spaces in it, and a line may have several names.
-        whole = {named: files.read(named)}
-        words = {} if whole[named] else {word: files.read(word) for word in named.split()}
+        name = _unquoted(named)
+        whole = {name: files.read(name)}
+        several = {} if whole[name] else map(_unquoted, re.findall(r'"[^"]+"|\S+', named))
+        words = {word: files.read(word) for word in several}
         found |= words if any(words.values()) else whole
     return found
 
@@ -80,10 +83,7 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def map_file(line: str) -> str | None:
-    """The file that a statement like `map_Kd -s 1 1 1 wood.png` names, if it is one.
-
-    Some programs quote a name that has spaces in it.
-    """
+    """The file that a statement like `map_Kd -s 1 1 1 wood.png` names, if it is one."""
     words = line.split()
     key = words[0].lower()
     if len(words) < 2 or not (key.startswith("map_") or key in ("bump", "disp", "norm", "refl")):
@@ -97,10 +97,21 @@ def map_file(line: str) -> str | None:
                 break
             rest = after
         rest = rest.lstrip()
-    rest = rest.strip()
-    if len(rest) > 1 and rest[0] == rest[-1] == '"':
-        rest = rest[1:-1]
-    return rest or None
+    return _unquoted(rest.strip()) or None
+
+
+def _unquoted(name: str) -> str:
+    """A file's name; some programs quote one that has spaces in it."""
+    return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
+
+
+def _colour(words: list[str]) -> tuple[float, float, float] | None:
+    """Red, green and blue in linear light, of which the last two may be left out: grey."""
+    coded = words[:3] if len(words) >= 3 else words[:1] * 3
+    if not coded or not all(map(_is_number, coded)):
+        return None
+    red, green, blue = linear(np.clip(np.array(coded, dtype=np.float64), 0, 1)).tolist()
+    return red, green, blue
 
 
 def _is_number(word: str) -> bool:
@@ -121,8 +132,8 @@ def base_of(
     for line in material.lines:
         words = line.split()
         key = words[0].lower()
-        if key == "kd" and len(words) >= 4 and all(map(_is_number, words[1:4])):
-            colour = tuple(linear(np.clip(np.array(words[1:4], dtype=np.float64), 0, 1)).tolist())
+        if key == "kd" and (light := _colour(words[1:])) is not None:
+            colour = light
         elif key == "d" and _is_number(words[-1]):
             opacity = float(words[-1])
         elif key == "tr" and _is_number(words[-1]):

@@ -5,6 +5,7 @@ and all that its materials say stay as they were. Only faces with new UVs are wr
 triangles. This module knows nothing about how textures are made.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
@@ -18,6 +19,9 @@ from pipelines.geometry.model import Floats, Model, Part, Textures, srgb
 from pipelines.geometry.mtl import Material, map_file
 from pipelines.geometry.obj_read import Obj
 from pipelines.media.files import replacing
+
+LONGEST = 200
+"""Bytes of a picture's own name; with what is put before it, a file system takes 255."""
 
 
 def write_obj(path: Path | str, model: Model, textures: Textures) -> list[Path]:
@@ -161,10 +165,16 @@ def _with_copied_map(line: str, material: Material, stem: str, files: dict[str, 
     name = map_file(line)
     if name not in material.maps:
         return line
-    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    base = _fitting(name.replace("\\", "/").rsplit("/", 1)[-1])
     # A file that was written here before keeps its names when it is written again.
     own = base if base.startswith(f"{stem}_") else f"{stem}_{base}"
     return line[: line.rindex(name)].removesuffix('"') + _put(files, own, material.maps[name])
+
+
+def _fitting(name: str) -> str:
+    """The end of a name that leaves no room for more in front."""
+    encoded = os.fsencode(name)
+    return name if len(encoded) <= LONGEST else encoded[-LONGEST:].decode("utf-8", "ignore")
 
 
 def _put(files: dict[str, bytes], name: str, content: bytes) -> str:

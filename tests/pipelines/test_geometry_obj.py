@@ -52,17 +52,44 @@ def test_a_black_colour_under_a_picture_is_meant_white(tmp_path):
     assert dark.factor == (0, 0, linear(np.array(0.5)), 1)
 
 
-@pytest.mark.parametrize("named", ["a.mtl b.mtl", "b.mtl gone.mtl a.mtl", "a b.mtl"])
+SEVERAL = ["a.mtl b.mtl", "b.mtl gone.mtl a.mtl", '"a.mtl" "b.mtl"', '"gone.mtl" b.mtl "a.mtl"']
+
+
+@pytest.mark.parametrize("named", [*SEVERAL, "a b.mtl", '"a b.mtl"', '"a b.mtl" gone.mtl'])
 def test_a_line_may_name_several_libraries_or_one_with_a_space(named, tmp_path):
     path = square(tmp_path, "newmtl a\nd 0.5\n")
     (tmp_path / "b.mtl").write_text("newmtl b\nd 0.25\n")
     (tmp_path / "a b.mtl").write_text("newmtl a\nd 0.75\nnewmtl b\nd 1\n")
     path.write_text(path.read_text().replace("mtllib a.mtl", f"mtllib {named}"))
     model = read_mesh(path)
-    clear = (0.75, 1) if named == "a b.mtl" else (0.5, 0.25)
+    clear = (0.5, 0.25) if named in SEVERAL else (0.75, 1)
     assert tuple(part.factor[3] for part in model.parts) == clear
     missing = [note for note in model.notes if "missing" in note]
     assert len(missing) == named.count("gone") and all("file gone.mtl is" in n for n in missing)
+
+
+@pytest.mark.parametrize("line", ["mtllib", "map_Kd", "map_Bump"])
+def test_a_name_longer_than_a_file_s_can_be_is_of_none(line, tmp_path):
+    name = "n" * 300 + ".png"
+    path = square(tmp_path, "newmtl a\nKd 1 0 0\n")
+    where = path if line == "mtllib" else tmp_path / "a.mtl"
+    where.write_text(f"{where.read_text()}\n{line} {name}\n")
+    model = read_mesh(path)
+    assert model.parts[0].factor == (1, 0, 0, 1)
+    assert any(f"{name} " in note and "missing" in note for note in model.notes)
+
+
+def test_names_that_leave_no_room_for_another_s_are_shortened(tmp_path):
+    names = [f"{k}{'ü' * 120}.png" for k in range(2)]
+    for k, name in enumerate(names):
+        files.save(tmp_path / name, files.picture((8, 8), seed=k))
+    library = f"newmtl a\nmap_Kd {names[0]}\nmap_Bump {names[1]}\nnewmtl b\n"
+    (tmp_path / "out").mkdir()
+    write_obj(tmp_path / "out" / "painted.obj", read_mesh(square(tmp_path, library)), [None, PAINT])
+    again = read_mesh(tmp_path / "out" / "painted.obj")
+    assert np.array_equal(again.parts[0].picture, files.picture((8, 8)))
+    assert not any("missing" in note for note in again.notes)
+    assert len(again.beside) == 4
 
 
 def test_a_picture_may_be_named_in_quotes(tmp_path):

@@ -387,6 +387,14 @@ def test_a_material_is_white_where_it_says_no_number(line, tmp_path):
     assert read_mesh(path).parts[0].factor == (1, 1, 1, 1)
 
 
+@pytest.mark.parametrize(("line", "grey"), [("Kd 0.5", 0.5), ("Kd 2", 1), ("Kd", 1), ("Kd x", 1)])
+def test_green_and_blue_are_as_red_where_a_material_leaves_them_out(line, grey, tmp_path):
+    (tmp_path / "a.mtl").write_text(f"newmtl a\n{line}\n")
+    path = tmp_path / "a.obj"
+    path.write_text("mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl a\nf 1 2 3\n")
+    assert read_mesh(path).parts[0].factor == (*3 * [linear(np.array(grey))], 1)
+
+
 def test_a_picture_that_is_none_is_noted(tmp_path):
     path = files.obj_cube(tmp_path)
     (tmp_path / "maps" / "wood.png").write_bytes(b"no picture")
