@@ -37,8 +37,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 def expect_file(path: Path) -> None:
-    """Raises InputError where there is no file."""
-    if not path.is_file():
+    """Raises InputError where there is no file, or none that may be looked at."""
+    # As `os.path` asks: a folder that is closed, or a name that is too long, is no error to it.
+    if not os.path.isfile(path):
         raise InputError(f"There is no file {path}. Check its name.")
 
 

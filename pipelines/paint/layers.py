@@ -8,7 +8,9 @@ of an earlier one, and where their regions meet nothing of what was there first 
 This module knows nothing about fields or teachers.
 """
 
+import os
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 import torch
@@ -91,8 +93,8 @@ def save_layers(folder: Path, layers: tuple[Layers, ...]) -> None:
 
 def load_layers(folder: Path) -> tuple[Layers, ...]:
     """What `save_layers` wrote. Raises InputError where a picture is missing."""
-    single = (folder / file_name("style", 0, 1)).exists()
-    count = 1 if single else len(list(folder.glob("style_*.png")))
+    single = os.path.exists(folder / file_name("style", 0, 1))
+    count = 1 if single else len(glob("style_*.png", root_dir=folder))
     if not count:
         raise InputError(f"{folder.name} holds no painted mesh. Give the folder of a finished run.")
 

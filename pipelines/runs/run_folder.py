@@ -11,6 +11,7 @@ Every file is whole or not there. This module knows nothing about what a run doe
 
 import errno
 import json
+import os
 import platform
 import shutil
 import time
@@ -86,7 +87,7 @@ def sweep(folder: Path) -> None:
 
 
 def is_run(folder: Path) -> bool:
-    return (folder / SETTINGS).is_file()
+    return os.path.isfile(folder / SETTINGS)
 
 
 def begin(folder: Path, settings: dict[str, Any], inputs: Mapping[str, Path]) -> None:

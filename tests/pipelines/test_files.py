@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipelines.media.files import replacing, sweep
+from pipelines.errors import InputError
+from pipelines.media.files import expect_file, replacing, sweep
 
 
 @pytest.mark.parametrize(
@@ -12,6 +13,18 @@ def test_a_name_may_be_as_long_as_a_name_can_be(tmp_path, name):
     with replacing(tmp_path / name) as part:
         part.write_text("whole")
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    "how", [FileNotFoundError(2, ""), OSError(36, ""), PermissionError(13, "")]
+)
+def test_a_file_that_cannot_be_looked_at_is_none(how, tmp_path, monkeypatch):
+    def refused(path, **_):
+        raise how
+
+    monkeypatch.setattr("os.stat", refused)
+    with pytest.raises(InputError, match=r"There is no file .*clip\.mp4\. Check its name\."):
+        expect_file(tmp_path / "clip.mp4")
 
 
 def test_what_was_there_stays_where_writing_fails(tmp_path):

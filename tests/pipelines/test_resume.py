@@ -24,6 +24,7 @@ from pipelines.events import Note, Step
 from pipelines.media import clip_from_frames, read_clip, save_png, write_clip
 from pipelines.mesh import PaintMesh
 from pipelines.paint.layers import load_layers
+from pipelines.region import MoveRegion, move_region
 from pipelines.resume import Resume, resume
 from pipelines.runs import checkpoint, history, run_folder
 from pipelines.teachers.painting import Painting
@@ -280,6 +281,12 @@ def test_more_steps_go_on_from_the_end(tmp_path):
 def test_bad_folders_are_one_sentence_and_exit_2(tmp_path, capsys):
     assert command.run(resume(Resume(tmp_path)), tmp_path) == 2
     assert "holds no run" in capsys.readouterr().err
+    for name in ("gone", "n" * 300):
+        folder = tmp_path / name
+        assert command.run(resume(Resume(folder)), folder) == 2
+        assert "holds no run" in capsys.readouterr().err
+        with pytest.raises(InputError, match="holds no painted mesh"):
+            move_region(MoveRegion(folder, 0.5))
     (tmp_path / run_folder.SETTINGS).write_text("{}")
     assert command.run(resume(Resume(tmp_path)), tmp_path) == 2
     assert "no job" in capsys.readouterr().err
