@@ -9,6 +9,7 @@ it, is untouched to the last bit outside the region; other colours are baked int
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pipelines import command, geometry
+from pipelines.errors import InputError
 from pipelines.events import Event, Note, Preview
 from pipelines.media import to_uint8
 from pipelines.paint.checks import check_idle, check_numbers, without_idle
@@ -199,12 +201,23 @@ def _check(job: PaintMesh) -> MeshTeacher:
 def _read(job: PaintMesh) -> Generator[Note, None, geometry.Model]:
     """The mesh with UVs on every part; says so before it makes any, which may take a while."""
     model = geometry.read_mesh(job.mesh)
+    if job.up == "y" and _painted_with(job.mesh).get("up") == "z":
+        name = job.mesh.name
+        yield Note(f"{name} was painted with --up z. Give that again, or it is seen lying down.")
     if job.max_faces is not None:
         model = geometry.decimate(model, job.max_faces)
     bare = sum(len(part.faces) for part in model.parts if part.uv is None)
     if bare:
         yield Note(f"Making UVs for {bare:,} faces; a large mesh takes a few minutes.")
     return geometry.unwrap(model)
+
+
+def _painted_with(path: Path) -> Mapping[str, Any]:
+    """The settings of the run that made a painted.glb; none for any other file."""
+    with suppress(InputError):
+        if isinstance(said := geometry.read_settings(path), Mapping):
+            return said
+    return {}
 
 
 def _inputs(job: PaintMesh, model: geometry.Model) -> dict[str, Path]:

@@ -1,7 +1,8 @@
 """The parts of a glTF scene: every primitive at every node that shows it.
 
 A mesh that several nodes show is a part at each of them, since each may be painted differently.
-Vertices come out in the coordinates of the scene, skins in the pose they rest in. This module knows
+Vertices come out in the coordinates of the scene, skins in the pose they rest in, morph targets
+with their own weights. This module knows
 nothing about writing.
 """
 
@@ -226,6 +227,11 @@ def _vertices(
     """(V, 3) in the scene, and whether getting there mirrors."""
     attributes = primitive["attributes"]
     points = floats(document, attributes["POSITION"])
+    # Where a viewer shows them until an animation moves them.
+    weights = node.get("weights", document.tree["meshes"][node["mesh"]].get("weights", ()))
+    for weight, target in zip(weights, primitive.get("targets", ()), strict=False):
+        if weight and "POSITION" in target:
+            points = points + weight * floats(document, target["POSITION"])
     points = np.concatenate([points, np.ones((len(points), 1))], axis=1)
     if "skin" not in node or "JOINTS_0" not in attributes:
         return (points @ world.T)[:, :3], bool(np.linalg.det(world[:3, :3]) < 0)

@@ -9,10 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipelines.errors import InputError
 from pipelines.media import stills
 
 Shown = dict[bytes, NDArray[np.uint8] | None]
 """What `decode_once` gave so far, by the bytes it came from."""
+
+
+MOST_PIXELS = 2**29
+"""Of all pictures of a mesh together, which take 3 or 4 bytes each: 32 of 4096 x 4096."""
 
 
 def decode(content: bytes, name: str) -> NDArray[np.uint8] | None:
@@ -26,9 +31,17 @@ def decode(content: bytes, name: str) -> NDArray[np.uint8] | None:
 
 
 def decode_once(content: bytes, name: str, shown: Shown) -> NDArray[np.uint8] | None:
-    """`decode`, but parts that show one picture share one array."""
+    """`decode`, but parts that show one picture share one array.
+
+    Raises InputError too where they have more than MOST_PIXELS together.
+    """
     if content not in shown:
         shown[content] = decode(content, name)
+        if sum(p.shape[0] * p.shape[1] for p in shown.values() if p is not None) > MOST_PIXELS:
+            raise InputError(
+                f"The pictures of the mesh have more than {MOST_PIXELS // 10**6} million pixels "
+                "together and do not fit into memory. Shrink them first."
+            )
     return shown[content]
 
 

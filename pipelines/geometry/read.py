@@ -16,7 +16,7 @@ from pipelines.errors import InputError
 from pipelines.geometry.corners import face_normals
 from pipelines.geometry.files import Files, Folder, open_archive, read_bounded
 from pipelines.geometry.gltf_read import Gltf, read_gltf
-from pipelines.geometry.model import Model, Part, check_size
+from pipelines.geometry.model import Floats, Model, Part, check_size
 from pipelines.geometry.obj_read import Obj, read_obj
 from pipelines.geometry.plain import read_off, read_stl
 from pipelines.geometry.ply_read import read_ply
@@ -27,6 +27,10 @@ MESHES = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off")
 READABLE = "OBJ, GLB, glTF, PLY, STL, OFF, or a zip of one of them with its textures"
 SETTINGS_KEY = "scorebrush"
 """Where `write_glb` embeds a run's settings, in asset.extras."""
+
+
+LARGEST, SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+"""What fp32 holds, in which a GLB keeps coordinates."""
 
 
 def read_mesh(path: Path | str) -> Model:
@@ -108,8 +112,13 @@ def _checked(model: Model) -> Model:
             "Make a mesh of it first, for example with MeshLab's surface reconstruction."
         )
     check_size(model.faces)
-    for part in model.parts:
-        _check_part(part)
+    boxes = np.array([_box(part) for part in model.parts])
+    low, high = boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)
+    if max(-low.min(), high.max()) > LARGEST or 0 < (high - low).max() < SMALLEST:
+        raise InputError(
+            f"The coordinates of {model.name} are too large or too small for a GLB, which has "
+            f"{SMALLEST:.0e} to {LARGEST:.0e}. Scale it in a 3D editor."
+        )
     if not any(face_normals(part.vertices, part.faces).any() for part in model.parts):
         raise InputError(f"No face of {model.name} has an area. Scale or repair it in a 3D editor.")
     # A file may name the same thing many times over.
@@ -123,7 +132,8 @@ def _checked(model: Model) -> Model:
     return replace(model, parts=tuple(kept), notes=tuple(notes))
 
 
-def _check_part(part: Part) -> None:
+def _box(part: Part) -> Floats:
+    """(2, 3): the lowest and the highest corner of its faces; InputError where there is none."""
     if part.faces.min() < 0 or part.faces.max() >= len(part.vertices):
         raise InputError(
             f"A face of {part.name} names a vertex that the file does not have. "
@@ -134,3 +144,4 @@ def _check_part(part: Part) -> None:
         raise InputError(
             f"{part.name} has coordinates that are not finite numbers. Repair it in a 3D editor."
         )
+    return np.stack([points.min(axis=(0, 1)), points.max(axis=(0, 1))])

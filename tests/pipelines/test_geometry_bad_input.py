@@ -31,6 +31,10 @@ SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
         ("a.obj", SQUARE + "f 1 1 2\nf 2 2 2\n", "area"),
         ("a.obj", "v 0 0 nan\nv 1 0 0\nv 1 1 0\nf 1 2 3\n", "finite"),
         ("a.obj", "v 0 0 inf\nv 1 0 0\nv 1 1 0\nf 1 2 3\n", "finite"),
+        ("a.obj", "v 0 0 0\nv 4e38 0 0\nv 0 1 0\nf 1 2 3\n", "too large or too small"),
+        ("a.off", "OFF\n3 1 0\n0 0 0\n0 -4e38 0\n1 1 0\n3 0 1 2\n", "Scale it"),
+        ("a.obj", "v 0 0 0\nv 1e200 0 0\nv 0 1e200 0\nf 1 2 3\n", "too large or too small"),
+        ("a.obj", "v 0 0 0\nv 1e-38 0 0\nv 0 1e-38 0\nf 1 2 3\n", "too large or too small"),
         ("a.ply", "ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\n"
          "property float z\nend_header\n0 0 0\n", "point cloud"),
         ("a.ply", "not a ply", "damaged"),
@@ -350,6 +354,17 @@ def test_a_zip_whose_names_are_not_in_the_encoding_it_says(folder):
 def test_a_zip_holds_one_mesh(entries, folder):
     with pytest.raises(InputError, match="must hold one"):
         read_mesh(packed(folder, **entries))
+
+
+def test_pictures_that_are_too_large_together(tmp_path, monkeypatch):
+    path = files.obj_cube(tmp_path)
+    library = (tmp_path / "cube.mtl").read_text()
+    (tmp_path / "cube.mtl").write_text(library + "map_Kd maps/wood.png\n")
+    monkeypatch.setattr("pipelines.geometry.pictures.MOST_PIXELS", 96)
+    read_mesh(path)
+    (tmp_path / "cube.mtl").write_text(library + "map_Kd maps/rough.png\n")
+    with pytest.raises(InputError, match=r"pixels together .* Shrink them"):
+        read_mesh(path)
 
 
 def test_a_picture_that_is_too_large(tmp_path, monkeypatch):

@@ -231,6 +231,27 @@ def test_morph_targets_follow_the_vertices_that_new_uvs_split(scene, tmp_path):
     assert np.array_equal(array(document, normals["NORMAL"]), points)
 
 
+@pytest.mark.parametrize("of_node", [True, False])
+def test_a_mesh_is_seen_with_the_weights_it_has_of_its_morph_targets(of_node, scene, tmp_path):
+    tree, blob = scene
+    right = np.flatnonzero(CUBE[:, 0] == 1)
+    target, blob = files.sparse(tree, blob, None, right.astype("<u1"), np.full((4, 3), (0, 4, 8)))
+    tree["meshes"][1]["primitives"][0]["targets"] = [
+        {"NORMAL": 3},
+        {"POSITION": target},
+        {"POSITION": 3},
+    ]
+    # A node's own weights stand for those of its mesh.
+    tree["meshes"][1]["weights"] = [1, 9, 9] if of_node else [1, 0.25, 0]
+    if of_node:
+        tree["nodes"][3]["weights"] = [1, 0.25, 0]
+    expected = CUBE + (0, 5, 0) + (CUBE[:, :1] == 1) * (0, 1, 2)
+    part = read_mesh(files.write_tree(tmp_path / "t.glb", tree, blob)).parts[BARE]
+    assert np.allclose(part.vertices, expected)
+    again = painted(tmp_path, tree, blob, BARE).parts[BARE]
+    assert np.allclose(again.vertices[again.faces], expected[TRIANGLES])
+
+
 def test_a_transform_that_names_a_set_of_uvs_goes_on_naming_it(scene, tmp_path):
     tree, blob = scene
     tree["meshes"][0]["primitives"][0]["attributes"]["TEXCOORD_1"] = 1

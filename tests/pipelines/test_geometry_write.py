@@ -10,7 +10,7 @@ import trimesh
 from geometry_files import CORNER_UV, CUBE, TRIANGLES
 from PIL import Image
 
-from pipelines.geometry import read_mesh, read_settings, unwrap, write_glb, write_obj
+from pipelines.geometry import read_mesh, read_settings, surface, unwrap, write_glb, write_obj
 from pipelines.geometry.gltf_file import Document, array, floats
 
 PAINT = files.picture((16, 16), seed=5)
@@ -26,6 +26,19 @@ def image_bytes(document: Document, number: int) -> bytes:
 
 def statements(path, *keys: str) -> list[str]:
     return [line for line in path.read_text().splitlines() if line.split(" ")[0] in keys]
+
+
+@pytest.mark.parametrize("scale", [1e38, 1.2e-38])
+def test_a_mesh_as_large_or_small_as_a_glb_can_be_comes_back(scale, tmp_path):
+    path = tmp_path / "a.obj"
+    rows = [f"v {x * scale} {y * scale} {z * scale}" for x, y, z in CUBE]
+    rows += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in TRIANGLES]
+    path.write_text("\n".join(rows) + "\n")
+    model = unwrap(read_mesh(path))
+    assert surface(model).vertices.isfinite().all()
+    write_glb(tmp_path / "a.glb", model, [files.picture((16, 16))])
+    (part,) = read_mesh(tmp_path / "a.glb").parts
+    assert np.allclose(part.vertices[part.faces] / scale, CUBE[TRIANGLES], atol=1e-5)
 
 
 def test_an_obj_comes_back_line_by_line(tmp_path):

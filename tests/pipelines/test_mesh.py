@@ -120,6 +120,16 @@ def test_a_mesh_with_z_up_is_painted_as_it_would_be_standing(tmp_path):
             move_region(MoveRegion(run, 0.05))
 
 
+def test_what_was_painted_with_z_up_says_so_when_it_is_painted_again(tmp_path):
+    path = obj_cubes(tmp_path)["z"]
+    finished(job(path, tmp_path / "first", steps=1, up="z"))
+    for up in ("y", "z"):
+        events = finished(job(tmp_path / "first" / "painted.glb", tmp_path / up, steps=1, up=up))
+        said = [e.text for e in events if isinstance(e, Note) and "--up z" in e.text]
+        wanted = "painted.glb was painted with --up z. Give that again, or it is seen lying down."
+        assert said == ([wanted] if up == "y" else [])
+
+
 def test_every_part_of_a_scene_is_painted_on_its_own(tmp_path):
     """Two mirrored crates share one textured material, a third part has neither UVs nor texture."""
     scene, out = gltf_scene(tmp_path), tmp_path / "run"
