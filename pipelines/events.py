@@ -41,6 +41,11 @@ class Begun:
 
 
 @dataclass(frozen=True)
+class Preparing:
+    """What the job was given is still made ready: said every second, so that it can be left."""
+
+
+@dataclass(frozen=True)
 class Step:
     """One step of the optimisation is done."""
 
@@ -89,4 +94,4 @@ class Done:
     metrics: dict[str, Any]
 
 
-Event = Waiting | Left | Begun | Note | Step | Preview | Writing | Done
+Event = Waiting | Left | Begun | Note | Preparing | Step | Preview | Writing | Done

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pipelines import command, geometry
 from pipelines.errors import InputError
-from pipelines.events import Event, Note, Preview
+from pipelines.events import Event, Note, Preparing, Preview
 from pipelines.media import to_uint8
 from pipelines.paint.checks import check_idle, check_numbers, without_idle
 from pipelines.paint.composites import GRAY, prompts, unlike_prompt
@@ -198,7 +198,7 @@ def _check(job: PaintMesh) -> MeshTeacher:
     return teacher
 
 
-def _read(job: PaintMesh) -> Generator[Note, None, geometry.Model]:
+def _read(job: PaintMesh) -> Generator[Note | Preparing, None, geometry.Model]:
     """The mesh with UVs on every part; says so before it makes any, which may take a while."""
     model = geometry.read_mesh(job.mesh)
     if job.up == "y" and _painted_with(job.mesh).get("up") == "z":
@@ -209,7 +209,7 @@ def _read(job: PaintMesh) -> Generator[Note, None, geometry.Model]:
     bare = sum(len(part.faces) for part in model.parts if part.uv is None)
     if bare:
         yield Note(f"Making UVs for {bare:,} faces; a large mesh takes a few minutes.")
-    return geometry.unwrap(model)
+    return (yield from geometry.unwrap_by_beats(model))
 
 
 def _painted_with(path: Path) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from pipelines.geometry.gltf_write import write_glb
 from pipelines.geometry.model import Model, Part
 from pipelines.geometry.obj_write import write_obj
 from pipelines.geometry.read import MESHES, READABLE, read_mesh, read_settings
-from pipelines.geometry.unwrapping import decimate, unwrap
+from pipelines.geometry.unwrapping import decimate, unwrap, unwrap_by_beats
 
 __all__ = [
     "MESHES",
@@ -29,6 +29,7 @@ __all__ = [
     "read_settings",
     "surface",
     "unwrap",
+    "unwrap_by_beats",
     "write_glb",
     "write_obj",
 ]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import numpy as np
 import trimesh
 
 from pipelines.errors import InputError
+from pipelines.events import Preparing
 from pipelines.geometry.corners import face_normals
 from pipelines.geometry.model import Floats, Model, Part
 
@@ -21,6 +24,8 @@ MAX_FACES = 250_000
 """A part with more faces is not unwrapped: xatlas would take many minutes."""
 TIMEOUT = 600.0
 """Seconds that all parts of a model may take together."""
+BEAT = 1.0
+"""Seconds between two looks at whether somebody still waits."""
 
 
 def unwrap(model: Model, timeout: float = TIMEOUT) -> Model:
@@ -29,18 +34,29 @@ def unwrap(model: Model, timeout: float = TIMEOUT) -> Model:
     timeout: seconds for all parts. Raises InputError above MAX_FACES, and when xatlas takes too
     long or gives up.
     """
+    making = unwrap_by_beats(model, timeout)
+    while True:
+        try:
+            next(making)
+        except StopIteration as end:
+            return end.value
+
+
+def unwrap_by_beats(model: Model, timeout: float = TIMEOUT) -> Generator[Preparing, None, Model]:
+    """`unwrap` that can be left every second: closing it ends xatlas."""
     end = time.monotonic() + timeout
+    parts = []
     try:
-        parts = tuple(
-            part if part.uv is not None else replace(part, uv=_charts(part, end - time.monotonic()))
-            for part in model.parts
-        )
-    except subprocess.TimeoutExpired:
+        for part in model.parts:
+            if part.uv is None:
+                part = replace(part, uv=(yield from _charts(part, end)))
+            parts.append(part)
+    except TimeoutError:
         raise InputError(
             f"Making UVs for {model.name} ({model.faces:,} faces) took more than {timeout:.0f} s. "
             "Simplify it with --max-faces 50000, join its small parts, or give it UVs."
         ) from None
-    return replace(model, parts=parts)
+    return replace(model, parts=tuple(parts))
 
 
 def decimate(model: Model, faces: int) -> Model:
@@ -79,8 +95,8 @@ def _simpler(part: Part, share: float) -> Part:
     return Part(part.name, vertices, np.asarray(mesh.faces, dtype=np.int64), uv=None)
 
 
-def _charts(part: Part, timeout: float) -> Floats:
-    """(F, 3, 2) from xatlas. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+def _charts(part: Part, end: float) -> Generator[Preparing, None, Floats]:
+    """(F, 3, 2) from xatlas. Raises TimeoutError from `end` on, by `time.monotonic`."""
     if len(part.faces) > MAX_FACES:
         raise InputError(
             f"{part.name} has {len(part.faces):,} faces and needs new UVs, which takes too long "
@@ -95,12 +111,18 @@ def _charts(part: Part, timeout: float) -> Floats:
         given, made = Path(folder) / "mesh.npz", Path(folder) / "uv.npz"
         np.savez(given, vertices=vertices, faces=faces.reshape(-1, 3))
         script = Path(__file__).with_name("charts.py")
-        run = subprocess.run(
-            [sys.executable, str(script), str(given), str(made)],
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
+        command = [sys.executable, str(script), str(given), str(made)]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(command, **quiet) as run:
+            try:
+                while run.poll() is None:
+                    if (left := end - time.monotonic()) <= 0:
+                        raise TimeoutError
+                    with suppress(subprocess.TimeoutExpired):
+                        run.wait(min(left, BEAT))
+                    yield Preparing()
+            finally:
+                run.kill()
         if run.returncode or not made.is_file():
             raise InputError(
                 f"xatlas could not make UVs for {part.name}: its surface may be broken. Repair it "

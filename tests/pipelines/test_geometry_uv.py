@@ -1,6 +1,8 @@
 """UVs: which are kept, how overlap is measured, and what unwrapping promises."""
 
 import shutil
+import signal
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -12,7 +14,9 @@ import trimesh
 from geometry_files import CORNER_UV, CUBE, TRIANGLES
 from scipy.spatial import Delaunay
 
+from pipelines import geometry
 from pipelines.errors import InputError
+from pipelines.events import Preparing
 from pipelines.geometry import Model, Part, decimate, surface, unwrap, unwrapping
 from pipelines.geometry.corners import corner_normals, split
 from pipelines.geometry.uv import overlap, unusable
@@ -105,19 +109,34 @@ def test_a_time_out_names_the_remedy():
 
 def test_the_time_is_that_of_all_parts_together(monkeypatch):
     given = model(CUBE, TRIANGLES)
-    left = []
+    ends = []
 
-    def charts(part, timeout):
-        left.append(timeout)
+    def charts(part, end):
+        ends.append(end)
         time.sleep(0.02)
+        yield
         return CORNER_UV
 
     monkeypatch.setattr(unwrapping, "_charts", charts)
     unwrap(replace(given, parts=given.parts * 3), timeout=9)
-    assert 9 >= left[0] > left[1] + 0.01 > left[2] + 0.02
+    assert len(ends) == 3 and len(set(ends)) == 1
+    assert ends[0] == pytest.approx(time.monotonic() + 9, abs=5)
     monkeypatch.undo()
     with pytest.raises(InputError, match="--max-faces"):
         unwrap(given, timeout=-1)
+
+
+def test_xatlas_ends_when_nobody_waits_for_it(monkeypatch):
+    began, begin = [], subprocess.Popen
+    monkeypatch.setattr(unwrapping, "BEAT", 0.01)
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *a, **k: began.append(begin(*a, **k)) or began[-1]
+    )
+    # Many seconds of work.
+    making = geometry.unwrap_by_beats(model(*sphere(6)))
+    assert next(making) == Preparing() and began[0].poll() is None
+    making.close()
+    assert began[0].poll() == -signal.SIGKILL
 
 
 def test_too_many_faces_name_the_remedy(monkeypatch):

@@ -79,7 +79,7 @@ def test_a_run_leaves_everything_that_is_promised(box, tmp_path):
 
 def test_making_uvs_is_said_before_it_begins(box, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr(geometry, "unwrap", made.append)
+    monkeypatch.setattr(geometry, "unwrap_by_beats", made.append)
     said = next(paint_mesh(job(box, tmp_path / "run")))
     assert said.text.startswith("Making UVs for 48 faces") and not made
 
