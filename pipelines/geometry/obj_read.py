@@ -50,6 +50,9 @@ def read_obj(content: bytes, files: Files) -> tuple[list[Part], list[str], Obj]:
     Raises InputError for indices out of range and for names outside the folder, ValueError for text
     that is no OBJ.
     """
+    if b"\0" in content:
+        # Without a statement in it, it would pass as empty.
+        raise ValueError("packed, in UTF-16, or another kind of file")
     text = as_text(content).replace("\\\r\n", " ").replace("\\\n", " ")
     lines = text.splitlines()
     obj, libraries = _sections(lines)

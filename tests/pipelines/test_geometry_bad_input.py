@@ -1,5 +1,6 @@
 """Meshes that cannot be used: a sentence with the remedy; and files that try to reach outside."""
 
+import gzip
 import json
 import os
 import zipfile
@@ -62,6 +63,14 @@ def test_a_sentence_with_the_remedy(name, content, says, tmp_path):
     assert says in str(error.value)
     assert str(error.value).endswith(".")
     assert str(tmp_path) not in str(error.value)
+
+
+@pytest.mark.parametrize("how", [gzip.compress, lambda text: text.decode().encode("utf-16")])
+def test_an_obj_that_is_packed_or_in_another_encoding_is_not_called_empty(how, tmp_path):
+    path = tmp_path / "a.obj"
+    path.write_bytes(how(f"{SQUARE}f 1 2 3\n".encode()))
+    with pytest.raises(InputError, match=r"a\.obj is not a OBJ that can be read, or it is damaged"):
+        read_mesh(path)
 
 
 def test_no_such_file(tmp_path):
