@@ -128,12 +128,14 @@ def test_the_time_is_that_of_all_parts_together(monkeypatch):
 
 def test_xatlas_ends_when_nobody_waits_for_it(monkeypatch):
     began, begin = [], subprocess.Popen
+
+    def slow(_, **about):
+        began.append(begin(["sleep", "60"], **about))
+        return began[0]
+
     monkeypatch.setattr(unwrapping, "BEAT", 0.01)
-    monkeypatch.setattr(
-        subprocess, "Popen", lambda *a, **k: began.append(begin(*a, **k)) or began[-1]
-    )
-    # Many seconds of work.
-    making = geometry.unwrap_by_beats(model(*sphere(6)))
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    making = geometry.unwrap_by_beats(model(CUBE, TRIANGLES))
     assert next(making) == Preparing() and began[0].poll() is None
     making.close()
     assert began[0].poll() == -signal.SIGKILL
