@@ -126,7 +126,8 @@ def _charts(part: Part, end: float) -> Generator[Preparing, None, Floats]:
         if run.returncode or not made.is_file():
             raise InputError(
                 f"xatlas could not make UVs for {part.name}: its surface may be broken. Repair it "
-                "in a 3D editor, or give it UVs there."
+                f"in a 3D editor, simplify it with --max-faces {len(part.faces) // 2}, or give it "
+                "UVs."
             )
         return np.load(made)["uv"]
 
