@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
+from numpy.typing import NDArray
 
 from pipelines.errors import InputError
 from pipelines.events import Preparing
@@ -24,6 +25,8 @@ MAX_FACES = 250_000
 """A part with more faces is not unwrapped: xatlas would take many minutes."""
 TIMEOUT = 600.0
 """Seconds that all parts of a model may take together."""
+ROUGHNESS = 2e-4
+"""Standard deviation, as a share of a part's longest side, of what makes a surface rough."""
 BEAT = 1.0
 """Seconds between two looks at whether somebody still waits."""
 
@@ -106,10 +109,28 @@ def _charts(part: Part, end: float) -> Generator[Preparing, None, Floats]:
     if not face_normals(part.vertices, part.faces).any():
         return np.zeros((len(part.faces), 3, 2))
     used, faces = np.unique(part.faces, return_inverse=True)
-    vertices = (part.vertices[used] - low) / size
+    vertices, faces = (part.vertices[used] - low) / size, faces.reshape(-1, 3)
+    uv = yield from _by_xatlas(vertices, faces, end)
+    if uv is None:
+        # It crashes on some surfaces that are smooth, such as a finely divided icosphere, and not
+        # on the same a little rough. The UVs need not know.
+        rough = np.random.default_rng(0).normal(0, ROUGHNESS, vertices.shape)
+        uv = yield from _by_xatlas(vertices + rough, faces, end)
+    if uv is None:
+        raise InputError(
+            f"xatlas could not make UVs for {part.name}: its surface may be broken. Repair it in a "
+            f"3D editor, simplify it with --max-faces {len(part.faces) // 2}, or give it UVs."
+        )
+    return uv
+
+
+def _by_xatlas(
+    vertices: Floats, faces: NDArray[np.int64], end: float
+) -> Generator[Preparing, None, Floats | None]:
+    """(F, 3, 2) in a process of its own, or None where that crashes or gives up."""
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "mesh.npz", Path(folder) / "uv.npz"
-        np.savez(given, vertices=vertices, faces=faces.reshape(-1, 3))
+        np.savez(given, vertices=vertices, faces=faces)
         script = Path(__file__).with_name("charts.py")
         command = [sys.executable, str(script), str(given), str(made)]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -123,13 +144,7 @@ def _charts(part: Part, end: float) -> Generator[Preparing, None, Floats]:
                     yield Preparing()
             finally:
                 run.kill()
-        if run.returncode or not made.is_file():
-            raise InputError(
-                f"xatlas could not make UVs for {part.name}: its surface may be broken. Repair it "
-                f"in a 3D editor, simplify it with --max-faces {len(part.faces) // 2}, or give it "
-                "UVs."
-            )
-        return np.load(made)["uv"]
+        return np.load(made)["uv"] if run.returncode == 0 and made.is_file() else None
 
 
 def _box(part: Part) -> tuple[Floats, float]:
