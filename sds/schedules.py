@@ -127,10 +127,3 @@ def target(schedule: Schedule, x: Tensor, eps: Tensor, t: Tensor) -> Tensor:
             return at(schedule.alpha, t, x.ndim) * eps - at(schedule.sigma, t, x.ndim) * x
         case "flow_prediction":
             return eps - x
-
-
-def output_from_eps(schedule: Schedule, eps: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """The raw output (N, ...) that means eps (N, ...) at x_t: the inverse of `eps_from_output`."""
-    if schedule.prediction == "epsilon":
-        return eps
-    return target(schedule, x0_from_eps(schedule, eps, x_t, t), eps, t)
