@@ -2,8 +2,7 @@
 
 A mesh that several nodes show is a part at each of them, since each may be painted differently.
 Vertices come out in the coordinates of the scene, skins in the pose they rest in, morph targets
-with their own weights. This module knows
-nothing about writing.
+with their own weights. This module knows nothing about writing.
 """
 
 from dataclasses import dataclass
