@@ -130,8 +130,8 @@ def _video_case(
     networks = [loaded.teachers.video.network]
     if isinstance(loaded.teachers.image, sd.ImagePrior):
         networks.append(loaded.teachers.image.network)
-    both = "DDS", "as shipped"
-    return Case("video", list(x_src.shape), networks, steps, both[1], both, loaded, again, once)
+    shape, compiled = list(x_src.shape), ["DDS", "as shipped"]
+    return Case("video", shape, networks, steps, "as shipped", compiled, loaded, again, once)
 
 
 def _transformer_case(

@@ -23,6 +23,16 @@ def open_folds(room):
         expect(fold).to_have_class(re.compile("open"))
 
 
+def fill_edit(page, clip, source, target, steps):
+    """Upload a clip, and fill in what an edit of it is asked."""
+    page.locator("#clip input[type=file]").set_input_files(clip)
+    page.locator("#clip video").wait_for()
+    page.get_by_label("What it shows").fill(source)
+    page.get_by_label("What it should show").fill(target)
+    open_fold(page, "More settings")
+    put(page.get_by_label("Steps", exact=True), steps)
+
+
 def put(field, value):
     """Write into a field, and see that it stays.
 

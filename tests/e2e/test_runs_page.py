@@ -20,7 +20,7 @@ from pipelines.runs import curve, run_folder
 from pipelines.teachers.catalog import ASSETS
 from pipelines.video import EditVideo, edit_video
 from sds.assd import Method
-from tests.e2e.acts import open_fold, put
+from tests.e2e.acts import fill_edit, open_fold
 from tests.e2e.conftest import WAIT
 
 SOURCE, TARGET = "a red ball on the grass", "a blue ball on the grass"
@@ -61,12 +61,7 @@ def expect_curves(page, folder):
 
 def test_a_reload_in_the_middle_loses_nothing(page, tiny_clip, runs_folder, tmp_path):
     before = set(runs_folder.iterdir())
-    page.locator("#clip input[type=file]").set_input_files(tiny_clip)
-    page.locator("#clip video").wait_for()
-    page.get_by_label("What it shows").fill(SOURCE)
-    page.get_by_label("What it should show").fill(TARGET)
-    open_fold(page, "More settings")
-    put(page.get_by_label("Steps", exact=True), STEPS)
+    fill_edit(page, tiny_clip, SOURCE, TARGET, STEPS)
     page.locator("#edit").click()
     page.locator("#preview img").wait_for()
     expect(page.locator("#status")).to_contain_text(re.compile(r"Step ([2-9]|\d\d)"))
@@ -156,12 +151,7 @@ def test_a_new_tab_says_what_became_of_the_run_of_a_closed_one(browser, studio, 
         return new
 
     closed = another()
-    closed.locator("#clip input[type=file]").set_input_files(tiny_clip)
-    closed.locator("#clip video").wait_for()
-    closed.get_by_label("What it shows").fill(SOURCE)
-    closed.get_by_label("What it should show").fill(TARGET)
-    open_fold(closed, "More settings")
-    put(closed.get_by_label("Steps", exact=True), 5000)
+    fill_edit(closed, tiny_clip, SOURCE, TARGET, 5000)
     closed.locator("#edit").click()
     closed.locator("#preview img").wait_for()
     expect(closed.locator("#status")).to_contain_text(re.compile(r"Step \d+ of"))
@@ -182,12 +172,7 @@ def in_the_way_of(path):
 
 def test_a_list_that_is_open_says_that_a_run_failed(page, tiny_clip, runs_folder):
     before = set(runs_folder.iterdir())
-    page.locator("#clip input[type=file]").set_input_files(tiny_clip)
-    page.locator("#clip video").wait_for()
-    page.get_by_label("What it shows").fill(SOURCE)
-    page.get_by_label("What it should show").fill(TARGET)
-    open_fold(page, "More settings")
-    put(page.get_by_label("Steps", exact=True), 5000)
+    fill_edit(page, tiny_clip, SOURCE, TARGET, 5000)
     page.locator("#edit").click()
     page.locator("#preview img").wait_for()
     (folder,) = set(runs_folder.iterdir()) - before
@@ -255,12 +240,7 @@ def test_a_dropped_result_gives_its_settings_back(page, tmp_path):
 
 def test_a_visitor_sees_no_one_elses_runs(page, browser, studio, tiny_clip, runs_folder):
     """Two browsers on one studio, each with a run of its own."""
-    page.locator("#clip input[type=file]").set_input_files(tiny_clip)
-    page.locator("#clip video").wait_for()
-    page.get_by_label("What it shows").fill(SOURCE)
-    page.get_by_label("What it should show").fill(TARGET)
-    open_fold(page, "More settings")
-    put(page.get_by_label("Steps", exact=True), 1)
+    fill_edit(page, tiny_clip, SOURCE, TARGET, 1)
     page.locator("#edit").click()
     expect(page.locator("#status")).to_contain_text("Done in")
     open_tab(page, "Runs")

@@ -14,7 +14,7 @@ from torch.nn.functional import max_pool2d
 from pipelines.media import clip_from_frames, read_clip, read_mask, save_png, write_clip
 from pipelines.media.masks import OPACITY
 from pipelines.runs import run_folder
-from tests.e2e.acts import brush, open_fold, put, shown_to_brush
+from tests.e2e.acts import brush, fill_edit, open_fold, put, shown_to_brush
 from tests.e2e.conftest import WAIT
 from tests.pipelines.test_media import audio_packets, make_file
 
@@ -43,12 +43,7 @@ def small_clip(tmp_path_factory):
 
 
 def fill(page, clip, steps, target=TARGET):
-    page.locator("#clip input[type=file]").set_input_files(clip)
-    page.locator("#clip video").wait_for()
-    page.get_by_label("What it shows").fill(SOURCE)
-    page.get_by_label("What it should show").fill(target)
-    open_fold(page, "More settings")
-    put(page.get_by_label("Steps", exact=True), steps)
+    fill_edit(page, clip, SOURCE, target, steps)
 
 
 def download(page, name, folder):
