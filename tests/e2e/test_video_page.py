@@ -68,7 +68,8 @@ def test_edit_is_shown_as_it_grows_and_downloads_whole(page, small_clip, runs_fo
     assert page.locator("#preview img").get_attribute("src").startswith("data:image/jpeg")
     # By the time that it is asked the steps may be over.
     said = page.locator("#status").inner_text()
-    assert re.search(rf"Step \d+ of {STEPS}, \d+ s left|Writing the result|Done in", said), said
+    step = rf"Step \d+ of {STEPS}, \d+ (s|min) left"
+    assert re.search(rf"{step}|Writing the result|Done in", said), said
 
     expect(page.locator("#status")).to_contain_text("Done in")
     expect_ready(page)
