@@ -57,7 +57,7 @@ def read_mesh(path: Path | str) -> Model:
     except Exception as error:
         # A damaged file can fail anywhere in a parser, in any way.
         raise InputError(
-            f"{name.name} is not a {name.suffix[1:].upper()} that can be read, or it is damaged. "
+            f"{name.name} is no {name.suffix[1:].upper()} that can be read, or it is damaged. "
             f"Export it again as {READABLE}."
         ) from error
     named = tuple(replace(part, name=_readable(part.name)) for part in parts)
@@ -80,7 +80,7 @@ def read_settings(path: Path | str) -> dict[str, Any] | None:
             tree = json.loads(file.read(length))
         return tree.get("asset", {}).get("extras", {}).get(SETTINGS_KEY)
     except (OSError, ValueError, struct.error, AttributeError) as error:
-        raise InputError(f"{path.name} is not a GLB that can be read.") from error
+        raise InputError(f"{path.name} is no GLB that can be read.") from error
 
 
 def _parse(

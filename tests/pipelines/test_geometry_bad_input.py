@@ -69,7 +69,7 @@ def test_a_sentence_with_the_remedy(name, content, says, tmp_path):
 def test_an_obj_that_is_packed_or_in_another_encoding_is_not_called_empty(how, tmp_path):
     path = tmp_path / "a.obj"
     path.write_bytes(how(f"{SQUARE}f 1 2 3\n".encode()))
-    with pytest.raises(InputError, match=r"a\.obj is not a OBJ that can be read, or it is damaged"):
+    with pytest.raises(InputError, match=r"a\.obj is no OBJ that can be read, or it is damaged"):
         read_mesh(path)
 
 
@@ -81,7 +81,7 @@ def test_no_such_file(tmp_path):
 
 
 def test_settings_of_what_is_no_glb(tmp_path):
-    with pytest.raises(InputError, match="not a GLB"):
+    with pytest.raises(InputError, match="no GLB"):
         read_settings(files.off_cube(tmp_path))
 
 

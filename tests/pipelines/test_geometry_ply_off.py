@@ -68,7 +68,7 @@ def test_a_ply_that_was_cut_short_is_refused(form, tmp_path):
     path = ply(tmp_path, form)
     # Only of the last weight, which nothing reads: the faces are all there.
     path.write_bytes(path.read_bytes()[: -4 if form == "ascii" else -1])
-    with pytest.raises(InputError, match=r"a\.ply is not a PLY .* damaged\. Export it again"):
+    with pytest.raises(InputError, match=r"a\.ply is no PLY .* damaged\. Export it again"):
         read_mesh(path)
 
 
@@ -105,7 +105,7 @@ SQUARE = "0 0 0\n1 0 0\n1 1 0\n0 1 0\n"
 def test_an_off_that_says_something_else_than_it_holds_is_refused(text, tmp_path):
     path = tmp_path / "a.off"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"a\.off is not an? OFF .* damaged\. Export it again"):
+    with pytest.raises(InputError, match=r"a\.off is no OFF .* damaged\. Export it again"):
         read_mesh(path)
 
 
