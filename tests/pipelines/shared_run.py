@@ -121,7 +121,7 @@ class OneView(Mesh):
     views = 1
 
 
-def run(kind, folder, steps=STEPS, **how):
+def run(kind, folder, steps=STEPS, resumes=False, **how):
     """The events of a run."""
     settings = {"job": "numbers", "steps": steps, "versions": run_folder.versions()}
 
@@ -129,7 +129,7 @@ def run(kind, folder, steps=STEPS, **how):
         yield Note("ready")
         return kind(folder, steps, **how)
 
-    yield from record.run(Order(folder, settings, {}, (), False), prepare)
+    yield from record.run(Order(folder, settings, {}, (), resumes), prepare)
 
 
 def main():
@@ -140,6 +140,8 @@ def main():
         run(Mesh, folder / "mesh"),
         run(OneView, folder / "one_view"),
         run(Video, folder / "stopped", steps=10**6, stops_itself=True),
+        run(Mesh, folder / "resumed", stops_itself=True),
+        run(Mesh, folder / "resumed", resumes=True),
     )
     code = command.run(jobs, folder)
     assert parallel.count() == 1

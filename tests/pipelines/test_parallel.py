@@ -115,6 +115,16 @@ def test_a_stop_file_stops_both(together):
     assert status.state == "stopped" and status.step < 100
 
 
+def test_two_processes_go_on_where_they_stopped(together):
+    main, _ = together[1]
+    # The first step of this run and of each other, and no second time after the stop.
+    assert main.count(f"step 1/{shared_run.STEPS}") == len(KINDS) + 1, main
+    whole, resumed = (
+        torch.load(together[0] / name / RESULT, weights_only=True) for name in ("mesh", "resumed")
+    )
+    torch.testing.assert_close(resumed, whole)
+
+
 def numbers(run):
     """Where a run ended."""
     return torch.cat([p.flatten() for p in checkpoint.load(run).state["parameters"]])
