@@ -37,15 +37,15 @@ def clip_file(path, codec="libx264", audio=None, gap=10):
             packets += video.encode(av.VideoFrame.from_ndarray(grey))
         packets += video.encode(None)
         if audio:
-            sound = container.add_stream(audio, rate=48000, layout="mono")
+            sound = container.add_stream(audio, rate=48000, layout="stereo")
             second = np.arange(4 * 48000) / 48000
             tone = np.sin(2 * math.pi * 440 * second) * (second >= 2) / 2
+            both = np.stack([tone, tone])
             if audio == "pcm_s16le":
-                frame = av.AudioFrame.from_ndarray(
-                    (tone * 32767).astype(np.int16)[None], "s16", "mono"
-                )
+                interleaved = (both * 32767).astype(np.int16).T.reshape(1, -1)
+                frame = av.AudioFrame.from_ndarray(interleaved, "s16", "stereo")
             else:
-                frame = av.AudioFrame.from_ndarray(tone.astype(np.float32)[None], "fltp", "mono")
+                frame = av.AudioFrame.from_ndarray(both.astype(np.float32), "fltp", "stereo")
             frame.sample_rate, frame.pts = 48000, 0
             packets += [*sound.encode(frame), *sound.encode(None)]
         for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
@@ -184,16 +184,17 @@ def test_a_frame_that_began_before_the_part_is_not_of_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, codec", [("a.mp4", "aac"), ("a.mkv", "pcm_s16le"), ("a.mov", "pcm_s16le")]
+    "name, codec",
+    [("a.mp4", "aac"), ("a.mkv", "pcm_s16le"), ("a.mov", "pcm_s16le"), ("a.mkv", "wavpack")],
 )
 def test_a_part_keeps_its_own_sound_in_step(tmp_path, name, codec):
     path = clip_file(tmp_path / name, audio=codec)
-    part = media.read_clip(path, cut=Cut(1.5, 3.0))
+    part = media.read_clip(path, cut=Cut(1.5, 2.7))
     media.write_clip(tmp_path / "out.mp4", part.frames, part)
     heard = loudness(tmp_path / "out.mp4")
     onset = next(second for second, power in heard if power > 1e-3)
     assert onset == pytest.approx(0.5, abs=0.02)
-    assert heard[-1][0] == pytest.approx(1.5, abs=0.05)
+    assert heard[-1][0] == pytest.approx(1.2, abs=0.05)
     assert min(second for second, _ in heard) < 0.03
 
 
@@ -211,8 +212,8 @@ def test_sound_that_is_damaged_is_silent_there_and_loses_no_pictures(tmp_path):
     assert numbers(media.read_clip(tmp_path / "out.mp4")) == list(range(COUNT))
     heard = loudness(tmp_path / "out.mp4")
     # An encoder's block on the edge has something of what comes after.
-    assert not any(2.05 < second < 2.95 for second, power in heard if power > 1e-3)
-    assert all(power > 0.05 for second, power in heard if 3.1 < second < 3.9)
+    assert not any(2.05 < second < 2.45 for second, power in heard if power > 1e-3)
+    assert all(power > 0.05 for second, power in heard if 2.6 < second < 3.9)
     assert heard[-1][0] == pytest.approx(4, abs=0.02)
 
 
@@ -240,6 +241,7 @@ def test_only_the_part_counts_for_the_limits(tmp_path):
         (Cut(1.02, 1.08), "no frame that begins between 1.02 s and 1.08 s"),
         (Cut(1, 1.1), "has only one frame"),
         (Cut(2, 1), "Let it end after its start"),
+        (Cut(2, 2), "Let it end after its start"),
         (Cut(-1), "Give 0 or more seconds"),
         (Cut(every=0), "Give 1 for all frames"),
     ],
