@@ -20,6 +20,7 @@ from pipelines.media import write as media_write
 
 TICKS = Fraction(1, 1000)
 UNEVEN = (0, 40, 110, 130, 200, 290, 300, 410)
+RED_709, RED_601 = (63, 102, 240), (82, 90, 240)
 
 
 def pictures(count: int, height: int, width: int) -> torch.Tensor:
@@ -163,15 +164,18 @@ def test_saturated_colours_survive(tmp_path):
     assert (back.int() - frames.int()).abs().max() <= 4
 
 
-def test_an_unnamed_matrix_is_bt709_in_hd_and_bt601_below():
-    """Pure red in each matrix, limited range (ITU-R BT.709-6 and BT.601-7, section 3)."""
-    for height, (y, u, v) in {720: (63, 102, 240), 480: (82, 90, 240)}.items():
-        frame = av.VideoFrame(64, height, "yuv420p")
-        for plane, level in zip(frame.planes, (y, u, v), strict=True):
-            plane.update(bytes([level]) * plane.buffer_size)
-        frame.colorspace = 2
-        picture = media.pixels.rgb(frame)
-        assert np.abs(picture.astype(int) - [255, 0, 0]).max() <= 3
+@pytest.mark.parametrize(
+    ("height", "named", "red"),
+    # Pure red in each matrix, limited range (ITU-R BT.709-6 and BT.601-7, section 3).
+    [(720, 2, RED_709), (720, 6, RED_601), (480, 2, RED_601), (480, 1, RED_709)],
+)
+def test_an_unnamed_matrix_is_bt709_in_hd_and_bt601_below(height, named, red):
+    frame = av.VideoFrame(64, height, "yuv420p")
+    for plane, level in zip(frame.planes, red, strict=True):
+        plane.update(bytes([level]) * plane.buffer_size)
+    frame.colorspace = named
+    picture = media.pixels.rgb(frame)
+    assert np.abs(picture.astype(int) - [255, 0, 0]).max() <= 3
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
