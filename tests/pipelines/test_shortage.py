@@ -79,7 +79,7 @@ class Heavy:
         self.thrift, self.compile, self.device = Thrift(), False, torch.device("cuda")
 
     def settle(self, after, compile):
-        self.thrift = after
+        self.thrift, self.compile = after, compile
 
 
 class Builds:
@@ -119,6 +119,22 @@ def test_weights_that_fit_are_loaded_once_beside_the_other_jobs(kept):
     teacher, builds = mesh_teachers()["if-m"], Builds(0)
     assert loading._kept(teacher, builds, compile=False).thrift == Thrift()
     assert builds.asked == [False] and set(kept) == {str, type(teacher)}
+
+
+def test_the_last_teacher_is_gone_before_the_next_is_built(kept):
+    first, second, builds = mesh_teachers()["if-m"], mesh_teachers()["if-l"], Builds(0)
+    loading._kept(first, builds, compile=False)
+    # It looks whether the one before is there still.
+    loaded = loading._kept(second, builds, compile=False)
+    assert kept[type(first)] == (second, loaded) and len(builds.asked) == 2
+
+
+def test_a_teacher_that_is_kept_is_compiled_or_not_as_asked(kept):
+    teacher, builds = mesh_teachers()["if-m"], Builds(0)
+    loaded = loading._kept(teacher, builds, compile=False)
+    for compile in (True, False):
+        assert loading._kept(teacher, builds, compile) is loaded and loaded.compile is compile
+    assert builds.asked == [False]
 
 
 def test_a_teacher_that_never_fits_is_said_to_be_too_large(kept):

@@ -19,6 +19,7 @@ from pipelines.teachers.loaded import (
 )
 from pipelines.teachers.loading import step_down
 from pipelines.teachers.thrift import LADDER, Thrift, following, plan, said
+from pipelines.teachers.turns import Visiting
 from sds.assd import Method, Prompts, Teachers
 from sds.csd import Cascade
 from sds.priors import compiled, wan
@@ -105,6 +106,7 @@ def bytes_of(network):
 def test_a_video_teacher_steps_down_and_answers_as_before(like_a_card):
     """On real networks: fewer rows and offloading change nothing, fp8 rounds and halves."""
     loaded, method = video_teacher(), Method(fusion=0.7)
+    codec = loaded.codec
     network, before = loaded.teachers.video.network, asked(video_teacher(), method)
     size = bytes_of(network)
     scale = before.abs().max()
@@ -115,6 +117,9 @@ def test_a_video_teacher_steps_down_and_answers_as_before(like_a_card):
     assert step_down(loaded) == said(LADDER[2])
     torch.testing.assert_close(asked(loaded, method), before, rtol=1e-4, atol=1e-5)
     assert loaded.codec.vae.use_tiling and loaded.codec.factor == 8
+    # The autoencoder takes turns too, from here to the last rung.
+    visiting = loaded.codec
+    assert isinstance(visiting, Visiting) and visiting.codec is codec
     step_down(loaded)
     rounded = asked(loaded, method)
     assert bytes_of(network) < 0.7 * size
@@ -122,6 +127,7 @@ def test_a_video_teacher_steps_down_and_answers_as_before(like_a_card):
     assert step_down(loaded) == said(LADDER[-1])
     torch.testing.assert_close(asked(loaded, method), rounded, rtol=1e-4, atol=1e-5)
     assert step_down(loaded) == [] and loaded.thrift == LADDER[-1]
+    assert loaded.codec is visiting
 
 
 def test_compiled_blocks_answer_fewer_rows_and_end_where_weights_are_cast(monkeypatch, like_a_card):

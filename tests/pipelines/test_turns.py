@@ -54,6 +54,18 @@ def test_what_comes_home_is_what_went(pair):
     assert one(x).equal(answer)
 
 
+def test_whoever_takes_turns_leaves_the_card_at_once(turns):
+    class Recorded(nn.Linear):
+        def to(self, device):
+            went.append(device)
+
+    went = []
+    network = Recorded(3, 3)
+    for _ in range(2):
+        turns.take(network)
+    assert went == ["cpu"]
+
+
 def test_whoever_is_dismissed_stays_where_it_is(turns, pair):
     one, _, home, _ = pair
     turns.take(one)
