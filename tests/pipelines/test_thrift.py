@@ -164,14 +164,32 @@ def are_compiled(network):
     return said
 
 
-def test_a_cascade_steps_down(like_a_card):
+def mesh_teacher():
     kind = dict(in_channels=6, out_channels=3, class_embed_type="timestep", sample_size=16)
     one, two = tiny_teachers.unet2d(in_channels=3, out_channels=3), tiny_teachers.unet2d(**kind)
     schedule = ddpm(torch.linspace(0.9999, 0.005, 1000))
     cascade = Cascade(
         StageOnePrior(one, schedule, 64), StageTwoPrior(two, schedule, schedule, 16), 8, 16
     )
-    loaded = LoadedMeshTeacher(cascade, CPU)
+    return LoadedMeshTeacher(cascade, CPU)
+
+
+def test_both_stages_are_compiled_until_their_weights_are_cast(like_a_card):
+    loaded = mesh_teacher()
+    networks = thrift.networks_of(loaded.cascade)
+    assert len(networks) == 2
+    for rung in LADDER:
+        loaded.settle(rung, compile=True)
+        assert [are_compiled(network) for network in networks] == [not rung.fp8] * 2
+    loaded = mesh_teacher()
+    loaded.settle(Thrift(), compile=True)
+    loaded.settle(Thrift(), compile=False)
+    assert not any(map(are_compiled, thrift.networks_of(loaded.cascade)))
+
+
+def test_a_cascade_steps_down(like_a_card):
+    loaded = mesh_teacher()
+    cascade = loaded.cascade
     x = torch.randn(5, 3, 8, 8)
     t, cond = torch.full((5,), 300), torch.randn(5, 7, tiny_teachers.TEXT_WIDTH)
     before = cascade.stage_1.eps(x, t, cond)
