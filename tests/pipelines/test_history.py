@@ -262,7 +262,7 @@ def test_files_that_no_run_made_are_refused_in_a_sentence(tmp_path):
         "b.mp4": "no job",
         "c.glb": "not made here",
         "d.mp4": "not a video",
-        "e.glb": "not a GLB",
+        "e.glb": "no GLB that can be read",
         "f.txt": "no result",
         "gone.mp4": "no file",
     }
