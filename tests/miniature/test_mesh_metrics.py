@@ -58,9 +58,9 @@ def test_iou_of_two_overlapping_sets():
 
 def test_lab_of_primaries_and_grays():
     colours = torch.tensor([[1.0, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1], [0.5] * 3, [0.02] * 3])
-    expected = [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20], [32.30, 79.19, -107.86]]
+    primaries = [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20], [32.30, 79.19, -107.86]]
     # The last one is on the straight end of both curves: 24389 / 27 * 0.02 / 12.92.
-    expected = torch.tensor([*expected, [53.39, 0, 0], [1.398, 0, 0]])
+    expected = torch.tensor([*primaries, [53.39, 0, 0], [1.398, 0, 0]])
     torch.testing.assert_close(lab(colours).float(), expected, atol=0.02, rtol=0)
 
 
